@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * nvme.h - the NVMe host driver: controllers, namespaces, queues, polled.
+ *
+ * PCIe and vfio-user controllers are the same code over quoll_device. Wire structures come from libnvme's headers.
+ * Sources: NVM Express Base Specification 2.0, NVM Command Set 1.0, PCIe Transport 1.0.
+ *
+ * A queue belongs to one thread. prep… any number of times, submit once, poll: the doorbell is written once a batch.
+ */
+#ifndef QUOLL_NVME_H
+#define QUOLL_NVME_H
+
+#include <stdbool.h>
+
+#include <quoll/device.h>
+#include <quoll/heap.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct nvme_id_ctrl;
+struct nvme_id_ns;
+struct quoll_nvme;
+struct quoll_nvme_queue;
+
+/**
+ * struct quoll_nvme_opts - how to bring a controller up
+ * @max_io_queues:     ask the controller for so many; 0 for 1
+ * @admin_entries:     size of the admin queues, 2 .. 4096; 0 for 32
+ * @admin_timeout_ms:  longest wait for an admin command; 0 for 10,000
+ */
+struct quoll_nvme_opts {
+	unsigned int max_io_queues;
+	unsigned int admin_entries;
+	unsigned int admin_timeout_ms;
+};
+
+/**
+ * struct quoll_nvme_info - what a controller says of itself; strings trimmed and made printable
+ * @max_transfer_bytes: of one command: from MDTS, and what one PRP list holds; larger I/O is split
+ * @max_io_queues:      granted by the controller
+ * @max_queue_entries:  CAP.MQES + 1
+ * @nr_namespaces:      active ones
+ * @page_bytes:         CC.MPS
+ * @volatile_cache:     VWC: writes may be lost before a flush
+ */
+struct quoll_nvme_info {
+	char model[41];
+	char serial[21];
+	char firmware[9];
+	char subnqn[257];
+	uint16_t vendor_id;
+	uint16_t controller_id;
+	uint32_t version;
+	uint64_t cap;
+	uint32_t max_transfer_bytes;
+	unsigned int max_io_queues;
+	unsigned int max_queue_entries;
+	unsigned int nr_namespaces;
+	uint32_t page_bytes;
+	bool volatile_cache;
+};
+
+/**
+ * struct quoll_nvme_ns_info - an active namespace
+ * @boundary_lbas: NOIOB: I/O that crosses a multiple of this is split; 0 for none
+ * @usable:        0, or why reads and writes are refused: -ENOTSUP (metadata interleaved or an unknown command set)
+ */
+struct quoll_nvme_ns_info {
+	uint32_t nsid;
+	uint64_t nr_lbas;
+	uint32_t lba_bytes;
+	uint32_t metadata_bytes;
+	uint32_t boundary_lbas;
+	uint8_t nguid[16];
+	uint8_t eui64[8];
+	int usable;
+};
+
+/**
+ * quoll_nvme_open() - reset and enable a controller, identify it and its namespaces
+ * @dev:  an open device of class 01 08 02; stays the caller's
+ * @heap: attached to the device's IOAS; queues and PRP lists are allocated in arenas of the driver's own
+ * @opts: NULL for the defaults
+ * @nvme: closed by quoll_nvme_close()
+ * @err:  -ETIMEDOUT: not ready within CAP.TO (CSTS is quoted); -EIO: fatal status or a failed command (status named);
+ *        -ENODEV: gone; -EPROTO: the controller says something impossible; -ENOTSUP: no NVM command set, page size
+ *
+ * Thread rule: set-up, blocks up to CAP.TO plus the admin time-outs. The controller belongs to one thread at a time,
+ * each of its queues to one thread, which may be another.
+ */
+QUOLL_API int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const struct quoll_nvme_opts *opts,
+			      struct quoll_nvme **nvme, struct quoll_error *err);
+
+/**
+ * quoll_nvme_close() - delete what queues are left, shut down (CC.SHN, waits for CSTS.SHST), disable, free
+ *
+ * A controller that is gone or does not answer is left after its time-outs; memory is freed only once bus mastering is
+ * off. Return: 0, or -ETIMEDOUT or -ENODEV if the shutdown was not clean.
+ */
+QUOLL_API int quoll_nvme_close(struct quoll_nvme *nvme);
+
+QUOLL_API void quoll_nvme_info(const struct quoll_nvme *nvme, struct quoll_nvme_info *info);
+
+/**
+ * quoll_nvme_id_ctrl() - Identify Controller data (CNS 01h) as the controller sent it, little-endian
+ */
+QUOLL_API const struct nvme_id_ctrl *quoll_nvme_id_ctrl(const struct quoll_nvme *nvme);
+
+/**
+ * quoll_nvme_ns_at() - the i-th active namespace, ascending by id. Return: 0, -ENOENT past the end.
+ */
+QUOLL_API int quoll_nvme_ns_at(const struct quoll_nvme *nvme, unsigned int i, struct quoll_nvme_ns_info *info);
+
+/**
+ * quoll_nvme_ns_find() - a namespace by id. Return: 0, -ENOENT.
+ */
+QUOLL_API int quoll_nvme_ns_find(const struct quoll_nvme *nvme, uint32_t nsid, struct quoll_nvme_ns_info *info);
+
+/**
+ * quoll_nvme_id_ns() - Identify Namespace data (CNS 00h) as the controller sent it; NULL if there is no such namespace
+ */
+QUOLL_API const struct nvme_id_ns *quoll_nvme_id_ns(const struct quoll_nvme *nvme, uint32_t nsid);
+
+/**
+ * struct quoll_nvme_cmd - an admin command to pass through
+ * @data, @data_bytes: buffer in the heap, or NULL and 0; at most max_transfer_bytes
+ */
+struct quoll_nvme_cmd {
+	uint8_t opcode;
+	uint32_t nsid;
+	uint32_t cdw10, cdw11, cdw12, cdw13, cdw14, cdw15;
+	void *data;
+	uint32_t data_bytes;
+};
+
+/**
+ * quoll_nvme_admin() - one admin command, waited for
+ * @result: completion dword 0; may be NULL
+ *
+ * Return: 0; a positive NVMe status (SCT << 8 | SC, see quoll_nvme_status_name()); -EINVAL, -EFAULT (@data is not in
+ * the heap), -ETIMEDOUT, -ENODEV. Opcodes that create or delete queues are refused with -EPERM.
+ */
+QUOLL_API int quoll_nvme_admin(struct quoll_nvme *nvme, const struct quoll_nvme_cmd *cmd, uint32_t *result);
+
+/**
+ * quoll_nvme_status_name() - text for a status (SCT << 8 | SC), from libnvme; never NULL
+ */
+QUOLL_API const char *quoll_nvme_status_name(uint16_t status);
+
+/* Queues. */
+
+/**
+ * struct quoll_nvme_queue_opts - how to make an I/O queue pair
+ * @entries: 2 .. max_queue_entries, rounded up to a power of two if that fits; one less are in flight. 0 for 256
+ */
+struct quoll_nvme_queue_opts {
+	unsigned int entries;
+};
+
+QUOLL_API int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_queue_opts *opts,
+				      struct quoll_nvme_queue **queue, struct quoll_error *err);
+
+/**
+ * quoll_nvme_queue_destroy() - delete the queue pair; commands still in flight end unseen
+ */
+QUOLL_API void quoll_nvme_queue_destroy(struct quoll_nvme_queue *queue);
+
+/**
+ * struct quoll_nvme_completion - one finished request
+ * @user_data: as given to prep
+ * @error:     0: the device answered, see @status; -ENODEV: device gone or being removed; -EIO: queue broken
+ * @status:    NVMe status without the phase bit: SCT << 8 | SC; 0 is success. Of a split request: the first failure
+ * @dnr:       do not retry
+ * @result:    completion dword 0
+ */
+struct quoll_nvme_completion {
+	uint64_t user_data;
+	int32_t error;
+	uint16_t status;
+	bool dnr;
+	uint32_t result;
+};
+
+/**
+ * quoll_nvme_prep_read(), quoll_nvme_prep_write() - put a request into the queue; the device does not see it yet
+ * @nsid:      namespace
+ * @va:        buffer in the heap, dword aligned, nr_lbas × lba_bytes long, the device's until completion
+ * @lba:       first block
+ * @nr_lbas:   1 .. 2^32-1; what exceeds max_transfer_bytes or crosses boundary_lbas is split, and completes once
+ * @user_data: handed back
+ *
+ * Return: 0; -EAGAIN: no room until poll returns something; -ENOENT: no such namespace; -ERANGE: beyond its end;
+ * -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0; -ENOTSUP: format; -ENODEV: gone.
+ * Thread rule: the queue's thread; hot path.
+ */
+QUOLL_API int quoll_nvme_prep_read(struct quoll_nvme_queue *queue, uint32_t nsid, void *va, uint64_t lba,
+				   uint32_t nr_lbas, uint64_t user_data);
+QUOLL_API int quoll_nvme_prep_write(struct quoll_nvme_queue *queue, uint32_t nsid, const void *va, uint64_t lba,
+				    uint32_t nr_lbas, uint64_t user_data);
+QUOLL_API int quoll_nvme_prep_flush(struct quoll_nvme_queue *queue, uint32_t nsid, uint64_t user_data);
+
+/**
+ * quoll_nvme_submit() - let the device see what was prepared: one doorbell write for all of it, none if there is none
+ */
+QUOLL_API void quoll_nvme_submit(struct quoll_nvme_queue *queue);
+
+/**
+ * quoll_nvme_poll() - collect finished requests
+ * @comps: array of @max entries
+ *
+ * Return: number filled in, 0 if nothing came. Once the device is gone (surprise removal, request interrupt, fatal
+ * status; looked at once a millisecond) every request in flight is handed back with @error set, and prep says -ENODEV.
+ * One doorbell write a batch. Also sends on what remains of split requests.
+ */
+QUOLL_API unsigned int quoll_nvme_poll(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps,
+				       unsigned int max);
+
+/**
+ * struct quoll_nvme_queue_stats - counters since creation; read by the queue's thread
+ * @submitted, @completed: commands (parts of split requests counted one by one)
+ * @sq_doorbells, @cq_doorbells: register writes
+ * @bad_cid:  completions with an identifier that is out of range or not in flight (so also repeated ones): dropped
+ * @bad_sqid: completions that name another submission queue: dropped
+ * @bad_sqhd: completions whose SQ head is beyond what was submitted: the head is not believed
+ * @in_flight: commands the device has now
+ */
+struct quoll_nvme_queue_stats {
+	uint64_t submitted;
+	uint64_t completed;
+	uint64_t sq_doorbells;
+	uint64_t cq_doorbells;
+	uint64_t bad_cid;
+	uint64_t bad_sqid;
+	uint64_t bad_sqhd;
+	unsigned int in_flight;
+};
+
+QUOLL_API void quoll_nvme_queue_stats(const struct quoll_nvme_queue *queue, struct quoll_nvme_queue_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * backend.h - what a way into the kernel (or into another process) must offer, and the objects above it.
+ *
+ * Internal to the eal and its tests. vfio.c, later iommufd.c, kmod.c and vfio_user.c each fill one ops table; ioas.c,
+ * claim.c, device/ and mem/ call through it. Structures follow linux/vfio.h so that those that speak it share code.
+ */
+#ifndef QUOLL_EAL_BACKEND_H
+#define QUOLL_EAL_BACKEND_H
+
+#include <quoll/device.h>
+#include <quoll/group.h>
+
+#define IOAS_MAX_GROUPS 64
+#define IOAS_MAX_HEAPS 16
+
+#define MAP_DEVICE_READ (1u << 0)
+#define MAP_DEVICE_WRITE (1u << 1)
+
+/* One chunk of memory to be mapped; fd and fd_offset are for back-ends that pass memory to another process. */
+struct ioas_mapping {
+	void *va;
+	quoll_iova_t iova;
+	uint64_t len_bytes;
+	unsigned int access; /* MAP_DEVICE_* */
+	int fd;
+	uint64_t fd_offset;
+};
+
+struct quoll_heap;
+
+struct quoll_ioas {
+	struct quoll_env env;
+	const struct backend_ops *ops;
+	int fd; /* container, iommufd, or -1 */
+	void *priv;
+	unsigned int nr_groups;
+	struct quoll_group *groups[IOAS_MAX_GROUPS];
+	unsigned int nr_heaps;
+};
+
+struct quoll_group {
+	struct quoll_ioas *ioas;
+	int id; /* -1 where there is no IOMMU group behind it */
+	int fd;
+	void *priv;
+	unsigned int nr_devices;
+	char (*names)[QUOLL_NAME_BYTES]; /* endpoints only */
+	struct quoll_device **devices;	 /* open ones, by the same index; else NULL */
+};
+
+struct quoll_device {
+	struct quoll_group *group;
+	struct quoll_device_info info;
+	char name[QUOLL_NAME_BYTES];
+	unsigned int index; /* in group->names */
+	int fd;
+	void *priv;
+	int event_fd; /* signalled by request and error interrupts; an epoll set of the two below */
+	int req_fd;
+	int err_fd;
+	unsigned int events;
+	unsigned int nr_maps;
+	struct quoll_region *regions; /* list of mapped ones */
+	uint32_t *irqs_enabled;	      /* by interrupt index: how many vectors */
+};
+
+/*
+ * All return 0 or a count, else -errno, and fill err in where a person can mend it. ops get checked arguments: indices
+ * below the counts in dev->info, lengths that do not wrap.
+ */
+struct backend_ops {
+	const char *name;
+	/* describe: is this way open on this machine, and to whom; no side effect */
+	int (*probe)(const struct quoll_env *env, struct quoll_error *err);
+	int (*ioas_open)(struct quoll_ioas *ioas, struct quoll_error *err);
+	void (*ioas_close)(struct quoll_ioas *ioas);
+	int (*ioas_info)(struct quoll_ioas *ioas, struct quoll_ioas_info *info, struct quoll_error *err);
+	int (*map)(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
+	int (*unmap)(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes);
+	/* claim: fills id, fd, names; release undoes it */
+	int (*claim)(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_error *err);
+	void (*release)(struct quoll_group *group);
+	/* device_open: fills fd, info.bus, nr_regions, nr_irqs, can_reset */
+	int (*device_open)(struct quoll_device *dev, struct quoll_error *err);
+	void (*device_close)(struct quoll_device *dev);
+	int (*device_reset)(struct quoll_device *dev);
+	int (*region_info)(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info,
+			   uint64_t *mmap_offset);
+	/* region_map: map one area at exactly va (already reserved) */
+	int (*region_map)(struct quoll_device *dev, unsigned int idx, uint64_t offset, uint64_t len, void *va);
+	int (*region_rw)(struct quoll_device *dev, unsigned int idx, uint64_t offset, void *buf, size_t len,
+			 bool write);
+	int (*irq_info)(struct quoll_device *dev, unsigned int idx, struct quoll_irq_info *info);
+	/* irq_set: eventfds of vectors first .. first + nr - 1; nr 0 switches the index off */
+	int (*irq_set)(struct quoll_device *dev, unsigned int idx, unsigned int first, unsigned int nr,
+		       const int *eventfds);
+	int (*irq_unmask)(struct quoll_device *dev, unsigned int idx, unsigned int vector);
+};
+
+extern const struct backend_ops backend_vfio;
+
+/* NULL-terminated, best first. */
+extern const struct backend_ops *const backends[];
+
+/*
+ * For heaps: as the ops, after limits were checked against ioas_info (number of mappings, memlock). The number needed
+ * and the command that grants it go into err. need_bytes is the whole of what the caller is about to map.
+ */
+int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int need_maps, struct quoll_error *err);
+int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
+int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes);
+void ioas_heap_attached(struct quoll_ioas *ioas);
+void ioas_heap_detached(struct quoll_ioas *ioas);
+
+/* Unit tests put a fake back-end behind an IOAS; quoll_ioas_open() itself calls this. */
+int ioas_open_ops(const struct quoll_env *env, const struct backend_ops *ops, struct quoll_ioas **ioas,
+		  struct quoll_error *err);
+
+#endif

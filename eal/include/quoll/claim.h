@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * claim.h - own a whole group and open its devices.
+ *
+ * One claim object, whichever way the kernel offers (VFIO group and container, iommufd, quoll.ko, vfio-user).
+ */
+#ifndef QUOLL_CLAIM_H
+#define QUOLL_CLAIM_H
+
+#include <quoll/addr.h>
+#include <quoll/ioas.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quoll_group;
+struct quoll_device;
+
+/**
+ * quoll_group_claim() - take the group of a device, exclusively, and attach it to an IOAS
+ * @ioas:  where its devices' DMA goes
+ * @addr:  any member of the group
+ * @group: the result; given back by quoll_group_release()
+ * @err:   -EBUSY: claimed by another process (named if it can be found), or not viable: every member is listed with its
+ *         driver, and the command that binds them; -EACCES: no right to the group's file, with the command that grants
+ *         it; -ENOENT, -ENODEV: no such device, no group, no IOMMU
+ *
+ * Return: 0, -errno. Thread rule: set-up, may block.
+ */
+QUOLL_API int quoll_group_claim(struct quoll_ioas *ioas, const struct quoll_addr *addr, struct quoll_group **group,
+				struct quoll_error *err);
+
+/**
+ * quoll_group_release() - give a group back
+ * Return: 0, or -EBUSY while a device of it is open (nothing is changed then).
+ */
+QUOLL_API int quoll_group_release(struct quoll_group *group);
+
+QUOLL_API int quoll_group_id(const struct quoll_group *group);
+QUOLL_API unsigned int quoll_group_nr_devices(const struct quoll_group *group);
+
+/**
+ * quoll_group_device_name() - name of the i-th endpoint, NULL past the end
+ */
+QUOLL_API const char *quoll_group_device_name(const struct quoll_group *group, unsigned int i);
+
+/**
+ * quoll_device_open() - open one member of a claimed group
+ * @name:   as quoll_group_device_name() spells it, or addr->target
+ * @device: the result; closed by quoll_device_close()
+ * @err:    -ENOENT: not a member of this group; -EBUSY: open already
+ *
+ * Resets the device if it can be reset, subscribes to the kernel's request interrupt (PCI: and to the error interrupt),
+ * then, for PCI, switches memory space and bus mastering on. Nothing is mapped yet.
+ */
+QUOLL_API int quoll_device_open(struct quoll_group *group, const char *name, struct quoll_device **device,
+				struct quoll_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
