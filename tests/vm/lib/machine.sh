@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+# The machine: QEMU's command line from lib/devices, the drives of a run, and which accelerator works here.
+
+disk_bytes=$((256 << 20))
+
+# make_drives RUN: sparse, new for every run.
+make_drives() {
+	local name
+	for name in nvme0n1 nvme0n2 nvme1 multi0; do truncate -s "$disk_bytes" "$1/$name.raw"; done
+}
+
+# port_of ID, address_of ID: the bus that a device of lib/devices is plugged into, and its slot and function there.
+device_place() {
+	local id=$1 path=$2 port=${2%%/*}
+	case $path in
+	*/*/*) printf 'bus=%s,addr=%s' bridge "${path##*/}" ;;
+	*) printf 'bus=port%s,addr=%s' "${port%.*}" "${path##*/}" ;;
+	esac
+}
+
+# device_args: fills the array `devices` with QEMU's arguments for lib/devices and writes the guest's table to stdout:
+# id, PCI path, and what device_add needs.
+device_args() {
+	local id path options port seen=' ' chassis=0
+	devices=()
+	while read -r id path options; do
+		port=${path%%/*}
+		if [[ $seen != *" $port "* ]]; then
+			seen+="$port "
+			chassis=$((chassis + 1))
+			devices+=(-device "pcie-root-port,id=port${port%.*},bus=pcie.0,addr=$port,chassis=$chassis,slot=$chassis,io-reserve=0")
+		fi
+		options+=,id=$id,$(device_place "$id" "$path")
+		devices+=(-device "$options")
+		printf '%s %s %s\n' "$id" "$path" "$options"
+	done < <(list "$lab/lib/devices")
+}
+
+# qemu_args RUN KERNEL-IMAGE ROOT-IMAGE: fills the array `qemu`; uses the options of the run (see ../lab).
+qemu_args() {
+	local run=$1 kernel=$2 root=$3 name hub accel=$opt_accel
+	[[ -e $kernel/vmlinux ]] && kernel_file=$kernel/vmlinux || kernel_file=$kernel/vmlinuz
+	qemu=(qemu-system-x86_64 -name "quoll-lab" -nodefaults -no-user-config -display none -no-reboot
+		-m "$opt_memory" -smp "$opt_cpus"
+		-kernel "$kernel_file" -initrd "$run/initrd" -append "$(kernel_line)"
+		-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off)
+	case $accel in
+	kvm) qemu+=(-machine q35,kernel-irqchip=split -accel kvm -cpu host) ;;
+	icount) qemu+=(-machine q35 -accel tcg -cpu max,la57=off -icount shift=0 -rtc base=2026-01-01,clock=vm) ;;
+	*) qemu+=(-machine q35 -accel tcg,thread=multi -cpu max,la57=off) ;;
+	esac
+	((opt_no_iommu)) || qemu+=(-device intel-iommu,intremap=on,caching-mode=on)
+	for name in root modules; do
+		hub=$root/root.sqfs
+		[[ $name == root ]] || hub=$kernel/modules.sqfs
+		qemu+=(-blockdev "driver=file,filename=$hub,node-name=image-$name,read-only=on"
+			-device "virtio-blk-pci,bus=pcie.0,drive=image-$name,disable-legacy=on,serial=$name")
+	done
+	qemu+=(-chardev "file,id=console,path=$run/console.log" -serial chardev:console
+		-chardev "file,id=status,path=$run/status"
+		-chardev "socket,id=monitor,path=$run/monitor,server=on,wait=off" -mon chardev=monitor,mode=control
+		-chardev "socket,id=monitor-guest,path=$run/monitor"
+		-device virtio-serial-pci,bus=pcie.0,disable-legacy=on
+		-device virtserialport,chardev=status,name=lab.status
+		-device virtserialport,chardev=monitor-guest,name=lab.monitor
+		-device virtio-rng-pci,bus=pcie.0,disable-legacy=on
+		-fsdev "local,id=quoll,path=$source_tree,security_model=none,readonly=on,multidevs=remap"
+		-device virtio-9p-pci,bus=pcie.0,fsdev=quoll,mount_tag=quoll,disable-legacy=on
+		-fsdev "local,id=out,path=$opt_out,security_model=none"
+		-device virtio-9p-pci,bus=pcie.0,fsdev=out,mount_tag=out,disable-legacy=on)
+	for name in nvme0n1 nvme0n2 nvme1 multi0; do
+		qemu+=(-blockdev "driver=file,filename=$run/$name.raw,node-name=disk-$name,discard=unmap")
+	done
+	for name in net0:1 net2:1 net1:2 net3:2 old0:3 old1:3 multi1:4; do
+		qemu+=(-netdev "hubport,id=hub-${name%:*},hubid=${name#*:}")
+	done
+	qemu+=(-netdev user,id=user-virtio0,restrict=on -device nvme-subsys,id=subsys0,nqn=quoll-nvme0)
+	qemu+=("${devices[@]}"
+		-device nvme-ns,bus=nvme0,drive=disk-nvme0n1,nsid=1,logical_block_size=512,physical_block_size=512
+		-device nvme-ns,bus=nvme0,drive=disk-nvme0n2,nsid=2,logical_block_size=4096,physical_block_size=4096)
+	[[ -z $opt_trace ]] || qemu+=(-D "$opt_trace" -trace 'pci_nvme_mmio_read' -trace 'pci_nvme_mmio_write'
+		-trace 'e1000e_core_read' -trace 'e1000e_core_write')
+}
+
+kernel_line() {
+	printf '%s ' console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable random.trust_cpu=on mitigations=off \
+		hugepagesz=2M hugepages="$opt_hugepages" net.ifnames=0 cryptomgr.notests
+	((opt_no_iommu)) || printf '%s ' intel_iommu=on iommu=nopt iommu.passthrough=0
+	printf '%s' "$opt_append"
+}
+
+# choose_accel KERNEL-IMAGE: kvm where a probe boot works (a /dev/kvm that hangs exists), else tcg. The answer is kept
+# until the host boots again.
+choose_accel() {
+	local kernel=$1 boot kept
+	case ${QUOLL_LAB_ACCEL-} in
+	kvm | tcg) printf '%s\n' "$QUOLL_LAB_ACCEL"; return ;;
+	'') ;;
+	*) fail QUOLL_LAB_ACCEL "'$QUOLL_LAB_ACCEL' is neither kvm nor tcg" 'unset QUOLL_LAB_ACCEL' ;;
+	esac
+	if [[ ! -w /dev/kvm ]]; then
+		echo tcg
+		return
+	fi
+	boot=$(cat /proc/sys/kernel/random/boot_id)
+	kept=$(cache_dir)/accel
+	if [[ $(cut -d' ' -f1 "$kept" 2>/dev/null) != "$boot" ]]; then
+		say 'trying KVM (at most 10 s; the answer is kept until this machine boots again)'
+		printf '%s %s\n' "$boot" "$(probe_kvm "$kernel")" >"$kept.$$"
+		mv "$kept.$$" "$kept"
+	fi
+	cut -d' ' -f2 "$kept"
+}
+
+probe_kvm() {
+	local kernel=$1 run answer=tcg
+	run=$(mktemp -d)
+	timeout -k 1 10 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -m 512 \
+		-machine q35,kernel-irqchip=split -accel kvm -cpu host -device intel-iommu,intremap=on,caching-mode=on \
+		-kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" -append 'console=ttyS0 quiet panic=-1 lab.probe' \
+		-serial "file:$run/console" >/dev/null 2>&1 || true
+	! grep -q 'lab: probe' "$run/console" 2>/dev/null || answer=kvm
+	rm -rf "$run"
+	echo "$answer"
+}
