@@ -1,0 +1,183 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# test.sh - sets the machine up, builds, and runs all tests; the last line is "N passed, N failed[, N skipped]".
+#
+#   ./test.sh [--long] [--native] [--kernel 6.1|6.12]
+#     --long      also what takes more than half an hour
+#     --native    without the lab VM
+#     --kernel    the lab VM with this kernel only
+set -uo pipefail
+cd "$(dirname "$0")" || exit 1
+export QUOLL_BUILD=${QUOLL_BUILD:-$PWD/build}
+kernels=(6.12 6.1)
+long=0
+native=0
+
+usage() { sed -n '3,8s/^# \{0,1\}//p' "$0"; }
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--long) long=1 ;;
+	--native) native=1 ;;
+	--kernel) kernels=("${2:?--kernel needs a version}"); shift ;;
+	--help) usage; exit 0 ;;
+	*) usage >&2; exit 2 ;;
+	esac
+	shift
+done
+export long
+
+results=$(mktemp)
+work=$(mktemp -d)
+# The lab VM, started in the background, is ended with us.
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$results" "$work"' EXIT
+trap 'exit 130' INT TERM
+. tests/lib.sh
+
+section() { printf '\n== %s\n' "$*"; }
+
+style() {
+	section 'style'
+	for name in $(tests/style); do
+		if [ "$name" = format ] && ! clang-format --version | grep -q 'version 14'; then
+			skip 'style: format' 'the layout is checked with clang-format 14 (Debian 12)'
+		else
+			check "style: $name" tests/style "$name"
+		fi
+	done
+	check 'style: no warnings from clang' clang_build
+}
+
+clang_build() {
+	meson_build clang "$work/clang" --werror
+}
+
+# meson_build COMPILER DIRECTORY OPTION...
+meson_build() {
+	local cc=$1 dir=$2
+	shift 2
+	CC=$cc meson setup "$dir" "$@" && ninja -C "$dir"
+}
+
+# Each CUnit test of each program counts: "  Test: behaviour ...passed". A program that dies without its summary fails.
+unit() { # unit SECTION DIRECTORY [PATTERN of programs]
+	local name=$1 dir=$2 pattern=${3:-.} prog area out rc
+	section "$name"
+	out=$work/unit.log
+	while read -r prog; do
+		area=${prog##*/test_}
+		rc=0
+		timeout 300 "$prog" >"$out" 2>&1 || rc=$?
+		sed -n 's/^  Test: \(.*\) \.\.\.\(passed\|FAILED\)$/\2 \1/p' "$out" | while read -r verdict behaviour; do
+			case $verdict in
+			passed) pass "$name: $area: $behaviour" ;;
+			FAILED) grep -A 12 -F "Test: $behaviour " "$out" >"$out.one"; fail "$name: $area: $behaviour" "$out.one" ;;
+			esac
+		done
+		if [ $rc -ne 0 ] && ! grep -q 'FAILED$' "$out" || ! grep -q '^Run Summary' "$out"; then
+			echo "exit status $rc" >>"$out"
+			fail "$name: $area: runs to its end" "$out"
+		fi
+	done < <(find "$dir/tests/unit" -maxdepth 3 -type f -name 'test_*' -perm -u+x | grep -E "$pattern" | sort)
+}
+
+sanitizers() {
+	section 'sanitizers'
+	# Our own checks and the sanitizers' stop a program; a leak counts.
+	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
+	if meson_build gcc "$work/asan" -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized \
+		>"$work/log" 2>&1; then
+		unit 'ASan+UBSan' "$work/asan"
+	else
+		fail 'ASan+UBSan: builds' "$work/log"
+	fi
+	if meson_build gcc "$work/tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized \
+		>"$work/log" 2>&1; then
+		unit 'TSan' "$work/tsan" 'ring|pool|cache'
+	else
+		fail 'TSan: builds' "$work/log"
+	fi
+}
+
+fuzz() {
+	local prog seconds=5
+	section 'fuzzing'
+	[ "$long" = 0 ] || seconds=300
+	if ! meson_build clang "$work/fuzz" -Dfuzz=true >"$work/log" 2>&1; then
+		fail 'fuzz: builds' "$work/log"
+		return
+	fi
+	for prog in "$work"/fuzz/tests/fuzz/fuzz_*; do
+		if [ ! -x "$prog" ] || [ -d "$prog" ]; then continue; fi
+		check "fuzz: ${prog##*/fuzz_} survives $seconds s" "$prog" -max_total_time=$seconds -print_final_stats=1 \
+			-artifact_prefix="$work/"
+	done
+}
+
+cold_build() {
+	local t0 t1
+	section 'build time'
+	t0=$(date +%s%N)
+	check 'a cold build of library and command works' cold_build_run
+	t1=$(date +%s%N)
+	# The figure is reported, not judged: machines differ.
+	echo "cold build: $(((t1 - t0) / 1000000)) ms on $(nproc) CPUs (aim: 15000 ms on 2)"
+}
+
+cold_build_run() {
+	meson setup "$work/cold" && ninja -C "$work/cold" quoll libquoll.so apps/quoll/quoll
+}
+
+# The guest prints results in the same form, live.
+lab() { # lab NAME [LAB OPTION...] -- COMMAND...
+	local name=$1 log=$work/lab.log rc=0
+	shift
+	section "lab VM: $name"
+	tests/vm/lab run --timeout 1500 "$@" 2>&1 | tee "$log" |
+		sed -u "s/^\\(ok\\|not ok\\|skip\\) /\\1 $name: /" | tee -a "$results"
+	rc=${PIPESTATUS[0]}
+	if [ "$rc" -ne 0 ] && ! grep -q '^not ok' "$log"; then
+		echo "exit status $rc" >>"$log"
+		fail "$name: the VM runs its cases to the end" "$log"
+	fi
+}
+
+lab_all() {
+	local kernel
+	for kernel in "${kernels[@]}"; do
+		lab "$kernel" --kernel "$kernel" -- tests/vm/cases/run main
+	done
+	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
+	lab 'icount' --kernel "${kernels[0]}" --icount -- tests/vm/cases/run icount
+}
+
+summary() {
+	local passed failed skipped
+	passed=$(grep -c '^ok ' "$results")
+	failed=$(grep -c '^not ok ' "$results")
+	skipped=$(grep -c '^skip ' "$results")
+	if [ "$failed" -gt 0 ]; then
+		section 'failed'
+		grep '^not ok ' "$results"
+	fi
+	[ "$skipped" -eq 0 ] || { section 'skipped'; grep '^skip ' "$results"; }
+	echo
+	printf '%d passed, %d failed' "$passed" "$failed"
+	[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
+	echo
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+section 'setup'
+tests/setup || { fail 'the set-up'; summary; exit 1; }
+style
+cold_build
+unit 'unit' "$QUOLL_BUILD"
+sanitizers
+fuzz
+if [ "$native" = 1 ]; then
+	skip 'lab VM' 'left out by --native'
+else
+	lab_all
+fi
+summary
