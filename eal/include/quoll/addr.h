@@ -37,7 +37,7 @@ enum quoll_addr_scheme {
 /**
  * struct quoll_addr - a parsed address
  * @scheme:     which kind
- * @target:     what follows the scheme, up to '?'; for PCI the canonical "dddd:bb:dd.f"
+ * @target:     what follows the scheme, up to '?'; for PCI the canonical "dddd:bb:dd.f", for pcap the first file
  * @host:       tcp only: host name, IPv4 or (without its brackets) IPv6 address
  * @port:       tcp only: 1..65535
  * @path:       tcp: the subsystem NQN after '/'; pcap: the second file; else ""
