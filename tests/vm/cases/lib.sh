@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# lib.sh - what the cases in the lab VM share: the devices by the ids of tests/vm/lib/devices, their drivers, users.
+#
+# A case file is sourced by `run`; it leaves every device with the driver it found, or says so by failing.
+
+results=${results:-/tmp/results}
+# shellcheck source=../../lib.sh
+. "${BASH_SOURCE[0]%/*}/../../lib.sh"
+
+sys=/sys/bus/pci/devices
+
+# addr ID: 0000:bb:dd.f of a device of the lab
+addr() {
+	lab-devices | awk -v id="$1" '$1 == id { print $2 }'
+}
+
+# driver ADDR: name of the kernel driver it is with, empty for none
+driver() {
+	local link
+	link=$(readlink "$sys/$1/driver") || return 0
+	echo "${link##*/}"
+}
+
+group() {
+	local link
+	link=$(readlink "$sys/$1/iommu_group")
+	echo "${link##*/}"
+}
+
+# drivers ADDR...: one line a device, to compare before and after
+drivers() {
+	local a
+	for a in "$@"; do echo "$a $(driver "$a") $(cat "$sys/$a/driver_override")"; done
+}
+
+# block ADDR [NSID]: /dev/nvmeXnY of an NVMe drive that is with the kernel's driver
+block() {
+	local dir
+	for dir in "$sys/$1"/nvme/nvme*/nvme*n"${2:-1}" "$sys/$1"/nvme/nvme*/nvme*c*n"${2:-1}"; do
+		[ -d "$dir" ] || continue
+		dir=${dir##*/}
+		# with native multipath the path nvmeXcYnZ belongs to the disk nvmeXnZ
+		if [[ $dir =~ ^(nvme[0-9]+)c[0-9]+(n[0-9]+)$ ]]; then dir=${BASH_REMATCH[1]}${BASH_REMATCH[2]}; fi
+		echo "/dev/$dir"
+		return
+	done
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		read -r -t 0.1 <> <(:) || true
+	done
+}
+
+hugepages_free() { cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages; }
+
+# as_user COMMAND...: as the unprivileged user, with no capability
+as_user() {
+	setpriv --reuid quoll --regid quoll --clear-groups --no-new-privs "$@"
+}
+
+same() { [ "$1" = "$2" ] || { printf 'before:\n%s\nafter:\n%s\n' "$1" "$2"; return 1; }; }
+
+# group_open GROUP PID: whether the process has the group's file open
+group_open() {
+	local fd
+	for fd in "/proc/$2/fd/"*; do
+		[ "$(readlink "$fd")" != "/dev/vfio/$1" ] || return 0
+	done
+	return 1
+}

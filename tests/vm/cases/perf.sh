@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# perf.sh - `quoll nvme perf` beside fio with io_uring on the kernel's driver: same drive, same boot, interleaved,
+# medians of five. Under emulation the rates are no evidence: the table is there for the ratio's order and to show that
+# the tools work; what is tested is that both do the I/O and account for all of it.
+
+disk=$(addr nvme1)
+rounds=${PERF_ROUNDS:-5}
+seconds=${PERF_SECONDS:-1}
+rm -f /tmp/perf-*
+
+# fio NAME QD OPTION...: random 4 KiB reads through io_uring, O_DIRECT, registered buffers and file
+fio_run() {
+	local name=$1 qd=$2
+	shift 2
+	fio --name=lab --filename="$(block "$disk")" --ioengine=io_uring --direct=1 --fixedbufs=1 --registerfiles=1 \
+		--rw=randread --bs=4k --iodepth="$qd" --runtime="$seconds" --time_based --output-format=json "$@" |
+		jq -c '.jobs[0].read | {iops, p50_ns: .clat_ns.percentile["50.000000"], p99_ns: .clat_ns.percentile["99.000000"]}' \
+			>>"/tmp/perf-$name-$qd"
+}
+
+# IOPOLL needs queues of its own, which the driver makes when it is loaded.
+modprobe -r nvme && modprobe nvme poll_queues=1
+for ((round = 0; round < rounds; round++)); do
+	wait_for 30 test -b "$(block "$disk")"
+	for qd in 1 32; do
+		fio_run interrupt $qd
+		fio_run iopoll $qd --hipri
+	done
+	quoll bind "$disk" >/dev/null || fail "perf: bind, round $round"
+	for qd in 1 32; do
+		quoll nvme perf "$disk" --rw randread --size 4k --qd $qd --time "$seconds" --json |
+			jq -c '{iops, p50_ns: .latency.p50_ns, p99_ns: .latency.p99_ns, bad: .bad_completions, errors}' \
+				>>"/tmp/perf-quoll-$qd"
+	done
+	quoll restore "$disk" >/dev/null || fail "perf: restore, round $round"
+done
+
+median() { jq -s "map($1) | sort | .[length / 2 | floor] | round" "$2"; }
+spread() { jq -sr "map($1) | \"\(min | round)-\(max | round)\"" "$2"; }
+for name in quoll interrupt iopoll; do
+	for qd in 1 32; do
+		f=/tmp/perf-$name-$qd
+		check "perf: $name, QD $qd: $rounds rounds, each with I/O and percentiles" \
+			jq -es "length == $rounds and all(.iops > 0 and .p50_ns > 0 and .p99_ns >= .p50_ns)" "$f"
+		label=$name
+		[ "$name" = quoll ] || label="fio io_uring, $name"
+		echo "figure | randread 4 KiB | QD $qd | $label | $(median .iops "$f") IOPS ($(spread .iops "$f")) |" \
+			"p50 $(($(median .p50_ns "$f") / 1000)) us, p99 $(($(median .p99_ns "$f") / 1000)) us"
+	done
+done
+check 'perf: no bad completion, no error' jq -es 'all(.bad == 0 and .errors == 0)' /tmp/perf-quoll-1 /tmp/perf-quoll-32
