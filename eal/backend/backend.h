@@ -37,6 +37,8 @@ struct quoll_ioas {
 	unsigned int nr_groups;
 	struct quoll_group *groups[IOAS_MAX_GROUPS];
 	unsigned int nr_heaps;
+	/* Of the attached heaps, so that the next one finds another place; heap.c keeps the first nr_heaps in use. */
+	struct quoll_iova_range heap_windows[IOAS_MAX_HEAPS];
 };
 
 struct quoll_group {
