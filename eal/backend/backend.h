@@ -39,6 +39,9 @@ struct quoll_ioas {
 	unsigned int nr_heaps;
 	/* Of the attached heaps, so that the next one finds another place; heap.c keeps the first nr_heaps in use. */
 	struct quoll_iova_range heap_windows[IOAS_MAX_HEAPS];
+	unsigned int nr_maps; /* what is mapped, ascending by iova; see forgets_maps */
+	unsigned int max_maps;
+	struct ioas_mapping *maps;
 };
 
 struct quoll_group {
@@ -73,6 +76,8 @@ struct quoll_device {
  */
 struct backend_ops {
 	const char *name;
+	/* mappings are gone when the last group is released: ioas.c makes them again when the next one is claimed */
+	bool forgets_maps;
 	/* describe: is this way open on this machine, and to whom; no side effect */
 	int (*probe)(const struct quoll_env *env, struct quoll_error *err);
 	int (*ioas_open)(struct quoll_ioas *ioas, struct quoll_error *err);
@@ -112,6 +117,9 @@ extern const struct backend_ops *const backends[];
 int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int need_maps, struct quoll_error *err);
 int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
 int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes);
+/* For claim.c, when the first group is attached: map again what a back-end that forgets_maps has lost; all or nothing.
+ */
+int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err);
 void ioas_heap_attached(struct quoll_ioas *ioas);
 void ioas_heap_detached(struct quoll_ioas *ioas);
 

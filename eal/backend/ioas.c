@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ioas.c - an I/O address space above whichever back-end: life cycle, limits, and the list of what is mapped.
+ *
+ * The list refuses overlaps before the kernel is asked, makes sure that an unmap never cuts a mapping in two, and maps
+ * everything again where a back-end loses its mappings with the last group.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/backend.h"
+#include "backend/memlock.h"
+
+#define MAPS_GROW 64
+
+const struct backend_ops *const backends[] = {NULL};
+
+static const struct backend_ops *backend_named(const char *name)
+{
+	for (unsigned int i = 0; backends[i]; i++)
+		if (!strcmp(backends[i]->name, name))
+			return backends[i];
+	return NULL;
+}
+
+static int backend_best(const struct quoll_env *env, const struct backend_ops **ops, struct quoll_error *err)
+{
+	int rc = quoll_error_set(err, ENOENT, "open", "ioas", "no back-end");
+
+	/* The last one's error stays: it is the way that any kernel has, and the one to be mended. */
+	for (unsigned int i = 0; backends[i]; i++) {
+		rc = backends[i]->probe(env, err);
+		if (!rc) {
+			*ops = backends[i];
+			return 0;
+		}
+	}
+	return rc;
+}
+
+int quoll_ioas_open(const struct quoll_env *env, const char *backend, struct quoll_ioas **ioas, struct quoll_error *err)
+{
+	const struct backend_ops *ops = NULL;
+	int rc;
+
+	if (!backend) {
+		rc = backend_best(env, &ops, err);
+	} else {
+		ops = backend_named(backend);
+		if (!ops) {
+			quoll_error_set(err, ENOENT, "open", backend, "no back-end of that name");
+			quoll_error_hint(err, "use one of:");
+			for (unsigned int i = 0; err && backends[i]; i++)
+				quoll_error_hint(err, "%s %s", err->hint, backends[i]->name);
+			return -ENOENT;
+		}
+		rc = ops->probe(env, err);
+	}
+	if (rc)
+		return rc;
+	return ioas_open_ops(env, ops, ioas, err);
+}
+
+int ioas_open_ops(const struct quoll_env *env, const struct backend_ops *ops, struct quoll_ioas **ioas,
+		  struct quoll_error *err)
+{
+	struct quoll_ioas *new = calloc(1, sizeof(*new));
+	int rc;
+
+	if (!new)
+		return quoll_error_set(err, ENOMEM, "open", ops->name, "out of memory");
+	if (env)
+		new->env = *env;
+	new->ops = ops;
+	new->fd = -1;
+	rc = ops->ioas_open(new, err);
+	if (rc) {
+		free(new);
+		return rc;
+	}
+	*ioas = new;
+	return 0;
+}
+
+int quoll_ioas_close(struct quoll_ioas *ioas)
+{
+	if (!ioas)
+		return 0;
+	if (ioas->nr_groups || ioas->nr_heaps)
+		return -EBUSY;
+	ioas->ops->ioas_close(ioas);
+	free(ioas->maps);
+	free(ioas);
+	return 0;
+}
+
+int quoll_ioas_info(struct quoll_ioas *ioas, struct quoll_ioas_info *info, struct quoll_error *err)
+{
+	memset(info, 0, sizeof(*info));
+	return ioas->ops->ioas_info(ioas, info, err);
+}
+
+int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int need_maps, struct quoll_error *err)
+{
+	struct quoll_ioas_info info;
+	struct memlock ml;
+	uint64_t total;
+	int rc;
+
+	rc = quoll_ioas_info(ioas, &info, err);
+	if (rc)
+		return rc;
+	if (need_bytes > info.memlock_bytes) {
+		rc = memlock_read(&ioas->env, &ml);
+		if (rc)
+			return quoll_error_set(err, -rc, "map", ioas->ops->name, "cannot read the memlock account");
+		return memlock_refuse(&ml, ioas->ops->name, need_bytes, err);
+	}
+	if (info.maps_avail == UINT32_MAX || need_maps <= info.maps_avail)
+		return 0;
+	total = (uint64_t)ioas->nr_maps + need_maps;
+	quoll_error_set(err, ENOMEM, "map", ioas->ops->name,
+			"too many mappings: %u more are needed, %" PRIu32 " more are possible", need_maps,
+			info.maps_avail);
+	quoll_error_hint(err,
+			 "use larger pages, or: echo %" PRIu64
+			 " | sudo tee /sys/module/vfio_iommu_type1/parameters/dma_entry_limit, then start again",
+			 total);
+	return -ENOMEM;
+}
+
+/* Index of the first mapping that ends after iova: the one that holds it, or the next. */
+static unsigned int map_position(const struct quoll_ioas *ioas, quoll_iova_t iova)
+{
+	unsigned int lo = 0, hi = ioas->nr_maps;
+
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+
+		if (ioas->maps[mid].iova + (ioas->maps[mid].len_bytes - 1) < iova)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static int map_room(struct quoll_ioas *ioas)
+{
+	struct ioas_mapping *maps;
+
+	if (ioas->nr_maps < ioas->max_maps)
+		return 0;
+	maps = reallocarray(ioas->maps, ioas->max_maps + MAPS_GROW, sizeof(*maps));
+	if (!maps)
+		return -ENOMEM;
+	ioas->maps = maps;
+	ioas->max_maps += MAPS_GROW;
+	return 0;
+}
+
+static int map_check(const struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
+{
+	if (!m->len_bytes || m->iova > UINT64_MAX - (m->len_bytes - 1) ||
+	    (uintptr_t)m->va > UINTPTR_MAX - (m->len_bytes - 1))
+		return quoll_error_set(err, EINVAL, "map", ioas->ops->name,
+				       "%" PRIu64 " bytes at IOVA 0x%" PRIx64 " are empty or wrap round", m->len_bytes,
+				       m->iova);
+	if (!(m->access & MAP_DEVICE_READ) || (m->access & ~(MAP_DEVICE_READ | MAP_DEVICE_WRITE)))
+		return quoll_error_set(err, EINVAL, "map", ioas->ops->name, "access 0x%x is not a device permission",
+				       m->access);
+	if (ioas->ops->forgets_maps && !ioas->nr_groups) {
+		quoll_error_set(err, ENODEV, "map", ioas->ops->name, "no group is attached to the address space");
+		quoll_error_hint(err, "claim a group first");
+		return -ENODEV;
+	}
+	return 0;
+}
+
+int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
+{
+	unsigned int at;
+	int rc;
+
+	rc = map_check(ioas, m, err);
+	if (rc)
+		return rc;
+	at = map_position(ioas, m->iova);
+	if (at < ioas->nr_maps && ioas->maps[at].iova <= m->iova + (m->len_bytes - 1))
+		return quoll_error_set(err, EEXIST, "map", ioas->ops->name,
+				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " overlaps the mapping at 0x%" PRIx64
+				       " + 0x%" PRIx64,
+				       m->iova, m->len_bytes, ioas->maps[at].iova, ioas->maps[at].len_bytes);
+	rc = map_room(ioas);
+	if (rc)
+		return quoll_error_set(err, -rc, "map", ioas->ops->name, "out of memory");
+	rc = ioas->ops->map(ioas, m, err);
+	if (rc)
+		return rc;
+	memmove(&ioas->maps[at + 1], &ioas->maps[at], (ioas->nr_maps - at) * sizeof(*ioas->maps));
+	ioas->maps[at] = *m;
+	ioas->nr_maps++;
+	return 0;
+}
+
+int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
+{
+	unsigned int first, last;
+	uint64_t end;
+	int rc;
+
+	if (!len_bytes || iova > UINT64_MAX - (len_bytes - 1))
+		return -EINVAL;
+	end = iova + (len_bytes - 1);
+	first = map_position(ioas, iova);
+	for (last = first; last < ioas->nr_maps && ioas->maps[last].iova <= end; last++)
+		if (ioas->maps[last].iova < iova || ioas->maps[last].iova + (ioas->maps[last].len_bytes - 1) > end)
+			return -EINVAL; /* would cut a mapping in two */
+	if (last == first)
+		return -ENOENT;
+	if (ioas->nr_groups || !ioas->ops->forgets_maps) {
+		/* One at a time: back-ends need not take a range with holes, and what was undone is known on failure.
+		 */
+		for (unsigned int i = first; i < last; i++) {
+			rc = ioas->ops->unmap(ioas, ioas->maps[i].iova, ioas->maps[i].len_bytes);
+			if (rc) {
+				memmove(&ioas->maps[first], &ioas->maps[i], (ioas->nr_maps - i) * sizeof(*ioas->maps));
+				ioas->nr_maps -= i - first;
+				return rc;
+			}
+		}
+	}
+	memmove(&ioas->maps[first], &ioas->maps[last], (ioas->nr_maps - last) * sizeof(*ioas->maps));
+	ioas->nr_maps -= last - first;
+	return 0;
+}
+
+int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err)
+{
+	int rc = 0;
+
+	if (!ioas->ops->forgets_maps)
+		return 0;
+	for (unsigned int i = 0; i < ioas->nr_maps; i++) {
+		rc = ioas->ops->map(ioas, &ioas->maps[i], err);
+		if (!rc)
+			continue;
+		while (i--)
+			ioas->ops->unmap(ioas, ioas->maps[i].iova, ioas->maps[i].len_bytes);
+		break;
+	}
+	return rc;
+}
+
+void ioas_heap_attached(struct quoll_ioas *ioas)
+{
+	ioas->nr_heaps++;
+}
+
+void ioas_heap_detached(struct quoll_ioas *ioas)
+{
+	if (ioas->nr_heaps)
+		ioas->nr_heaps--;
+}
