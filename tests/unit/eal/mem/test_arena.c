@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_arena.c - allocation inside arenas, and arenas inside the window.
+ */
+#include <stdio.h>
+
+#include <quoll/heap.h>
+
+#include "fake_ioas.h"
+#include "unit.h"
+
+#define MIB (1ull << 20)
+
+static struct quoll_heap *new_heap(uint64_t size_bytes)
+{
+	struct quoll_heap_opts opts = {.size_bytes = size_bytes, .pages = QUOLL_PAGES_4K, .numa_node = -1};
+	struct quoll_heap *heap = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_heap_create(NULL, &opts, &heap, NULL), 0);
+	return heap;
+}
+
+static struct quoll_arena *new_arena(struct quoll_heap *heap, uint64_t max_bytes)
+{
+	struct quoll_arena *arena = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_arena_create(heap, "test", QUOLL_ARENA_DEVICE_READ_WRITE, max_bytes, &arena, NULL),
+			      0);
+	return arena;
+}
+
+static void *must_alloc(struct quoll_arena *arena, uint64_t bytes, uint64_t align)
+{
+	void *va = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_arena_alloc(arena, bytes, align, &va, NULL), 0);
+	return va;
+}
+
+static bool all_zero(const void *va, uint64_t bytes)
+{
+	const unsigned char *p = va;
+
+	for (uint64_t i = 0; i < bytes; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+static void alignment_holds_for_va_and_iova(void)
+{
+	struct quoll_heap *heap = new_heap(0);
+	struct quoll_arena *arena = new_arena(heap, 0);
+	void *va;
+
+	for (uint64_t align = 1; align <= 64 * MIB; align *= 2) {
+		must_alloc(arena, 1, 1);
+		va = must_alloc(arena, 3, align);
+		CU_ASSERT_EQUAL((uintptr_t)va % align, 0);
+		CU_ASSERT_EQUAL(quoll_heap_iova(heap, va, 3) % align, 0);
+	}
+	CU_ASSERT_PTR_EQUAL(quoll_arena_heap(arena), heap);
+	quoll_heap_destroy(heap);
+}
+
+static void nonsense_is_refused(void)
+{
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arena = new_arena(heap, MIB), *none = NULL;
+	struct quoll_error err;
+	void *va;
+
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 0, 1, &va, &err), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 1, 0, &va, &err), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 1, 3, &va, &err), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 1, 1ull << 31, &va, &err), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, UINT64_MAX, 1, &va, &err), -ENOSPC);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, MIB + 1, 1, &va, &err), -ENOSPC);
+	CU_ASSERT(err.hint[0] != '\0');
+	CU_ASSERT_EQUAL(quoll_arena_create(heap, "x", (enum quoll_arena_access)9, 0, &none, &err), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_create(heap, "x", QUOLL_ARENA_DEVICE_READ, 64 * MIB, &none, &err), -ENOSPC);
+	CU_ASSERT_EQUAL(quoll_arena_create(heap, "x", QUOLL_ARENA_DEVICE_READ, UINT64_MAX, &none, &err), -ENOSPC);
+	CU_ASSERT_PTR_NULL(none);
+	quoll_heap_destroy(heap);
+}
+
+static void memory_is_zeroed_also_when_used_again(void)
+{
+	struct quoll_heap *heap = new_heap(0);
+	struct quoll_arena *arena = new_arena(heap, 0);
+	void *a = must_alloc(arena, 10000, 64), *b = must_alloc(arena, 10000, 64), *c;
+
+	CU_ASSERT(all_zero(a, 10000) && all_zero(b, 10000));
+	memset(a, 0xaa, 10000);
+	memset(b, 0xbb, 10000);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a, 10000), 0);
+	c = must_alloc(arena, 9000, 64);
+	CU_ASSERT_PTR_EQUAL(c, a);
+	CU_ASSERT(all_zero(c, 9000));
+	CU_ASSERT_EQUAL(*(unsigned char *)b, 0xbb);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, b, 10000), 0);
+	/* From used, freed memory on into fresh memory. */
+	b = must_alloc(arena, 3 * MIB, 64);
+	CU_ASSERT(all_zero(b, 3 * MIB));
+	quoll_heap_destroy(heap);
+}
+
+static void only_what_was_handed_out_can_be_freed_and_once(void)
+{
+	struct quoll_heap *heap = new_heap(0);
+	struct quoll_arena *arena = new_arena(heap, 0), *other = new_arena(heap, 0);
+	char *a = must_alloc(arena, 4096, 64), *b = must_alloc(arena, 4096, 64);
+	char on_stack;
+
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a + 64, 4032), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a, 4095), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a, 8192), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a, 0), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, NULL, 4096), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, &on_stack, 1), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(other, a, 4096), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a, 4096), 0);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a, 4096), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, b, 4096), 0);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, b, 4096), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a, 0), -EINVAL);
+	quoll_heap_destroy(heap);
+}
+
+static void neighbours_never_share_a_cache_line(void)
+{
+	struct quoll_heap *heap = new_heap(0);
+	struct quoll_arena *arena = new_arena(heap, 0);
+	uintptr_t a = (uintptr_t)must_alloc(arena, 1, 1), b = (uintptr_t)must_alloc(arena, 65, 1);
+	uintptr_t c = (uintptr_t)must_alloc(arena, 1, 1);
+
+	CU_ASSERT(a / 64 != b / 64);
+	CU_ASSERT((b + 64) / 64 != c / 64);
+	quoll_heap_destroy(heap);
+}
+
+#define SLOTS 64
+
+struct slot {
+	unsigned char *va;
+	uint64_t bytes;
+	unsigned char mark;
+};
+
+static uint32_t seed = 362436069u;
+
+static uint32_t below(uint32_t n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 17;
+	seed ^= seed << 5;
+	return seed % n;
+}
+
+static bool intact(const struct slot *s)
+{
+	for (uint64_t i = 0; i < s->bytes; i++)
+		if (s->va[i] != s->mark)
+			return false;
+	return true;
+}
+
+/* Every allocation is filled with a mark of its own: an overlap, a lost byte or memory not zeroed shows. */
+static void random_use_never_overlaps_and_coalesces_at_the_end(void)
+{
+	struct quoll_heap *heap = new_heap(0);
+	struct quoll_arena *arena = new_arena(heap, 2 * MIB);
+	struct slot slots[SLOTS] = {{0}};
+	unsigned int nr_allocs = 0, nr_full = 0;
+	void *whole;
+
+	for (int round = 0; round < 20000; round++) {
+		struct slot *s = &slots[below(SLOTS)];
+		void *va;
+
+		if (s->va) {
+			CU_ASSERT_FATAL(intact(s));
+			CU_ASSERT_EQUAL_FATAL(quoll_arena_free(arena, s->va, s->bytes), 0);
+			s->va = NULL;
+			continue;
+		}
+		s->bytes = 1 + below(below(10) ? 3000 : 1000000);
+		if (quoll_arena_alloc(arena, s->bytes, 1ull << below(15), &va, NULL)) {
+			nr_full++;
+			continue;
+		}
+		nr_allocs++;
+		CU_ASSERT_FATAL(all_zero(va, s->bytes));
+		s->va = va;
+		s->mark = (unsigned char)(1 + below(255));
+		memset(va, s->mark, s->bytes);
+	}
+	CU_ASSERT(nr_allocs > 5000);
+	CU_ASSERT(nr_full > 10);
+	for (int i = 0; i < SLOTS; i++)
+		if (slots[i].va)
+			CU_ASSERT_EQUAL(quoll_arena_free(arena, slots[i].va, slots[i].bytes), 0);
+	/* Free pieces have been joined: the whole arena goes into one. */
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 2 * MIB, 4096, &whole, NULL), 0);
+	quoll_heap_destroy(heap);
+}
+
+static void a_full_arena_says_so_and_stays_usable(void)
+{
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arena = new_arena(heap, MIB);
+	struct quoll_error err;
+	void *a = must_alloc(arena, MIB - 64, 64), *b;
+
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 65, 64, &b, &err), -ENOSPC);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 64, 64, &b, &err), 0);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 1, 1, &b, &err), -ENOSPC);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, a, MIB - 64), 0);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, MIB - 64, 64, &b, &err), 0);
+	quoll_heap_destroy(heap);
+}
+
+static void a_destroyed_arenas_part_of_the_window_is_used_again(void)
+{
+	struct fake *fake = fake_new();
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arenas[8], *none;
+	void *va, *again;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_heap_attach(heap, fake->ioas, NULL), 0);
+	for (int i = 0; i < 8; i++)
+		arenas[i] = new_arena(heap, 0);
+	CU_ASSERT_EQUAL(quoll_arena_create(heap, "x", QUOLL_ARENA_DEVICE_READ, 0, &none, NULL), -ENOSPC);
+	va = must_alloc(arenas[3], 8 * MIB, 4096);
+	memset(va, 1, 8 * MIB);
+	must_alloc(arenas[4], 1, 1);
+	CU_ASSERT_EQUAL(fake->nr_maps, 2);
+	quoll_arena_destroy(arenas[3]);
+	CU_ASSERT_EQUAL(fake->nr_maps, 1);
+	/* Two halves fit where the whole was. */
+	arenas[3] = new_arena(heap, 4 * MIB);
+	CU_ASSERT_EQUAL(quoll_arena_create(heap, "x", QUOLL_ARENA_DEVICE_READ, 8 * MIB, &none, NULL), -ENOSPC);
+	new_arena(heap, 4 * MIB);
+	again = must_alloc(arenas[3], 4 * MIB, 4096);
+	CU_ASSERT_PTR_EQUAL(again, va);
+	CU_ASSERT(all_zero(again, 4 * MIB));
+	quoll_arena_destroy(NULL);
+	quoll_heap_destroy(heap);
+	CU_ASSERT_EQUAL(fake->nr_maps, 0);
+	fake_delete(fake);
+}
+
+static void iovas_that_a_device_may_still_reach_are_not_used_again(void)
+{
+	struct fake *fake = fake_new();
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arena;
+	void *va;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_heap_attach(heap, fake->ioas, NULL), 0);
+	arena = new_arena(heap, MIB);
+	va = must_alloc(arena, 100, 64);
+	fake->fail_unmap = true;
+	quoll_arena_destroy(arena);
+	fake->fail_unmap = false;
+	arena = new_arena(heap, MIB);
+	CU_ASSERT_PTR_NOT_EQUAL(must_alloc(arena, 100, 64), va);
+	quoll_heap_destroy(heap);
+	fake->nr_maps = 0;
+	fake_delete(fake);
+}
+
+static const struct unit_test tests[] = {
+	{"alignment holds for VA and IOVA", alignment_holds_for_va_and_iova},
+	{"nonsense is refused", nonsense_is_refused},
+	{"memory is zeroed, also when used again", memory_is_zeroed_also_when_used_again},
+	{"only what was handed out can be freed, and once", only_what_was_handed_out_can_be_freed_and_once},
+	{"neighbours never share a cache line", neighbours_never_share_a_cache_line},
+	{"random use never overlaps, and coalesces at the end", random_use_never_overlaps_and_coalesces_at_the_end},
+	{"a full arena says so and stays usable", a_full_arena_says_so_and_stays_usable},
+	{"a destroyed arena's part of the window is used again", a_destroyed_arenas_part_of_the_window_is_used_again},
+	{"IOVAs that a device may still reach are not used again",
+	 iovas_that_a_device_may_still_reach_are_not_used_again},
+};
+
+UNIT_MAIN("arena", tests)
