@@ -26,7 +26,7 @@
 
 struct fake {
 	char calls[FAKE_CALLS_BYTES]; /* "claim map release ", in the order in which they came */
-	const char *fail_call;	      /* this call fails with fail_rc */
+	const char *fail_call;	      /* this call fails with fail_rc, once */
 	unsigned int fail_skip;	      /* but works so many times before */
 	int fail_rc;
 	uint8_t config[256];
@@ -56,9 +56,10 @@ static int fake_call(const char *fmt, ...)
 	va_end(ap);
 	name = strcspn(fake.calls + used, "(");
 	if (fake.fail_call && strlen(fake.fail_call) == name && !strncmp(fake.calls + used, fake.fail_call, name)) {
-		if (!fake.fail_skip)
-			return fake.fail_rc;
-		fake.fail_skip--;
+		if (fake.fail_skip--)
+			return 0;
+		fake.fail_call = NULL;
+		return fake.fail_rc;
 	}
 	return 0;
 }
