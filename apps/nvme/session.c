@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * session.c - opening and closing an NVMe controller for a verb, and checks of namespaces and ranges.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <quoll/claim.h>
+#include <quoll/group.h>
+
+#include "session.h"
+
+/* The NUMA node of a device, -1 if unknown. */
+static int numa_node_of(const struct quoll_env *env, const struct quoll_addr *addr)
+{
+	struct quoll_group_list list;
+	int node = -1;
+
+	if (quoll_group_read(env, addr, &list, NULL))
+		return -1;
+	for (unsigned int i = 0; list.nr_groups && i < list.groups[0].nr_members; i++)
+		if (!strcmp(list.groups[0].members[i].name, addr->target))
+			node = list.groups[0].members[i].numa_node;
+	quoll_groups_free(&list);
+	return node;
+}
+
+static int check_class(const struct nvme_session *s, struct quoll_error *err)
+{
+	struct quoll_device_info info;
+
+	quoll_device_info(s->device, &info);
+	if (info.class_code == NVME_CLASS_CODE)
+		return 0;
+	quoll_error_set(err, ENODEV, "open", s->name, "not an NVMe controller: its class is %06" PRIx32,
+			info.class_code);
+	quoll_error_hint(err, "quoll nvme list");
+	return -ENODEV;
+}
+
+int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr, const struct nvme_session_opts *opts,
+		      struct nvme_session *s, struct quoll_error *err)
+{
+	struct quoll_heap_opts heap_opts = {.pages = opts->pages, .nr_ioases = 1};
+	struct quoll_nvme_opts nvme_opts = {.max_io_queues = opts->nr_queues};
+	int ret;
+
+	memset(s, 0, sizeof(*s));
+	snprintf(s->name, sizeof(s->name), "%s", addr->target);
+	ret = quoll_ioas_open(env, NULL, &s->ioas, err);
+	if (!ret)
+		ret = quoll_group_claim(s->ioas, addr, &s->group, err);
+	if (!ret)
+		ret = quoll_device_open(s->group, addr->target, &s->device, err);
+	if (!ret)
+		ret = check_class(s, err);
+	if (!ret) {
+		heap_opts.ioases = &s->ioas;
+		heap_opts.numa_node = numa_node_of(env, addr);
+		ret = quoll_heap_create(env, &heap_opts, &s->heap, err);
+	}
+	if (!ret)
+		ret = quoll_nvme_open(s->device, s->heap, &nvme_opts, &s->nvme, err);
+	if (ret)
+		nvme_session_close(s);
+	return ret;
+}
+
+int nvme_session_close(struct nvme_session *s)
+{
+	int ret = 0;
+
+	if (s->nvme)
+		ret = quoll_nvme_close(s->nvme);
+	if (s->device)
+		quoll_device_close(s->device);
+	if (s->heap)
+		quoll_heap_destroy(s->heap);
+	if (s->group)
+		quoll_group_release(s->group);
+	if (s->ioas)
+		quoll_ioas_close(s->ioas);
+	memset(s, 0, sizeof(*s));
+	return ret;
+}
+
+int nvme_session_start(const struct cli *cli, const struct nvme_session_opts *opts, struct nvme_session *s)
+{
+	struct quoll_error err = {0};
+	struct quoll_addr *addrs;
+	int status = cli_addrs(cli, &addrs);
+
+	if (status)
+		return status;
+	if (nvme_session_open(&cli->env, &addrs[0], opts, s, &err))
+		status = cli_error(cli, &err);
+	free(addrs);
+	return status;
+}
+
+/* "1, 2, 7" */
+static void list_namespaces(const struct nvme_session *s, char *text, size_t text_bytes)
+{
+	struct quoll_nvme_ns_info ns;
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (unsigned int i = 0; !quoll_nvme_ns_at(s->nvme, i, &ns) && used < text_bytes; i++)
+		used += (size_t)snprintf(text + used, text_bytes - used, "%s%" PRIu32, i ? ", " : "", ns.nsid);
+}
+
+int nvme_session_ns(const struct nvme_session *s, uint64_t nsid, struct quoll_nvme_ns_info *ns, struct quoll_error *err)
+{
+	struct quoll_nvme_ns_info second;
+	char text[256];
+
+	list_namespaces(s, text, sizeof(text));
+	if (nsid ? quoll_nvme_ns_find(s->nvme, (uint32_t)nsid, ns) : quoll_nvme_ns_at(s->nvme, 0, ns)) {
+		if (nsid)
+			quoll_error_set(err, ENOENT, "namespace", s->name, "namespace %" PRIu64 " does not exist; %s%s",
+					nsid, text[0] ? "there is " : "there is none", text);
+		else
+			quoll_error_set(err, ENOENT, "namespace", s->name, "the controller has no active namespace");
+		quoll_error_hint(err, "quoll nvme identify %s", s->name);
+		return -ENOENT;
+	}
+	if (!nsid && !quoll_nvme_ns_at(s->nvme, 1, &second)) {
+		quoll_error_set(err, EINVAL, "namespace", s->name, "it has several namespaces: %s", text);
+		quoll_error_hint(err, "--nsid with one of them");
+		return -EINVAL;
+	}
+	if (ns->usable) {
+		quoll_error_set(err, -ns->usable, "namespace", s->name,
+				"namespace %" PRIu32 " has a format that Quoll does not read or write: %" PRIu32
+				" bytes a block, %" PRIu32 " of metadata",
+				ns->nsid, ns->lba_bytes, ns->metadata_bytes);
+		quoll_error_hint(err, "quoll nvme identify %s lists the formats it could be given", s->name);
+		return ns->usable;
+	}
+	return 0;
+}
+
+int nvme_check_range(const struct nvme_session *s, const struct quoll_nvme_ns_info *ns, uint64_t lba, uint64_t nr_lbas,
+		     struct quoll_error *err)
+{
+	if (lba < ns->nr_lbas && nr_lbas <= ns->nr_lbas - lba)
+		return 0;
+	return quoll_error_set(err, ERANGE, "range", s->name,
+			       "%" PRIu64 " blocks from LBA %" PRIu64 " on are not all in namespace %" PRIu32
+			       ", which has %" PRIu64 " blocks",
+			       nr_lbas, lba, ns->nsid, ns->nr_lbas);
+}

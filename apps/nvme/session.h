@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * session.h - an NVMe controller opened for a verb: address space, group, device, heap and driver, and back again.
+ */
+#ifndef QUOLL_APPS_NVME_SESSION_H
+#define QUOLL_APPS_NVME_SESSION_H
+
+#include <nvme/nvme.h>
+
+#include "quoll/cli.h"
+
+#define NVME_CLASS_CODE 0x010802u
+
+/* Words of the --pages option; the order is that of enum quoll_heap_pages. */
+#define NVME_OPTION_PAGES(type)                                                                                        \
+	{                                                                                                              \
+		"pages", CLI_CHOICE, offsetof(type, pages), "best|4k|2m|1g",                                           \
+			"size of the pages of DMA memory; best takes hugepages where there are any", 0, 0              \
+	}
+#define NVME_OPTION_NSID(type)                                                                                         \
+	{                                                                                                              \
+		"nsid", CLI_NUMBER, offsetof(type, nsid), "N", "namespace; the only one unless told otherwise", 1,     \
+			0xfffffffe                                                                                     \
+	}
+
+/**
+ * struct nvme_session - everything between a verb and its controller
+ */
+struct nvme_session {
+	char name[QUOLL_ADDR_MAX_BYTES];
+	struct quoll_ioas *ioas;
+	struct quoll_group *group;
+	struct quoll_device *device;
+	struct quoll_heap *heap;
+	struct quoll_nvme *nvme;
+};
+
+/**
+ * struct nvme_session_opts - how to open one
+ * @pages:     of the heap
+ * @nr_queues: I/O queues to ask for; 0 for 1
+ */
+struct nvme_session_opts {
+	enum quoll_heap_pages pages;
+	unsigned int nr_queues;
+};
+
+/**
+ * nvme_session_open() - claim the group, open the device, make a heap, bring the controller up
+ * @s: filled in; closed again if this fails
+ * Return: 0, -errno.
+ */
+int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr, const struct nvme_session_opts *opts,
+		      struct nvme_session *s, struct quoll_error *err);
+
+/**
+ * nvme_session_close() - in reverse order. Return: 0, or what quoll_nvme_close() says of an unclean shutdown.
+ */
+int nvme_session_close(struct nvme_session *s);
+
+/**
+ * nvme_session_start() - parse the first argument and open it, for a verb
+ * Return: 0, or an exit status after the error was printed.
+ */
+int nvme_session_start(const struct cli *cli, const struct nvme_session_opts *opts, struct nvme_session *s);
+
+/**
+ * nvme_session_ns() - look a namespace up for reading and writing
+ * @nsid: 0 picks the only one, and is an error if there are several
+ * Return: 0, -ENOENT (says which there are), -ENOTSUP (its format).
+ */
+int nvme_session_ns(const struct nvme_session *s, uint64_t nsid, struct quoll_nvme_ns_info *ns,
+		    struct quoll_error *err);
+
+/**
+ * nvme_check_range() - whether blocks are inside a namespace
+ * Return: 0, -ERANGE (says how many blocks there are).
+ */
+int nvme_check_range(const struct nvme_session *s, const struct quoll_nvme_ns_info *ns, uint64_t lba, uint64_t nr_lbas,
+		     struct quoll_error *err);
+
+#endif

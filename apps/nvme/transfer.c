@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * transfer.c - slots: started, waited for, given up on after a while.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transfer.h"
+
+int transfer_open(struct transfer *t, unsigned int nr_slots, uint64_t slot_bytes, struct quoll_error *err)
+{
+	const struct quoll_nvme_queue_opts opts = {0};
+	void *va;
+	int ret;
+
+	quoll_clock_init(&t->clock);
+	t->slots = calloc(nr_slots, sizeof(*t->slots));
+	if (!t->slots)
+		return quoll_error_set(err, ENOMEM, "memory", t->session->name, "out of memory");
+	t->nr_slots = nr_slots;
+	t->slot_bytes = slot_bytes;
+	ret = quoll_nvme_queue_create(t->session->nvme, &opts, &t->queue, err);
+	if (!ret)
+		ret = quoll_arena_create(t->session->heap, "data", QUOLL_ARENA_DEVICE_READ_WRITE, 0, &t->arena, err);
+	for (unsigned int i = 0; !ret && i < nr_slots; i++) {
+		ret = quoll_arena_alloc(t->arena, slot_bytes, 4096, &va, err);
+		t->slots[i].va = ret ? NULL : va;
+	}
+	return ret;
+}
+
+void transfer_close(struct transfer *t)
+{
+	/* the queue first: after that the device knows of no buffer any more */
+	if (t->queue)
+		quoll_nvme_queue_destroy(t->queue);
+	for (unsigned int i = 0; i < t->nr_slots; i++)
+		if (t->slots[i].va)
+			quoll_arena_free(t->arena, t->slots[i].va, t->slot_bytes);
+	if (t->arena)
+		quoll_arena_destroy(t->arena);
+	free(t->slots);
+	t->slots = NULL;
+	t->queue = NULL;
+	t->arena = NULL;
+	t->nr_slots = 0;
+}
+
+int transfer_failed(const struct nvme_session *s, const struct quoll_nvme_completion *comp, const char *what,
+		    struct quoll_error *err)
+{
+	unsigned int events;
+
+	if (!comp->error)
+		return quoll_error_set(err, EIO, "I/O", s->name, "%s failed: %s (status 0x%03x)", what,
+				       quoll_nvme_status_name(comp->status), comp->status);
+	events = quoll_device_events(s->device);
+	if (events & QUOLL_DEVICE_GONE)
+		quoll_error_set(err, ENODEV, "I/O", s->name,
+				"the device is gone (it answers no more): %s was not finished", what);
+	else if (events & QUOLL_DEVICE_REMOVE_REQUESTED)
+		quoll_error_set(err, ENODEV, "I/O", s->name,
+				"the kernel requested the device back, to remove or unbind it: %s was not finished",
+				what);
+	else
+		quoll_error_set(err, -comp->error, "I/O", s->name, "%s was not finished: %s", what,
+				comp->error == -ENODEV ? "the device is gone"
+				: comp->error == -EIO  ? "the queue is broken"
+						       : strerror(-comp->error));
+	quoll_error_hint(err, "quoll nvme list shows what is there now; the kernel's log says why (dmesg)");
+	return -err->errnum;
+}
+
+int transfer_stalled(const struct nvme_session *s, unsigned int nr_busy, struct quoll_error *err)
+{
+	quoll_error_set(err, ETIMEDOUT, "I/O", s->name, "%u requests in flight and no answer for %d s", nr_busy,
+			TRANSFER_STALL_S);
+	quoll_error_hint(err, "run it again (that resets the controller); the kernel's log may tell more (dmesg)");
+	return -ETIMEDOUT;
+}
+
+static int slot_failed(struct transfer *t, const struct transfer_slot *slot, const struct quoll_nvme_completion *comp,
+		       struct quoll_error *err)
+{
+	char what[128];
+
+	if (slot->op == TRANSFER_FLUSH)
+		snprintf(what, sizeof(what), "flush of namespace %" PRIu32, t->ns.nsid);
+	else
+		snprintf(what, sizeof(what), "%s of %" PRIu32 " blocks at LBA %" PRIu64 " of namespace %" PRIu32,
+			 slot->op == TRANSFER_READ ? "read" : "write", slot->nr_lbas, slot->lba, t->ns.nsid);
+	return transfer_failed(t->session, comp, what, err);
+}
+
+/* Collect what is finished. Return: number, or the first failure. */
+static int transfer_poll(struct transfer *t, struct quoll_error *err)
+{
+	struct quoll_nvme_completion comps[16];
+	unsigned int nr = quoll_nvme_poll(t->queue, comps, 16);
+	int ret = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		struct transfer_slot *slot = &t->slots[comps[i].user_data];
+
+		slot->state = TRANSFER_DONE;
+		t->nr_busy--;
+		slot->failed = comps[i].error || comps[i].status;
+		if (!ret && slot->failed)
+			ret = slot_failed(t, slot, &comps[i], err);
+	}
+	return ret ? ret : (int)nr;
+}
+
+static int prep(struct transfer *t, struct transfer_slot *slot)
+{
+	uint64_t id = (uint64_t)(slot - t->slots);
+
+	switch (slot->op) {
+	case TRANSFER_READ:
+		return quoll_nvme_prep_read(t->queue, t->ns.nsid, slot->va, slot->lba, slot->nr_lbas, id);
+	case TRANSFER_WRITE:
+		return quoll_nvme_prep_write(t->queue, t->ns.nsid, slot->va, slot->lba, slot->nr_lbas, id);
+	default:
+		return quoll_nvme_prep_flush(t->queue, t->ns.nsid, id);
+	}
+}
+
+int transfer_start(struct transfer *t, struct transfer_slot *slot, struct quoll_error *err)
+{
+	struct quoll_nvme_completion failed = {0};
+	int ret = prep(t, slot);
+
+	while (ret == -EAGAIN && t->nr_busy) {
+		ret = transfer_wait(t, err);
+		if (ret)
+			return ret;
+		ret = prep(t, slot);
+	}
+	if (ret) {
+		failed.error = ret;
+		return slot_failed(t, slot, &failed, err);
+	}
+	slot->state = TRANSFER_BUSY;
+	slot->failed = false;
+	t->nr_busy++;
+	quoll_nvme_submit(t->queue);
+	return 0;
+}
+
+int transfer_wait(struct transfer *t, struct quoll_error *err)
+{
+	uint64_t limit = quoll_ticks(&t->clock) + TRANSFER_STALL_S * t->clock.tick_hz;
+	int ret = 0;
+
+	while (t->nr_busy && !ret) {
+		ret = transfer_poll(t, err);
+		if (!ret && quoll_ticks(&t->clock) > limit)
+			return transfer_stalled(t->session, t->nr_busy, err);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+int transfer_drain(struct transfer *t, struct quoll_error *err)
+{
+	int ret = 0;
+
+	while (t->nr_busy && !ret)
+		ret = transfer_wait(t, err);
+	return ret;
+}

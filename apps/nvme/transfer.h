@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * transfer.h - a few buffers and a queue, for verbs that move data (read, write, verify). Not for measuring.
+ *
+ * A slot is a buffer and the request it is used for. It is FREE, then BUSY until the device is through with it, then
+ * DONE until the verb has looked at it.
+ */
+#ifndef QUOLL_APPS_NVME_TRANSFER_H
+#define QUOLL_APPS_NVME_TRANSFER_H
+
+#include <quoll/clock.h>
+
+#include "session.h"
+
+enum transfer_state {
+	TRANSFER_FREE,
+	TRANSFER_BUSY,
+	TRANSFER_DONE,
+};
+
+enum transfer_op {
+	TRANSFER_READ,
+	TRANSFER_WRITE,
+	TRANSFER_FLUSH,
+};
+
+struct transfer_slot {
+	uint8_t *va;
+	uint64_t lba;
+	uint32_t nr_lbas;
+	enum transfer_op op;
+	enum transfer_state state;
+	bool failed;
+};
+
+struct transfer {
+	const struct nvme_session *session;
+	struct quoll_nvme_ns_info ns;
+	struct quoll_nvme_queue *queue;
+	struct quoll_arena *arena;
+	struct quoll_clock clock;
+	unsigned int nr_slots;
+	unsigned int nr_busy;
+	uint64_t slot_bytes;
+	struct transfer_slot *slots;
+};
+
+/**
+ * transfer_open() - a queue and @nr_slots buffers of @slot_bytes
+ * @t: session and ns are set by the caller, the rest is filled in; transfer_close() after success or failure
+ */
+int transfer_open(struct transfer *t, unsigned int nr_slots, uint64_t slot_bytes, struct quoll_error *err);
+void transfer_close(struct transfer *t);
+
+/**
+ * transfer_start() - have the device do @slot->op on @slot->lba and nr_lbas; the slot becomes BUSY
+ */
+int transfer_start(struct transfer *t, struct transfer_slot *slot, struct quoll_error *err);
+
+/**
+ * transfer_wait() - until at least one BUSY slot becomes DONE, or there is none
+ * Return: 0; -EIO: a request failed (the NVMe status is named); -ENODEV: device gone; -ETIMEDOUT: no answer.
+ */
+int transfer_wait(struct transfer *t, struct quoll_error *err);
+
+/**
+ * transfer_drain() - until no slot is BUSY
+ */
+int transfer_drain(struct transfer *t, struct quoll_error *err);
+
+/* Seconds without any completion after which a device is given up. */
+#define TRANSFER_STALL_S 20
+
+/* The error for a failed completion; @what: "read of 8 blocks at LBA 0". Return: -errno. */
+int transfer_failed(const struct nvme_session *s, const struct quoll_nvme_completion *comp, const char *what,
+		    struct quoll_error *err);
+int transfer_stalled(const struct nvme_session *s, unsigned int nr_busy, struct quoll_error *err);
+
+#endif
