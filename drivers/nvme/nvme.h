@@ -65,7 +65,9 @@ struct quoll_nvme_info {
 /**
  * struct quoll_nvme_ns_info - an active namespace
  * @boundary_lbas: NOIOB: I/O that crosses a multiple of this is split; 0 for none
- * @usable:        0, or why reads and writes are refused: -ENOTSUP (metadata interleaved or an unknown command set)
+ * @usable:        0, or why reads and writes are refused: -ENOTSUP (a format with metadata, blocks larger than one
+ * command may be, another command set), -EPROTO (impossible format or size), -ESTALE (an admin command passed through
+ * has formatted, created, deleted or detached it: open the controller anew)
  */
 struct quoll_nvme_ns_info {
 	uint32_t nsid;
@@ -140,7 +142,9 @@ struct quoll_nvme_cmd {
  * @result: completion dword 0; may be NULL
  *
  * Return: 0; a positive NVMe status (SCT << 8 | SC, see quoll_nvme_status_name()); -EINVAL, -EFAULT (@data is not in
- * the heap), -ETIMEDOUT, -ENODEV. Opcodes that create or delete queues are refused with -EPERM.
+ * the heap), -ETIMEDOUT, -ENODEV, -EIO. After a time-out the controller is dead, its bus mastering off, so that it
+ * cannot write into @data later; give slow commands an admin_timeout_ms to match. Refused with -EPERM: what creates or
+ * deletes queues, doorbell buffers, and asynchronous event requests, which are not answered.
  */
 QUOLL_API int quoll_nvme_admin(struct quoll_nvme *nvme, const struct quoll_nvme_cmd *cmd, uint32_t *result);
 
@@ -170,7 +174,8 @@ QUOLL_API void quoll_nvme_queue_destroy(struct quoll_nvme_queue *queue);
 /**
  * struct quoll_nvme_completion - one finished request
  * @user_data: as given to prep
- * @error:     0: the device answered, see @status; -ENODEV: device gone or being removed; -EIO: queue broken
+ * @error:     0: the device answered, see @status; -ENODEV: device gone or being removed; -EIO: fatal status, broken;
+ *             -ESTALE: formatted in the middle of a split request
  * @status:    NVMe status without the phase bit: SCT << 8 | SC; 0 is success. Of a split request: the first failure
  * @dnr:       do not retry
  * @result:    completion dword 0
@@ -192,7 +197,7 @@ struct quoll_nvme_completion {
  * @user_data: handed back
  *
  * Return: 0; -EAGAIN: no room until poll returns something; -ENOENT: no such namespace; -ERANGE: beyond its end;
- * -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0; -ENOTSUP: format; -ENODEV: gone.
+ * -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0; -ENODEV: gone; else the namespace's @usable.
  * Thread rule: the queue's thread; hot path.
  */
 QUOLL_API int quoll_nvme_prep_read(struct quoll_nvme_queue *queue, uint32_t nsid, void *va, uint64_t lba,

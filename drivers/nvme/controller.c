@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * controller.c - the controller object: open, close, register access, and noticing that it is dead.
+ *
+ * Order on the way down: whatever may still do DMA is stopped (shutdown, disable, bus mastering off) before memory is
+ * given back; if that cannot be done, the memory stays with the heap.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nvme_internal.h"
+
+#define NVME_CLASS_CODE 0x010802u
+#define MIB (1024u * 1024u)
+
+uint32_t nvme_reg_read32(struct quoll_nvme *nvme, unsigned int offset)
+{
+	quoll_le32 value;
+
+	if (nvme->regs)
+		return quoll_mmio_read32(nvme->regs + offset);
+	/* As a removed device would answer: a transport that fails is a device that is gone. */
+	if (quoll_region_read(nvme->dev, QUOLL_PCI_BAR0, offset, &value, sizeof(value)))
+		return UINT32_MAX;
+	return quoll_le32_to_cpu(value);
+}
+
+void nvme_reg_write32(struct quoll_nvme *nvme, unsigned int offset, uint32_t value)
+{
+	quoll_le32 le = quoll_cpu_to_le32(value);
+
+	if (nvme->regs)
+		quoll_mmio_write32(nvme->regs + offset, value);
+	else
+		(void)quoll_region_write(nvme->dev, QUOLL_PCI_BAR0, offset, &le, sizeof(le));
+}
+
+volatile void *nvme_doorbell_ptr(struct quoll_nvme *nvme, uint16_t qid, unsigned int is_cq)
+{
+	if (!nvme->bar)
+		return NULL;
+	return quoll_region_ptr(nvme->bar, nvme_doorbell_offset(nvme->dstrd, qid, is_cq), sizeof(uint32_t));
+}
+
+void nvme_doorbell_message(struct quoll_nvme *nvme, uint16_t qid, unsigned int is_cq, uint32_t value)
+{
+	quoll_le32 le = quoll_cpu_to_le32(value);
+
+	/* A failure shows in the next check, which reads CSTS the same way. */
+	(void)quoll_region_write(nvme->dev, QUOLL_PCI_BAR0, nvme_doorbell_offset(nvme->dstrd, qid, is_cq), &le,
+				 sizeof(le));
+}
+
+const char *nvme_csts_text(uint32_t csts)
+{
+	if (csts == UINT32_MAX)
+		return "it does not answer any more";
+	if (NVME_CSTS_CFS(csts))
+		return "fatal status is set";
+	if (NVME_CSTS_SHST(csts) == NVME_CSTS_SHST_OCCUR)
+		return "a shutdown is going on";
+	return NVME_CSTS_RDY(csts) ? "ready" : "not ready";
+}
+
+int nvme_ctrl_dead(const struct quoll_nvme *nvme)
+{
+	/* Pairs with the release in nvme_ctrl_kill(): who sees it also knows that DMA is off. */
+	return __atomic_load_n(&nvme->shared.dead, __ATOMIC_ACQUIRE);
+}
+
+static void checking_lock(struct quoll_nvme *nvme)
+{
+	while (__atomic_exchange_n(&nvme->shared.checking, 1, __ATOMIC_ACQUIRE))
+		;
+}
+
+static void checking_unlock(struct quoll_nvme *nvme)
+{
+	__atomic_store_n(&nvme->shared.checking, 0, __ATOMIC_RELEASE);
+}
+
+static void kill_locked(struct quoll_nvme *nvme, int why)
+{
+	if (nvme_ctrl_dead(nvme))
+		return;
+	/* Requests are about to be handed back: the device must not write into their buffers after that. */
+	nvme->dma_off = !quoll_pci_bus_master(nvme->dev, false) || why == -ENODEV;
+	quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_ERROR, "nvme", "%s: controller given up: %s", nvme->name,
+		  why == -ENODEV ? "device gone or to be removed" : "fatal status, error or time-out");
+	__atomic_store_n(&nvme->shared.dead, why, __ATOMIC_RELEASE);
+}
+
+void nvme_ctrl_kill(struct quoll_nvme *nvme, int why)
+{
+	checking_lock(nvme);
+	kill_locked(nvme, why);
+	checking_unlock(nvme);
+}
+
+static int ctrl_look(struct quoll_nvme *nvme)
+{
+	unsigned int events = quoll_device_events(nvme->dev);
+	uint32_t csts;
+
+	/* Before any register access: those of a removed device may fault. */
+	if (events & (QUOLL_DEVICE_GONE | QUOLL_DEVICE_REMOVE_REQUESTED))
+		return -ENODEV;
+	csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
+	if (csts == UINT32_MAX)
+		return -ENODEV;
+	if (events & QUOLL_DEVICE_ERROR)
+		return -EIO;
+	/* Ready without our having asked for a reset is as good as broken: its queues are no more. */
+	if (NVME_CSTS_CFS(csts) || (nvme->enabled && !NVME_CSTS_RDY(csts)))
+		return -EIO;
+	return 0;
+}
+
+int nvme_ctrl_check(struct quoll_nvme *nvme)
+{
+	int dead = nvme_ctrl_dead(nvme);
+	uint64_t now;
+
+	if (dead)
+		return dead;
+	/* A try-lock: somebody else looking is as good. Acquire/release hand @last_check and the device on. */
+	if (__atomic_exchange_n(&nvme->shared.checking, 1, __ATOMIC_ACQUIRE))
+		return 0;
+	now = quoll_ticks(&nvme->clock);
+	if (now - nvme->shared.last_check >= quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS)) {
+		nvme->shared.last_check = now;
+		dead = ctrl_look(nvme);
+		if (dead)
+			kill_locked(nvme, dead);
+	}
+	checking_unlock(nvme);
+	return nvme_ctrl_dead(nvme);
+}
+
+static int bar_open(struct quoll_nvme *nvme, struct quoll_error *err)
+{
+	struct quoll_region_info info;
+	int rc = quoll_region_info(nvme->dev, QUOLL_PCI_BAR0, &info, err);
+
+	if (rc)
+		return rc;
+	nvme->bar_bytes = info.size_bytes;
+	if (info.size_bytes < NVME_DOORBELLS_OFFSET + 2 * sizeof(uint32_t))
+		return quoll_error_set(err, EPROTO, "registers", nvme->name,
+				       "BAR 0 has %" PRIu64 " bytes, too few for an NVMe controller's registers",
+				       info.size_bytes);
+	rc = quoll_region_map(nvme->dev, QUOLL_PCI_BAR0, &nvme->bar, err);
+	if (rc == -EPERM) {
+		/* Registers by message then, as with vfio-user servers that want to see each access. */
+		nvme->bar = NULL;
+		return 0;
+	}
+	if (rc)
+		return rc;
+	nvme->regs = quoll_region_ptr(nvme->bar, 0, NVME_REG_CRTO + sizeof(uint32_t));
+	return 0;
+}
+
+/*
+ * Parts of the window for queues. Address space only, memory comes with the first use; but windows may be small, and
+ * several controllers may share one.
+ */
+static int arenas_create(struct quoll_nvme *nvme, unsigned int nr_queues, struct quoll_error *err)
+{
+	uint64_t wish = nvme->heap->size_bytes / 256;
+	uint64_t least = (uint64_t)MIB * 2 * (1 + (uint64_t)nr_queues);
+	uint64_t rw = (uint64_t)MIB * (2 + (uint64_t)nr_queues);
+	int rc;
+
+	if (wish > 256 * (uint64_t)MIB)
+		wish = 256 * (uint64_t)MIB;
+	if (least > nvme->heap->size_bytes / 4)
+		least = nvme->heap->size_bytes / 4;
+	if (rw > nvme->heap->size_bytes / 8)
+		rw = nvme->heap->size_bytes / 8;
+	rc = quoll_arena_create(nvme->heap, "nvme-read", QUOLL_ARENA_DEVICE_READ, wish > least ? wish : least,
+				&nvme->arena_read, err);
+	if (rc)
+		return rc;
+	return quoll_arena_create(nvme->heap, "nvme-write", QUOLL_ARENA_DEVICE_READ_WRITE, rw, &nvme->arena_rw, err);
+}
+
+/* Everything but the device; the controller is disabled or dead. */
+static void ctrl_free(struct quoll_nvme *nvme)
+{
+	if (!nvme->dma_off && !quoll_pci_bus_master(nvme->dev, false))
+		nvme->dma_off = true;
+	/* If bus mastering cannot be switched off, arenas go with the heap, which unmaps in the IOMMU first. */
+	if (nvme->dma_off) {
+		if (nvme->arena_read)
+			quoll_arena_destroy(nvme->arena_read);
+		if (nvme->arena_rw)
+			quoll_arena_destroy(nvme->arena_rw);
+	}
+	if (nvme->bar)
+		quoll_region_unmap(nvme->bar);
+	nvme_namespaces_free(nvme);
+	free(nvme->queues);
+	free(nvme->id);
+	free(nvme);
+}
+
+static int open_check_args(struct quoll_device *dev, struct quoll_heap *heap, const struct quoll_nvme_opts *opts,
+			   struct quoll_error *err)
+{
+	struct quoll_device_info info;
+
+	if (!dev || !heap)
+		return quoll_error_set(err, EINVAL, "open", NULL, "no device or no heap given");
+	quoll_device_info(dev, &info);
+	if (info.bus != QUOLL_BUS_PCI || info.class_code != NVME_CLASS_CODE)
+		return quoll_error_set(err, ENODEV, "open", info.name, "not an NVMe controller: class %06x, not %06x",
+				       info.class_code, NVME_CLASS_CODE);
+	if (opts && (opts->admin_entries == 1 || opts->admin_entries > 4096 || opts->max_io_queues > 65535))
+		return quoll_error_set(err, EINVAL, "open", info.name,
+				       "options out of range: %u admin entries (2 .. 4096), %u I/O queues (.. 65535)",
+				       opts->admin_entries, opts->max_io_queues);
+	return 0;
+}
+
+/* Ask for I/O queues; what is granted is cut to what was asked for and to what has doorbells within BAR 0. */
+static int queues_negotiate(struct quoll_nvme *nvme, unsigned int wanted, struct quoll_error *err)
+{
+	struct nvme_sqe cmd = {
+		.opcode = nvme_admin_set_features,
+		.cdw10 = quoll_cpu_to_le32(NVME_FEAT_FID_NUM_QUEUES),
+		.cdw11 = quoll_cpu_to_le32((wanted - 1) << 16 | (wanted - 1)),
+	};
+	uint32_t granted = 0;
+	uint64_t last_qid;
+	unsigned int n;
+	int rc = nvme_admin_exec(nvme, &cmd, &granted);
+
+	if (rc)
+		return nvme_admin_error(nvme, rc, "Set Features (Number of Queues)", err);
+	n = (NVME_GET(granted, FEAT_NRQS_NSQR) < NVME_GET(granted, FEAT_NRQS_NCQR)
+		     ? NVME_GET(granted, FEAT_NRQS_NSQR)
+		     : NVME_GET(granted, FEAT_NRQS_NCQR)) +
+	    1;
+	if (n > wanted)
+		n = wanted;
+	last_qid = ((nvme->bar_bytes - NVME_DOORBELLS_OFFSET) >> (2 + nvme->dstrd)) / 2;
+	if (last_qid < 2)
+		return quoll_error_set(err, EPROTO, "queues", nvme->name,
+				       "BAR 0 of %" PRIu64 " bytes has no room for the doorbells of an I/O queue",
+				       nvme->bar_bytes);
+	if (n > last_qid - 1)
+		n = (unsigned int)(last_qid - 1);
+	nvme->max_io_queues = n;
+	nvme->queues = calloc(n, sizeof(struct quoll_nvme_queue *));
+	return nvme->queues ? 0 : quoll_error_set(err, ENOMEM, "queues", nvme->name, "out of memory");
+}
+
+static int bring_up(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts, struct quoll_error *err)
+{
+	unsigned int wanted = opts && opts->max_io_queues ? opts->max_io_queues : 1;
+	int rc = bar_open(nvme, err);
+
+	if (!rc)
+		rc = nvme_ctrl_read_cap(nvme, err);
+	if (!rc)
+		rc = nvme_ctrl_disable(nvme, err);
+	if (!rc)
+		rc = arenas_create(nvme, wanted, err);
+	if (!rc)
+		rc = nvme_admin_init(nvme, opts, err);
+	if (rc)
+		return rc;
+	/* Off after a reset or an earlier close; on only now that the controller knows no queue any more. */
+	rc = quoll_pci_bus_master(nvme->dev, true);
+	if (rc)
+		return quoll_error_set(err, -rc, "enable", nvme->name, "bus mastering could not be switched on");
+	nvme->dma_off = false;
+	rc = nvme_ctrl_enable(nvme, err);
+	if (!rc)
+		rc = identify_controller(nvme, err);
+	if (!rc)
+		rc = queues_negotiate(nvme, wanted, err);
+	if (!rc)
+		rc = nvme_namespaces_read(nvme, err);
+	return rc;
+}
+
+int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const struct quoll_nvme_opts *opts,
+		    struct quoll_nvme **nvme_out, struct quoll_error *err)
+{
+	struct quoll_device_info info;
+	struct quoll_nvme *nvme;
+	int rc = open_check_args(dev, heap, opts, err);
+
+	if (rc)
+		return rc;
+	quoll_device_info(dev, &info);
+	nvme = aligned_alloc(QUOLL_CACHE_LINE_BYTES, sizeof(*nvme));
+	if (!nvme)
+		return quoll_error_set(err, ENOMEM, "open", info.name, "out of memory");
+	memset(nvme, 0, sizeof(*nvme));
+	nvme->dev = dev;
+	nvme->heap = heap;
+	nvme->name = info.name;
+	nvme->no_ns.refuse = -ENOENT;
+	(void)quoll_clock_init(&nvme->clock); /* a system clock is good enough */
+	rc = bring_up(nvme, opts, err);
+	if (rc) {
+		if (nvme->enabled && rc != -ENODEV)
+			(void)nvme_ctrl_disable(nvme, NULL);
+		ctrl_free(nvme);
+		return rc;
+	}
+	*nvme_out = nvme;
+	return 0;
+}
+
+int quoll_nvme_close(struct quoll_nvme *nvme)
+{
+	int rc;
+
+	if (!nvme)
+		return 0;
+	for (unsigned int i = 0; i < nvme->max_io_queues; i++)
+		if (nvme->queues[i])
+			quoll_nvme_queue_destroy(nvme->queues[i]);
+	rc = nvme_ctrl_shutdown(nvme);
+	ctrl_free(nvme);
+	return rc;
+}
+
+void quoll_nvme_info(const struct quoll_nvme *nvme, struct quoll_nvme_info *info)
+{
+	const struct nvme_id_ctrl *id = nvme->id;
+
+	memset(info, 0, sizeof(*info));
+	nvme_text_copy(info->model, id->mn, sizeof(id->mn));
+	nvme_text_copy(info->serial, id->sn, sizeof(id->sn));
+	nvme_text_copy(info->firmware, id->fr, sizeof(id->fr));
+	nvme_text_copy(info->subnqn, id->subnqn, sizeof(id->subnqn));
+	info->vendor_id = quoll_le16_to_cpu(id->vid);
+	info->controller_id = quoll_le16_to_cpu(id->cntlid);
+	info->version = nvme->version;
+	info->cap = nvme->cap;
+	info->max_transfer_bytes = nvme->max_transfer_bytes;
+	info->max_io_queues = nvme->max_io_queues;
+	info->max_queue_entries = nvme->max_queue_entries;
+	info->nr_namespaces = nvme->nr_namespaces;
+	info->page_bytes = PRP_PAGE_BYTES;
+	info->volatile_cache = id->vwc & NVME_CTRL_VWC_PRESENT;
+}
+
+const struct nvme_id_ctrl *quoll_nvme_id_ctrl(const struct quoll_nvme *nvme)
+{
+	return nvme->id;
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * nvme_internal.h - the driver's objects. Hot fields come first, on cache lines that are asserted; what set-up and
+ * errors need is fenced off behind them.
+ *
+ * Who may touch what: struct quoll_nvme belongs to the controller's thread, except @dead and what nvme_ctrl_check()
+ * guards; a queue belongs to its own thread.
+ */
+#ifndef QUOLL_NVME_INTERNAL_H
+#define QUOLL_NVME_INTERNAL_H
+
+#include <nvme/types.h>
+
+#include <quoll/clock.h>
+#include <quoll/env.h>
+#include <quoll/mmio.h>
+#include <quoll/pci.h>
+
+#include "nvme.h"
+#include "nvme_wire.h"
+#include "prp.h"
+
+#define NVME_MAX_NAMESPACES 8192u
+#define NVME_NS_TABLE_SIZE 64u
+#define NVME_MAX_ENTRIES 65536u
+#define NVME_LBA_SHIFT_MIN 9u
+#define NVME_LBA_SHIFT_MAX 16u
+#define NVME_CHECK_PERIOD_NS 1000000u
+/* A queue that never has an empty poll looks at the clock this often, in polls. */
+#define NVME_BUSY_POLLS 256u
+#define NVME_NO_PARENT UINT16_MAX
+
+/* A namespace: one line for prep, then what only set-up reads. */
+struct nvme_namespace {
+	uint32_t nsid;
+	int32_t refuse; /* 0, or why there is no I/O; the controller's thread may set it while queues run */
+	uint64_t nr_lbas;
+	uint32_t max_lbas; /* of one command; never 0 while @refuse is 0 */
+	uint32_t boundary_lbas;
+	uint64_t boundary_recip;
+	uint32_t lba_shift;
+	uint32_t metadata_bytes;
+	struct nvme_id_ns *id;
+} QUOLL_CACHE_ALIGNED;
+
+static_assert(sizeof(struct nvme_namespace) == QUOLL_CACHE_LINE_BYTES, "a namespace is one line");
+
+/* The admin queue: one command at a time, waited for. */
+struct nvme_admin {
+	union nvme_sq_slot *sq;
+	struct nvme_cqe *cq;
+	quoll_iova_t sq_iova;
+	quoll_iova_t cq_iova;
+	volatile void *sq_db; /* NULL: not mapped, by message */
+	volatile void *cq_db;
+	struct prp_list list; /* one page */
+	void *data;	      /* one page that the controller may write */
+	quoll_iova_t data_iova;
+	unsigned int entries;
+	unsigned int sq_tail;
+	unsigned int cq_head;
+	unsigned int phase;
+	uint16_t next_cid;
+	unsigned int nr_strays; /* completions that answered nothing */
+	uint64_t timeout_ns;
+};
+
+struct quoll_nvme {
+	/* Shared with the queues' threads; see nvme_ctrl_check(). */
+	struct {
+		int dead; /* 0, or the -errno that ended it; set once, with release order, after bus mastering is off */
+		unsigned int checking;
+		uint64_t last_check;
+	} QUOLL_CACHE_ALIGNED shared;
+
+	struct quoll_device *dev QUOLL_CACHE_ALIGNED;
+	struct quoll_heap *heap;
+	struct quoll_region *bar;
+	volatile uint8_t *regs; /* NULL: registers are not mapped, by message */
+	uint64_t bar_bytes;
+	const char *name;
+	struct quoll_clock clock;
+	struct quoll_arena *arena_read;
+	struct quoll_arena *arena_rw;
+	uint64_t cap;
+	uint32_t version;
+	unsigned int dstrd;
+	uint64_t ready_timeout_ns;
+	bool enabled;
+	bool dma_off; /* bus mastering is off, or the device is no more: nothing can reach our memory */
+	struct nvme_admin admin;
+	struct nvme_id_ctrl *id;
+	uint32_t max_transfer_bytes;
+	uint32_t prp_list_bytes;
+	unsigned int max_queue_entries;
+	unsigned int max_io_queues;
+	struct quoll_nvme_queue **queues; /* max_io_queues of them; id is index + 1 */
+	unsigned int nr_namespaces;
+	struct nvme_namespace *namespaces;		     /* ascending by id */
+	struct nvme_namespace *ns_table[NVME_NS_TABLE_SIZE]; /* low ids, by id */
+	struct nvme_namespace no_ns; /* id 0, refused: what a queue without a last one points to */
+};
+
+/*
+ * A command in flight. @expect is the CID that its completion must bear: slot number in the low bits, a generation
+ * above them, so that a repeated completion does not fit the slot's next user. NVME_SLOT_FREE is out of a CID's range.
+ */
+#define NVME_SLOT_FREE (1u << 16)
+
+struct nvme_slot {
+	uint64_t user_data;
+	uint32_t expect;
+	uint16_t parent; /* index into the queue's parents; NVME_NO_PARENT: not part of a split request */
+	uint16_t reserved;
+};
+
+static_assert(sizeof(struct nvme_slot) == 16, "a slot is a quarter of a line");
+
+/* A split request: what remains to be sent starts at @lba and @iova. Listed while @remaining is not 0. */
+struct nvme_parent {
+	uint64_t user_data;
+	quoll_iova_t iova;
+	uint64_t lba;
+	const struct nvme_namespace *ns;
+	uint32_t remaining;
+	uint32_t in_flight;
+	int32_t error;
+	uint32_t result;
+	uint16_t status;
+	uint8_t opcode;
+	bool dnr;
+	uint16_t prev;
+	uint16_t next;
+} QUOLL_CACHE_ALIGNED;
+
+static_assert(sizeof(struct nvme_parent) == QUOLL_CACHE_LINE_BYTES, "a split request is one line");
+
+struct quoll_nvme_queue {
+	/* line 0: prep */
+	union nvme_sq_slot *sq;
+	struct nvme_slot *slots;
+	uint16_t *free_slots; /* stack: the slot used last has warm lines */
+	const struct nvme_namespace *ns;
+	const struct quoll_heap *heap;
+	struct prp_list lists;
+	uint16_t sq_tail;
+	uint16_t nr_free; /* 0 once the queue is dead */
+	uint16_t last_idx;
+	uint16_t list_shift;
+
+	/* line 1: submit and poll */
+	volatile void *sq_db; /* NULL: not mapped, by message */
+	struct nvme_cqe *cq;
+	volatile void *cq_db;
+	uint16_t cq_head;
+	uint16_t phase;
+	uint16_t sq_rung; /* tail as the device knows it */
+	uint16_t sq_head; /* last one believed */
+	uint16_t qid;
+	uint16_t slot_mask;
+	uint16_t cid_step;
+	uint16_t split_first; /* list of parents with something to send; NVME_NO_PARENT: none */
+	uint32_t busy_polls;
+	int32_t dead; /* 0, or the -errno that requests are handed back with */
+	uint64_t nr_submitted;
+	uint64_t nr_completed;
+
+	/* line 2: split requests, the clock of the millisecond check, doorbell counters */
+	struct nvme_parent *parents;
+	uint16_t *free_parents;
+	uint16_t nr_free_parents;
+	uint16_t split_last;
+	uint16_t split_reserve;
+	uint16_t reserved;
+	struct quoll_clock clock;
+	uint64_t last_check;
+	uint64_t check_ticks;
+
+	/* cold */
+	uint64_t nr_sq_doorbells QUOLL_CACHE_ALIGNED;
+	uint64_t nr_cq_doorbells;
+	uint64_t nr_bad_cid;
+	uint64_t nr_bad_sqid;
+	uint64_t nr_bad_sqhd;
+	uint64_t nr_abandoned;
+	struct quoll_nvme *nvme;
+	quoll_iova_t sq_iova;
+	quoll_iova_t cq_iova;
+	uint64_t sq_bytes;
+	uint64_t cq_bytes;
+	uint64_t lists_bytes;
+	unsigned int entries;
+	unsigned int nr_slots;
+	unsigned int abandon_cursor;
+	bool sq_created;
+	bool cq_created;
+};
+
+#define NVME_ASSERT_LINE_(field, line)                                                                                 \
+	static_assert(offsetof(struct quoll_nvme_queue, field) / QUOLL_CACHE_LINE_BYTES == (line),                     \
+		      #field " left its cache line")
+NVME_ASSERT_LINE_(sq, 0);
+NVME_ASSERT_LINE_(list_shift, 0);
+NVME_ASSERT_LINE_(sq_db, 1);
+NVME_ASSERT_LINE_(nr_completed, 1);
+NVME_ASSERT_LINE_(parents, 2);
+NVME_ASSERT_LINE_(check_ticks, 2);
+NVME_ASSERT_LINE_(nr_sq_doorbells, 3);
+static_assert(offsetof(struct quoll_nvme_queue, sq_db) == QUOLL_CACHE_LINE_BYTES, "line 1 begins with sq_db");
+
+/* controller.c */
+uint32_t nvme_reg_read32(struct quoll_nvme *nvme, unsigned int offset);
+void nvme_reg_write32(struct quoll_nvme *nvme, unsigned int offset, uint32_t value);
+/* Write a doorbell that is not mapped. */
+void nvme_doorbell_message(struct quoll_nvme *nvme, uint16_t qid, unsigned int is_cq, uint32_t value);
+/* Address of a doorbell, NULL if it is not mapped. */
+volatile void *nvme_doorbell_ptr(struct quoll_nvme *nvme, uint16_t qid, unsigned int is_cq);
+/*
+ * Is the controller still there and healthy? Looks once a millisecond at most, however many queues ask, and never in
+ * two threads at once. Return: 0, or the -errno that ended it.
+ */
+int nvme_ctrl_check(struct quoll_nvme *nvme);
+/* End it: DMA off first, then everybody is told. @why: -ENODEV or -EIO. Safe to call again. */
+void nvme_ctrl_kill(struct quoll_nvme *nvme, int why);
+int nvme_ctrl_dead(const struct quoll_nvme *nvme);
+/* "CSTS 0x…: …" for messages. */
+const char *nvme_csts_text(uint32_t csts);
+
+/* bringup.c */
+int nvme_ctrl_read_cap(struct quoll_nvme *nvme, struct quoll_error *err);
+int nvme_ctrl_disable(struct quoll_nvme *nvme, struct quoll_error *err);
+int nvme_ctrl_enable(struct quoll_nvme *nvme, struct quoll_error *err);
+int nvme_ctrl_shutdown(struct quoll_nvme *nvme);
+
+/* wait.c: a bounded wait for the device that spins first and then sleeps a little longer each time */
+struct nvme_wait {
+	const struct quoll_clock *clock;
+	uint64_t start;
+	uint64_t limit_ticks;
+	unsigned int rounds;
+};
+
+void nvme_wait_start(struct nvme_wait *wait, const struct quoll_clock *clock, uint64_t limit_ns);
+/* Return: false once the time is up; the condition must then be looked at one last time. */
+bool nvme_wait_more(struct nvme_wait *wait);
+uint64_t nvme_wait_elapsed_ms(const struct nvme_wait *wait);
+
+/* admin.c */
+int nvme_admin_init(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts, struct quoll_error *err);
+/* Forget ring positions, after the controller was enabled. Return: 0, -EPROTO if its doorbells are outside BAR0. */
+int nvme_admin_start(struct quoll_nvme *nvme, struct quoll_error *err);
+/* Return: 0, positive status, -ETIMEDOUT (the controller is dead then), -ENODEV, -EIO. */
+int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_t *result);
+/* Turn what nvme_admin_exec() returned into an error text. Return: -errno. */
+int nvme_admin_error(struct quoll_nvme *nvme, int rc, const char *command, struct quoll_error *err);
+
+/* identify.c */
+int identify_exec(struct quoll_nvme *nvme, uint8_t cns, uint32_t nsid);
+int identify_controller(struct quoll_nvme *nvme, struct quoll_error *err);
+/* A text field of a fixed size, made printable and trimmed. @dst has room for @len + 1. */
+void nvme_text_copy(char *dst, const char *src, size_t len);
+
+/* namespace.c */
+int nvme_namespaces_read(struct quoll_nvme *nvme, struct quoll_error *err);
+void nvme_namespaces_free(struct quoll_nvme *nvme);
+struct nvme_namespace *nvme_ns_lookup(const struct quoll_nvme *nvme, uint32_t nsid);
+/* What Format and the like may have changed is not to be used any more. */
+void nvme_ns_mark_stale(struct quoll_nvme *nvme, uint32_t nsid);
+/* Fill @ns in from identify data; pure. @csi: command set. */
+void nvme_ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id, uint8_t csi, uint32_t max_transfer_bytes);
+
+/* split.c: parts of split requests */
+struct nvme_io {
+	const struct nvme_namespace *ns;
+	quoll_iova_t iova;
+	uint64_t lba;
+	uint32_t nr_lbas;
+	uint8_t opcode;
+	uint16_t parent;
+	uint64_t user_data;
+};
+
+int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io);
+/* Send on what there is room for, one doorbell. */
+void nvme_split_continue(struct quoll_nvme_queue *queue);
+/* A part is back. Return: true if that was the last one and @comp is filled in. */
+bool nvme_split_part_done(struct quoll_nvme_queue *queue, uint16_t parent, const struct quoll_nvme_completion *part,
+			  struct quoll_nvme_completion *comp);
+/* The queue is dead: a request of which nothing is in flight. Return: false if there is none left. */
+bool nvme_split_abandon(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comp);
+
+/* Distance from @lba to the next multiple of the namespace's boundary. Division-free. */
+static inline uint32_t nvme_boundary_room(const struct nvme_namespace *ns, uint64_t lba)
+{
+	/* recip = floor((2^64 - 1) / boundary), so the quotient is right or one too small. */
+	uint64_t quotient = (uint64_t)(((unsigned __int128)lba * ns->boundary_recip) >> 64);
+	uint64_t rest = lba - quotient * ns->boundary_lbas;
+
+	if (rest >= ns->boundary_lbas)
+		rest -= ns->boundary_lbas;
+	return ns->boundary_lbas - (uint32_t)rest;
+}
+
+/* How many of @nr_lbas blocks from @lba the first command may have. */
+static inline uint32_t nvme_split_first_lbas(const struct nvme_namespace *ns, uint64_t lba, uint32_t nr_lbas)
+{
+	uint32_t n = nr_lbas < ns->max_lbas ? nr_lbas : ns->max_lbas;
+
+	if (ns->boundary_lbas) {
+		uint32_t room = nvme_boundary_room(ns, lba);
+
+		if (n > room)
+			n = room;
+	}
+	return n;
+}
+
+/* queue.c */
+void nvme_queue_abandon_start(struct quoll_nvme_queue *queue, int why);
+
+/* Take a free slot; there must be one. Return: its CID; the slot is in flight from now on. */
+static inline uint16_t nvme_slot_take(struct quoll_nvme_queue *queue, uint64_t user_data, uint16_t parent)
+{
+	uint16_t idx = queue->free_slots[--queue->nr_free];
+	struct nvme_slot *slot = &queue->slots[idx];
+	uint16_t cid = (uint16_t)slot->expect;
+
+	slot->expect = cid;
+	slot->user_data = user_data;
+	slot->parent = parent;
+	return cid;
+}
+
+static inline void nvme_sq_advance(struct quoll_nvme_queue *queue)
+{
+	queue->sq_tail = queue->sq_tail == queue->last_idx ? 0 : (uint16_t)(queue->sq_tail + 1);
+}
+
+/*
+ * One read or write into the submission queue; there must be a free slot. What is always zero in our entries (dwords 2
+ * to 5, 13 to 15) is so since the queue's memory was allocated, and is not written again.
+ */
+static inline void nvme_queue_push(struct quoll_nvme_queue *queue, const struct nvme_io *io)
+{
+	struct nvme_sqe_rw *sqe = &queue->sq[queue->sq_tail].rw;
+	uint16_t cid = nvme_slot_take(queue, io->user_data, io->parent);
+	size_t list_off = (size_t)(cid & queue->slot_mask) << queue->list_shift;
+	struct prp_list list = {
+		.entries = (quoll_le64 *)((char *)queue->lists.entries + list_off),
+		.iova = queue->lists.iova + list_off,
+	};
+	struct prp_pair prp = prp_build(io->iova, io->nr_lbas << io->ns->lba_shift, list);
+
+	sqe->opcode = io->opcode;
+	sqe->flags = 0;
+	sqe->cid = quoll_cpu_to_le16(cid);
+	sqe->nsid = quoll_cpu_to_le32(io->ns->nsid);
+	sqe->prp1 = prp.prp1;
+	sqe->prp2 = prp.prp2;
+	sqe->slba = quoll_cpu_to_le64(io->lba);
+	sqe->nlb = quoll_cpu_to_le32(io->nr_lbas - 1);
+	nvme_sq_advance(queue);
+}
+
+#endif

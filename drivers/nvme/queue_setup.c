@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * queue_setup.c - I/O queue pairs come and go: memory, Create and Delete commands, counters. Base Specification 2.0,
+ * 5.4 (Create I/O Completion Queue) to 5.7. The completion queue is there before the submission queue that uses it, and
+ * goes after it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nvme_internal.h"
+
+#define QUEUE_DEFAULT_ENTRIES 256u
+#define SPLIT_RESERVE_MAX 8u
+
+static uint32_t round_up_pow2(uint32_t v)
+{
+	uint32_t p = 1;
+
+	while (p < v)
+		p *= 2;
+	return p;
+}
+
+static int pick_entries(struct quoll_nvme *nvme, const struct quoll_nvme_queue_opts *opts, unsigned int *entries,
+			struct quoll_error *err)
+{
+	unsigned int most = nvme->max_queue_entries;
+	unsigned int n = opts ? opts->entries : 0;
+
+	if (!n)
+		n = QUEUE_DEFAULT_ENTRIES < most ? QUEUE_DEFAULT_ENTRIES : most;
+	if (n < 2 || n > most) {
+		quoll_error_set(err, EINVAL, "queue", nvme->name, "%u entries asked for, 2 to %u are possible", n,
+				most);
+		return -EINVAL;
+	}
+	*entries = round_up_pow2(n) <= most ? round_up_pow2(n) : n;
+	return 0;
+}
+
+/* Ordinary memory: slots, the stack of free ones, parents. */
+static int alloc_bookkeeping(struct quoll_nvme_queue *queue)
+{
+	uint32_t slots_size = round_up_pow2(queue->entries);
+
+	/* A power of two above nr_slots: a CID masked with it is always inside, and the last slot is never used. */
+	queue->slot_mask = (uint16_t)(slots_size - 1);
+	queue->cid_step = (uint16_t)slots_size;
+	queue->slots = calloc(slots_size, sizeof(*queue->slots));
+	queue->free_slots = calloc(queue->nr_slots, sizeof(*queue->free_slots));
+	queue->free_parents = calloc(queue->nr_slots, sizeof(*queue->free_parents));
+	queue->parents = aligned_alloc(QUOLL_CACHE_LINE_BYTES, queue->nr_slots * sizeof(*queue->parents));
+	if (!queue->slots || !queue->free_slots || !queue->free_parents || !queue->parents)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < slots_size; i++)
+		queue->slots[i].expect = i | NVME_SLOT_FREE;
+	for (uint32_t i = 0; i < queue->nr_slots; i++) {
+		queue->free_slots[i] = (uint16_t)(queue->nr_slots - 1 - i);
+		queue->free_parents[i] = (uint16_t)(queue->nr_slots - 1 - i);
+	}
+	queue->nr_free = (uint16_t)queue->nr_slots;
+	queue->nr_free_parents = (uint16_t)queue->nr_slots;
+	return 0;
+}
+
+static int alloc_rings(struct quoll_nvme_queue *queue, struct quoll_error *err)
+{
+	struct quoll_nvme *nvme = queue->nvme;
+	void *va;
+	int rc;
+
+	rc = quoll_arena_alloc(nvme->arena_read, queue->sq_bytes, PRP_PAGE_BYTES, &va, err);
+	if (rc)
+		return rc;
+	queue->sq = va;
+	queue->sq_iova = quoll_heap_iova(nvme->heap, va, queue->sq_bytes);
+	/* Aligned to a page, and each list a power of two up to one, so none crosses a page. */
+	rc = quoll_arena_alloc(nvme->arena_read, queue->lists_bytes, PRP_PAGE_BYTES, &va, err);
+	if (rc)
+		return rc;
+	queue->lists.entries = va;
+	queue->lists.iova = quoll_heap_iova(nvme->heap, va, queue->lists_bytes);
+	rc = quoll_arena_alloc(nvme->arena_rw, queue->cq_bytes, PRP_PAGE_BYTES, &va, err);
+	if (rc)
+		return rc;
+	queue->cq = va;
+	queue->cq_iova = quoll_heap_iova(nvme->heap, va, queue->cq_bytes);
+	return 0;
+}
+
+static void queue_free(struct quoll_nvme_queue *queue)
+{
+	struct quoll_nvme *nvme = queue->nvme;
+
+	/* What the controller may still reach stays allocated: until the arenas go, or with the heap. */
+	if ((!queue->sq_created && !queue->cq_created) || nvme->dma_off) {
+		if (queue->sq)
+			(void)quoll_arena_free(nvme->arena_read, queue->sq, queue->sq_bytes);
+		if (queue->lists.entries)
+			(void)quoll_arena_free(nvme->arena_read, queue->lists.entries, queue->lists_bytes);
+		if (queue->cq)
+			(void)quoll_arena_free(nvme->arena_rw, queue->cq, queue->cq_bytes);
+	}
+	free(queue->slots);
+	free(queue->free_slots);
+	free(queue->parents);
+	free(queue->free_parents);
+	free(queue);
+}
+
+static int delete_one(struct quoll_nvme *nvme, uint8_t opcode, uint16_t qid)
+{
+	struct nvme_sqe cmd = {.opcode = opcode, .cdw10 = quoll_cpu_to_le32(qid)};
+
+	return nvme_admin_exec(nvme, &cmd, NULL);
+}
+
+/* On any failure the controller is given up: it must not be left with a queue in memory that we take back. */
+static void delete_rings(struct quoll_nvme_queue *queue)
+{
+	struct quoll_nvme *nvme = queue->nvme;
+	int rc = 0;
+
+	if (queue->sq_created)
+		rc = delete_one(nvme, nvme_admin_delete_sq, queue->qid);
+	if (!rc) {
+		queue->sq_created = false;
+		if (queue->cq_created)
+			rc = delete_one(nvme, nvme_admin_delete_cq, queue->qid);
+		if (!rc)
+			queue->cq_created = false;
+	}
+	if (rc > 0)
+		nvme_ctrl_kill(nvme, -EIO);
+}
+
+static int create_rings(struct quoll_nvme_queue *queue, struct quoll_error *err)
+{
+	struct quoll_nvme *nvme = queue->nvme;
+	struct nvme_sqe cmd = {
+		.opcode = nvme_admin_create_cq,
+		.prp1 = quoll_cpu_to_le64(queue->cq_iova),
+		.cdw10 = quoll_cpu_to_le32(nvme_queue_cdw10(queue->qid, queue->entries)),
+		.cdw11 = quoll_cpu_to_le32(NVME_QUEUE_PHYS_CONTIG), /* no interrupt: polled */
+	};
+	int rc = nvme_admin_exec(nvme, &cmd, NULL);
+
+	if (rc)
+		return nvme_admin_error(nvme, rc, "Create I/O Completion Queue", err);
+	queue->cq_created = true;
+	cmd.opcode = nvme_admin_create_sq;
+	cmd.prp1 = quoll_cpu_to_le64(queue->sq_iova);
+	cmd.cdw11 = quoll_cpu_to_le32((uint32_t)queue->qid << 16 | NVME_QUEUE_PHYS_CONTIG);
+	rc = nvme_admin_exec(nvme, &cmd, NULL);
+	if (rc)
+		return nvme_admin_error(nvme, rc, "Create I/O Submission Queue", err);
+	queue->sq_created = true;
+	return 0;
+}
+
+static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid, unsigned int entries)
+{
+	struct quoll_nvme_queue *queue = aligned_alloc(QUOLL_CACHE_LINE_BYTES, sizeof(*queue));
+
+	if (!queue)
+		return NULL;
+	memset(queue, 0, sizeof(*queue));
+	queue->nvme = nvme;
+	queue->heap = nvme->heap;
+	queue->ns = nvme->nr_namespaces ? &nvme->namespaces[0] : &nvme->no_ns;
+	queue->qid = qid;
+	queue->entries = entries;
+	queue->nr_slots = entries - 1;
+	queue->last_idx = (uint16_t)(entries - 1);
+	queue->phase = 1;
+	queue->split_first = NVME_NO_PARENT;
+	queue->split_last = NVME_NO_PARENT;
+	queue->split_reserve =
+		queue->nr_slots / 4 < SPLIT_RESERVE_MAX ? (uint16_t)(queue->nr_slots / 4) : SPLIT_RESERVE_MAX;
+	queue->list_shift = (uint16_t)__builtin_ctz(nvme->prp_list_bytes);
+	queue->sq_bytes = entries * sizeof(*queue->sq);
+	queue->cq_bytes = entries * sizeof(*queue->cq);
+	queue->lists_bytes = (uint64_t)queue->nr_slots << queue->list_shift;
+	queue->sq_db = nvme_doorbell_ptr(nvme, qid, 0);
+	queue->cq_db = nvme_doorbell_ptr(nvme, qid, 1);
+	queue->busy_polls = NVME_BUSY_POLLS;
+	queue->clock = nvme->clock;
+	queue->check_ticks = quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS);
+	queue->last_check = quoll_ticks(&nvme->clock);
+	return queue;
+}
+
+int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_queue_opts *opts,
+			    struct quoll_nvme_queue **queue_out, struct quoll_error *err)
+{
+	struct quoll_nvme_queue *queue;
+	unsigned int entries;
+	unsigned int i = 0;
+	int rc = pick_entries(nvme, opts, &entries, err);
+
+	if (rc)
+		return rc;
+	if (nvme_ctrl_dead(nvme))
+		return quoll_error_set(err, ENODEV, "queue", nvme->name, "the controller is gone or was given up");
+	while (i < nvme->max_io_queues && nvme->queues[i])
+		i++;
+	if (i == nvme->max_io_queues) {
+		quoll_error_set(err, ENOSPC, "queue", nvme->name, "all %u I/O queues of the controller are in use", i);
+		quoll_error_hint(err, "open the controller with a larger max_io_queues");
+		return -ENOSPC;
+	}
+	queue = queue_new(nvme, (uint16_t)(i + 1), entries);
+	if (!queue)
+		return quoll_error_set(err, ENOMEM, "queue", nvme->name, "out of memory");
+	rc = alloc_bookkeeping(queue);
+	if (rc)
+		quoll_error_set(err, -rc, "queue", nvme->name, "out of memory for %u entries", entries);
+	else
+		rc = alloc_rings(queue, err);
+	if (!rc)
+		rc = create_rings(queue, err);
+	if (rc) {
+		delete_rings(queue);
+		queue_free(queue);
+		return rc;
+	}
+	nvme->queues[i] = queue;
+	*queue_out = queue;
+	return 0;
+}
+
+void quoll_nvme_queue_destroy(struct quoll_nvme_queue *queue)
+{
+	if (!queue)
+		return;
+	queue->nvme->queues[queue->qid - 1] = NULL;
+	delete_rings(queue);
+	queue_free(queue);
+}
+
+void quoll_nvme_queue_stats(const struct quoll_nvme_queue *queue, struct quoll_nvme_queue_stats *stats)
+{
+	*stats = (struct quoll_nvme_queue_stats){
+		.submitted = queue->nr_submitted,
+		.completed = queue->nr_completed,
+		.sq_doorbells = queue->nr_sq_doorbells,
+		.cq_doorbells = queue->nr_cq_doorbells,
+		.bad_cid = queue->nr_bad_cid,
+		.bad_sqid = queue->nr_bad_sqid,
+		.bad_sqhd = queue->nr_bad_sqhd,
+		.in_flight = queue->dead ? 0
+					 : queue->nr_slots - queue->nr_free -
+						   (unsigned int)((queue->sq_tail + queue->entries - queue->sq_rung) %
+								  queue->entries),
+	};
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * split.c - requests larger than one command, or across a boundary. A request is a parent object that remembers what is
+ * still to be sent; its parts are ordinary commands, sent as slots come free, in prep and then in poll.
+ *
+ * Parents with something left to send are in a list, served first come, first served. A few slots are left to small
+ * requests; but the first of the list always gets one if it has nothing in flight, so it always goes on.
+ */
+#include <errno.h>
+
+#include "nvme_internal.h"
+
+static void list_append(struct quoll_nvme_queue *queue, uint16_t idx)
+{
+	struct nvme_parent *parent = &queue->parents[idx];
+
+	parent->next = NVME_NO_PARENT;
+	parent->prev = queue->split_first == NVME_NO_PARENT ? NVME_NO_PARENT : queue->split_last;
+	if (parent->prev == NVME_NO_PARENT)
+		queue->split_first = idx;
+	else
+		queue->parents[parent->prev].next = idx;
+	queue->split_last = idx;
+}
+
+static void list_remove(struct quoll_nvme_queue *queue, uint16_t idx)
+{
+	struct nvme_parent *parent = &queue->parents[idx];
+
+	if (parent->prev == NVME_NO_PARENT)
+		queue->split_first = parent->next;
+	else
+		queue->parents[parent->prev].next = parent->next;
+	if (parent->next == NVME_NO_PARENT)
+		queue->split_last = parent->prev;
+	else
+		queue->parents[parent->next].prev = parent->prev;
+}
+
+/* Put the next part into the submission queue. Return: true if something remains. */
+static bool send_part(struct quoll_nvme_queue *queue, uint16_t idx)
+{
+	struct nvme_parent *parent = &queue->parents[idx];
+	struct nvme_io io = {
+		.ns = parent->ns,
+		.iova = parent->iova,
+		.lba = parent->lba,
+		.nr_lbas = nvme_split_first_lbas(parent->ns, parent->lba, parent->remaining),
+		.opcode = parent->opcode,
+		.parent = idx,
+	};
+
+	nvme_queue_push(queue, &io);
+	parent->in_flight++;
+	parent->remaining -= io.nr_lbas;
+	parent->lba += io.nr_lbas;
+	parent->iova += (uint64_t)io.nr_lbas << io.ns->lba_shift;
+	return parent->remaining;
+}
+
+int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io)
+{
+	struct nvme_parent *parent;
+	uint16_t idx;
+
+	if (!queue->nr_free_parents)
+		return -EAGAIN;
+	idx = queue->free_parents[--queue->nr_free_parents];
+	parent = &queue->parents[idx];
+	*parent = (struct nvme_parent){
+		.user_data = io->user_data,
+		.iova = io->iova,
+		.lba = io->lba,
+		.ns = io->ns,
+		.remaining = io->nr_lbas,
+		.opcode = io->opcode,
+	};
+	/* The first part at once, there is a slot; more only if nobody waits before us and the reserve stays. */
+	while (send_part(queue, idx))
+		if (queue->split_first != NVME_NO_PARENT || queue->nr_free <= queue->split_reserve)
+			break;
+	if (parent->remaining)
+		list_append(queue, idx);
+	return 0;
+}
+
+/*
+ * The doorbell also shows the device what the user has prepared and not yet submitted: entries are in one order, and
+ * earlier is not wrong.
+ */
+void nvme_split_continue(struct quoll_nvme_queue *queue)
+{
+	uint16_t idx;
+
+	while ((idx = queue->split_first) != NVME_NO_PARENT) {
+		struct nvme_parent *parent = &queue->parents[idx];
+
+		if (!queue->nr_free || (queue->nr_free <= queue->split_reserve && parent->in_flight))
+			break;
+		if (!send_part(queue, idx))
+			list_remove(queue, idx);
+	}
+	quoll_nvme_submit(queue);
+}
+
+static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nvme_completion *comp)
+{
+	const struct nvme_parent *parent = &queue->parents[idx];
+
+	*comp = (struct quoll_nvme_completion){
+		.user_data = parent->user_data,
+		.error = parent->error,
+		.status = parent->status,
+		.dnr = parent->dnr,
+		.result = parent->result,
+	};
+	queue->free_parents[queue->nr_free_parents++] = idx;
+}
+
+bool nvme_split_part_done(struct quoll_nvme_queue *queue, uint16_t idx, const struct quoll_nvme_completion *part,
+			  struct quoll_nvme_completion *comp)
+{
+	struct nvme_parent *parent = &queue->parents[idx];
+
+	parent->in_flight--;
+	if (!parent->error)
+		parent->error = part->error;
+	if (part->status && !parent->status) {
+		parent->status = part->status;
+		parent->dnr = part->dnr;
+		parent->result = part->result;
+	}
+	/* Formatted meanwhile: what prep checked, block size above all, is no longer so. */
+	if (parent->remaining && !parent->error)
+		parent->error = __atomic_load_n(&parent->ns->refuse, __ATOMIC_RELAXED);
+	/* After a failure nothing more is sent; what is in flight is waited for, because the buffer is still in use. */
+	if (parent->remaining && (parent->status || parent->error)) {
+		parent->remaining = 0;
+		list_remove(queue, idx);
+	}
+	if (parent->in_flight || parent->remaining)
+		return false;
+	finish(queue, idx, comp);
+	return true;
+}
+
+bool nvme_split_abandon(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comp)
+{
+	uint16_t idx = queue->split_first;
+
+	if (idx == NVME_NO_PARENT)
+		return false;
+	list_remove(queue, idx);
+	queue->parents[idx].error = queue->dead;
+	finish(queue, idx, comp);
+	return true;
+}

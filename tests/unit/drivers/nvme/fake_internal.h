@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fake_internal.h - between the two halves of the fake controller: fake_bus.c (registers, config space, back-end) and
+ * fake_nvme.c (queues and commands).
+ */
+#ifndef QUOLL_TESTS_FAKE_INTERNAL_H
+#define QUOLL_TESTS_FAKE_INTERNAL_H
+
+#include "fake_nvme.h"
+
+void fake_violation(struct fake_nvme *fake, const char *fmt, ...) QUOLL_PRINTF(2, 3);
+uint32_t fake_doorbell(const struct fake_nvme *fake, uint16_t qid, unsigned int is_cq);
+void fake_doorbell_reset(struct fake_nvme *fake, uint16_t qid, unsigned int is_cq);
+void fake_run_queues(struct fake_nvme *fake);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fake_nvme.h - an NVMe controller in the test's own process, behind a fake back-end: BAR 0 is a memfd, DMA goes
+ * through what the driver's heap has mapped, with its permissions. It keeps to the specification strictly, and breaks
+ * it only where a knob or a hook says so.
+ *
+ * It moves only in fake_nvme_step(): the test calls that between prep and poll; fake_nvme_pump_start() has a thread
+ * call it while the driver blocks (open, close, admin commands).
+ */
+#ifndef QUOLL_TESTS_FAKE_NVME_H
+#define QUOLL_TESTS_FAKE_NVME_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <nvme/types.h>
+
+#include "backend/backend.h"
+#include "nvme/nvme_wire.h"
+
+#define FAKE_MAX_NS 8
+#define FAKE_MAX_QUEUES 9 /* the admin queue is 0 */
+#define FAKE_MAX_MAPS 256
+
+struct fake_ns {
+	uint32_t nsid;
+	uint64_t nr_lbas;
+	unsigned int lba_shift;
+	uint16_t noiob;
+	uint8_t *disk;
+};
+
+struct fake_cq {
+	bool live;
+	quoll_iova_t iova;
+	uint32_t entries;
+	uint32_t tail;
+	unsigned int phase;
+};
+
+struct fake_sq {
+	bool live;
+	quoll_iova_t iova;
+	uint32_t entries;
+	uint32_t head;
+	uint16_t cqid;
+};
+
+struct fake_nvme {
+	/* Knobs, set before the driver opens it or between steps. */
+	uint64_t cap;
+	uint32_t version;
+	uint32_t crto;
+	uint64_t bar_bytes;
+	bool bar_by_message;	   /* BAR 0 cannot be mapped */
+	bool doorbells_by_message; /* only its first page can be */
+	bool never_ready;
+	bool fatal_on_enable;
+	bool never_shut_down;
+	bool mute_admin;	/* admin commands are fetched and not answered */
+	bool mute_io;		/* I/O commands are not even fetched */
+	bool shuffle;		/* complete in random order */
+	uint16_t queues_less_1; /* both halves of the answer to Set Features (Number of Queues) */
+	struct nvme_id_ctrl id;
+	unsigned int nr_ns;
+	struct fake_ns ns[FAKE_MAX_NS];
+
+	/* Hooks; NULL for none. */
+	void *arg;
+	/* Change identify data on its way out. Return: status. */
+	uint16_t (*on_identify)(struct fake_nvme *fake, uint8_t cns, uint32_t nsid, void *page);
+	/* Before a command is carried out. Return: 0, or a status to fail it with (DNR is bit 14). */
+	uint16_t (*on_io)(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe);
+	/* Change a completion on its way out. Return: how often it is written, 0 for never. */
+	unsigned int (*on_cqe)(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe *cqe);
+
+	/* What was seen. */
+	unsigned int nr_violations; /* of the specification or of DMA permissions */
+	char violation[160];	    /* the first */
+	unsigned int nr_admin;
+	uint64_t nr_io;
+	uint64_t max_lbas_seen;
+	unsigned int nr_deleted_sqs;
+	unsigned int nr_deleted_cqs;
+	bool shut_down; /* CC.SHN was honoured */
+
+	/* The machine. */
+	struct quoll_ioas *ioas;
+	int bar_fd;
+	uint8_t *bar;
+	uint8_t config[256];
+	unsigned int nr_maps;
+	struct ioas_mapping maps[FAKE_MAX_MAPS];
+	int req_fd;
+	int err_fd;
+	uint32_t cc_seen;
+	struct fake_sq sq[FAKE_MAX_QUEUES];
+	struct fake_cq cq[FAKE_MAX_QUEUES];
+	uint64_t seed;
+	pthread_mutex_t lock;
+	pthread_t pump;
+	bool pump_stop;
+};
+
+/* Defaults: NVMe 1.4, one namespace of 8 MiB in 512-byte blocks, MDTS 128 KiB. Return: 0, -errno. */
+int fake_nvme_init(struct fake_nvme *fake);
+void fake_nvme_fini(struct fake_nvme *fake);
+/* One more namespace; its blocks are zero. */
+void fake_nvme_add_ns(struct fake_nvme *fake, uint32_t nsid, uint64_t nr_lbas, unsigned int lba_shift, uint16_t noiob);
+struct fake_ns *fake_nvme_ns(struct fake_nvme *fake, uint32_t nsid);
+
+/* The address space whose only group has the fake as its only device. */
+int fake_nvme_ioas_open(struct fake_nvme *fake, struct quoll_ioas **ioas);
+
+/* Look at registers and doorbells once, carry out what is there. */
+void fake_nvme_step(struct fake_nvme *fake);
+void fake_nvme_pump_start(struct fake_nvme *fake);
+void fake_nvme_pump_stop(struct fake_nvme *fake);
+
+/* Write a completion of the test's own making, phase right. */
+void fake_nvme_post(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe cqe);
+/* The submission queue entry at an index, as the controller sees it. */
+const union nvme_sq_slot *fake_nvme_sqe(struct fake_nvme *fake, uint16_t qid, uint32_t idx);
+uint32_t fake_nvme_sq_tail(struct fake_nvme *fake, uint16_t qid);
+uint32_t fake_nvme_cq_head(struct fake_nvme *fake, uint16_t qid);
+/* All registers and config space read all ones from now on. */
+void fake_nvme_yank(struct fake_nvme *fake);
+void fake_nvme_set_fatal(struct fake_nvme *fake);
+/* The kernel asks for the device. */
+void fake_nvme_request_removal(struct fake_nvme *fake);
+bool fake_nvme_bus_master(const struct fake_nvme *fake);
+uint32_t fake_nvme_random(struct fake_nvme *fake);
+
+#endif
