@@ -134,7 +134,7 @@ enum quoll_action {
  * @group:    id of its group
  * @member:   the description it is based on; owned by the plan
  * @action:   see enum quoll_action
- * @to:       driver to bind to
+ * @to:       driver to bind to; "" for a bridge that is only taken from a driver that blocks (shpchp)
  * @blocked:  a use forbids it and @allowed does not cover it
  */
 struct quoll_plan_step {
@@ -174,7 +174,8 @@ struct quoll_plan_opts {
  * @addrs: array of @nr_addrs addresses, PCI only so far
  * @opts:  NULL for the defaults
  * @plan:  filled in even if steps are blocked; freed by quoll_plan_free()
- * @err:   only for real failures (no such device, no group, no such driver); a blocked step is not one
+ * @err:   only for real failures; a blocked step is not one. -ENOENT: no such device or driver; -ENODEV: no group;
+ *         -EINVAL: not a PCI address, not a VFIO driver; -ENOTSUP: a member that cannot be bound is in the way
  */
 QUOLL_API int quoll_plan_make(const struct quoll_env *env, const struct quoll_addr *const *addrs, unsigned int nr_addrs,
 			      const struct quoll_plan_opts *opts, struct quoll_plan *plan, struct quoll_error *err);
@@ -198,11 +199,13 @@ QUOLL_API int quoll_bind(const struct quoll_env *env, const struct quoll_plan *p
  * @name: the device
  * @from: the driver it was with
  * @to:   the driver it is with now, "" for none
+ * @gone: it is not there any more, and its record is forgotten
  */
 struct quoll_restored {
 	char name[QUOLL_NAME_BYTES];
 	char from[32];
 	char to[32];
+	bool gone;
 };
 
 /**

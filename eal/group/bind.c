@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * bind.c - carry a plan out, all of it or nothing: check, record, change, hand over; on failure back in reverse order.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+
+#define NODE_TRIES 100 /* of NODE_MS each: 2 s for the node of a group to appear */
+#define NODE_MS 20
+
+/* One member that is to change, as it was before this call. */
+struct change {
+	const struct quoll_plan_step *step;
+	struct record before;
+	bool recorded; /* by this call */
+};
+
+/* One group whose file gets an owner, and the owner it had. */
+struct handover {
+	int group;
+	bool done;
+	uid_t uid;
+	gid_t gid;
+};
+
+struct binding {
+	const struct quoll_env *env;
+	const struct group_io *io;
+	const struct quoll_plan *plan;
+	const char *user;
+	uid_t uid;
+	gid_t gid;
+	struct records records;
+	struct holds holds;
+	unsigned int nr_changes, nr_started, nr_handovers;
+	struct change *changes;
+	struct handover *handovers;
+};
+
+static int refuse_blocked(const struct quoll_plan *plan, struct quoll_error *err)
+{
+	const struct quoll_plan_step *first = NULL;
+	bool also = false;
+
+	for (unsigned int i = 0; i < plan->nr_steps; i++) {
+		const struct quoll_plan_step *s = &plan->steps[i];
+
+		for (unsigned int k = 0; s->blocked && k < s->member->nr_uses; k++) {
+			const struct quoll_use *use = &s->member->uses[k];
+
+			if (!first)
+				quoll_error_set(err, EBUSY, "bind", s->member->name, "it is in use: ");
+			quoll_error_append(err, "%s", also ? "; " : "");
+			if (first && first != s)
+				quoll_error_append(err, "%s: ", s->member->name);
+			quoll_error_append(err, "%s: %s", quoll_use_kind_name(use->kind), use->detail);
+			first = first ? first : s;
+			also = true;
+		}
+	}
+	quoll_error_hint(err, "end that use, or take the device all the same with --in-use");
+	return -EBUSY;
+}
+
+static int find_user(struct binding *b, struct quoll_error *err)
+{
+	int rc = b->user ? b->io->user(b->io->arg, b->user, &b->uid, &b->gid) : 0;
+
+	if (rc)
+		quoll_error_set(err, -rc, "bind", b->user, "there is no such user");
+	return rc;
+}
+
+static int collect(struct binding *b, struct quoll_error *err)
+{
+	unsigned int nr = b->plan->nr_steps ? b->plan->nr_steps : 1;
+
+	b->changes = calloc(nr, sizeof(*b->changes));
+	b->handovers = calloc(nr, sizeof(*b->handovers));
+	if (!b->changes || !b->handovers)
+		return quoll_error_set(err, ENOMEM, "bind", NULL, "out of memory");
+	for (unsigned int i = 0; i < b->plan->nr_steps; i++) {
+		const struct quoll_plan_step *s = &b->plan->steps[i];
+		bool vfio =
+			s->action == QUOLL_ACTION_BIND ? s->to[0] : driver_kind_of(s->member->driver) == DRIVER_VFIO;
+
+		if (s->action == QUOLL_ACTION_BIND)
+			b->changes[b->nr_changes++].step = s;
+		if (vfio && b->user && (!b->nr_handovers || b->handovers[b->nr_handovers - 1].group != s->group))
+			b->handovers[b->nr_handovers++].group = s->group;
+	}
+	return 0;
+}
+
+/* The plan was made some time ago: what it builds on must still be so. */
+static int check_still_so(struct binding *b, struct change *c, struct quoll_error *err)
+{
+	const struct quoll_member *m = c->step->member;
+	char now[32];
+	int rc = driver_of(b->env, m->name, now);
+
+	if (!rc && strcmp(now, m->driver) != 0) {
+		quoll_error_set(err, EAGAIN, "bind", m->name,
+				"its driver was \"%s\" when this was planned and is \"%s\" now", m->driver, now);
+		quoll_error_hint(err, "plan again");
+		return -EAGAIN;
+	}
+	if (rc)
+		return quoll_error_set(err, -rc, "bind", m->name, "its driver cannot be told: %s", strerror(-rc));
+	snprintf(c->before.name, sizeof(c->before.name), "%s", m->name);
+	memcpy(c->before.driver, now, sizeof(now));
+	memcpy(c->before.bound, c->step->to, sizeof(c->before.bound));
+	rc = override_of(b->env, m->name, c->before.override);
+	if (rc)
+		return quoll_error_set(err, -rc, "bind", m->name, "its driver_override cannot be read: %s",
+				       strerror(-rc));
+	/* from one VFIO driver to another: not under its owner's feet */
+	if (driver_kind_of(now) == DRIVER_VFIO)
+		rc = group_hold(&b->holds, b->env, b->io, c->step->group, err);
+	return rc;
+}
+
+/* Nobody has begun to use what was idle when it was planned. */
+static int check_uses(struct binding *b, struct quoll_error *err)
+{
+	struct quoll_group_list list = {0};
+	struct describer d;
+	int rc = describer_open(&d, b->env, b->io, err);
+
+	if (rc)
+		return rc;
+	d.ask_disks = true;
+	for (unsigned int i = 0; i < b->nr_changes && !rc; i++)
+		rc = describe_group(&d, b->changes[i].step->group, &list, err);
+	for (unsigned int g = 0; g < list.nr_groups && !rc; g++) {
+		for (unsigned int i = 0; i < b->nr_changes && !rc; i++) {
+			const struct quoll_member *planned = b->changes[i].step->member;
+
+			for (unsigned int k = 0; k < list.groups[g].nr_members && !rc; k++) {
+				const struct quoll_member *m = &list.groups[g].members[k];
+
+				if (strcmp(m->name, planned->name) != 0 || !m->nr_uses || planned->nr_uses)
+					continue;
+				rc = quoll_error_set(err, EBUSY, "bind", m->name,
+						     "it came into use after this was planned: %s: %s",
+						     quoll_use_kind_name(m->uses[0].kind), m->uses[0].detail);
+				quoll_error_hint(err, "end that use, or plan again with --in-use");
+			}
+		}
+	}
+	quoll_groups_free(&list);
+	describer_close(&d);
+	return rc;
+}
+
+/*
+ * A device that we bound before keeps the record of that time, which tells what was there before Quoll; one that a
+ * kernel driver has taken since gets a new one, as all others do.
+ */
+static int record_all(struct binding *b, struct quoll_error *err)
+{
+	struct record old;
+	int rc = 0;
+
+	for (unsigned int i = 0; i < b->nr_changes && !rc; i++) {
+		struct change *c = &b->changes[i];
+		enum driver_kind now = driver_kind_of(c->before.driver);
+
+		if ((now == DRIVER_NONE || now == DRIVER_VFIO) && !record_read(&b->records, c->before.name, &old, NULL))
+			continue;
+		rc = record_write(&b->records, &c->before, err);
+		c->recorded = !rc;
+	}
+	return rc;
+}
+
+static int change_all(struct binding *b, struct quoll_error *err)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; i < b->nr_changes && !rc; i++) {
+		struct change *c = &b->changes[i];
+
+		b->nr_started = i + 1;
+		rc = driver_take(b->env, b->io, c->before.name, c->step->to, err);
+		if (!rc)
+			quoll_log(b->env, QUOLL_LOG_INFO, "group", "%s: %s to %s", c->before.name,
+				  c->before.driver[0] ? c->before.driver : "no driver",
+				  c->step->to[0] ? c->step->to : "no driver");
+	}
+	return rc;
+}
+
+static int wait_for_node(const struct binding *b, const char *node, struct stat *st)
+{
+	for (int i = 0; i < NODE_TRIES; i++) {
+		if (!stat(node, st))
+			return 0;
+		if (errno != ENOENT)
+			return -errno;
+		b->io->pause(b->io->arg, NODE_MS);
+	}
+	return -ENOENT;
+}
+
+/* A group's file is no use without the container's, which is everyone's unless somebody changed that. */
+static int check_container(const struct binding *b, struct quoll_error *err)
+{
+	char path[PATH_BYTES];
+	struct stat st;
+	int rc = path_make(path, "%s/vfio/vfio", root_dev(b->env));
+
+	if (!rc && stat(path, &st))
+		rc = -errno;
+	if (rc)
+		return quoll_error_set(err, -rc, "bind", path, "it cannot be looked at: %s", strerror(-rc));
+	if ((st.st_mode & 0006) == 0006 || (st.st_uid == b->uid && (st.st_mode & 0600) == 0600) || b->uid == 0)
+		return 0;
+	quoll_error_set(err, EACCES, "bind", path, "the user %s may not open it", b->user);
+	quoll_error_hint(err, "chmod 0666 %s", path);
+	return -EACCES;
+}
+
+static int hand_over(struct binding *b, struct quoll_error *err)
+{
+	char path[PATH_BYTES];
+	struct stat st;
+	int rc = b->nr_handovers ? check_container(b, err) : 0;
+
+	for (unsigned int i = 0; i < b->nr_handovers && !rc; i++) {
+		struct handover *h = &b->handovers[i];
+
+		rc = path_make(path, "%s/vfio/%d", root_dev(b->env), h->group);
+		if (!rc)
+			rc = wait_for_node(b, path, &st);
+		if (!rc) {
+			h->uid = st.st_uid;
+			h->gid = st.st_gid;
+			rc = b->io->chown(b->io->arg, path, b->uid, b->gid);
+		}
+		h->done = !rc;
+		if (rc)
+			quoll_error_set(err, -rc, "bind", path, "it cannot be given to the user %s: %s", b->user,
+					strerror(-rc));
+	}
+	return rc;
+}
+
+static void roll_back(struct binding *b, struct quoll_error *err)
+{
+	struct quoll_error why;
+	char path[PATH_BYTES];
+	unsigned int failed = 0;
+
+	for (unsigned int i = b->nr_handovers; i-- > 0;)
+		if (b->handovers[i].done && !path_make(path, "%s/vfio/%d", root_dev(b->env), b->handovers[i].group))
+			b->io->chown(b->io->arg, path, b->handovers[i].uid, b->handovers[i].gid);
+	for (unsigned int i = b->nr_changes; i-- > 0;) {
+		struct change *c = &b->changes[i];
+		int rc = i < b->nr_started ? driver_put_back(b->env, b->io, &c->before, &why) : 0;
+
+		if (rc) {
+			quoll_error_append(err, "%s%s: %s", failed++ ? "; " : "\nNOT put back: ", c->before.name,
+					   why.what);
+			continue; /* its record stays, for quoll restore */
+		}
+		if (c->recorded)
+			record_remove(&b->records, c->before.name);
+	}
+	if (failed)
+		quoll_error_hint(err, "quoll restore tries again to put back what is recorded");
+	else if (b->nr_started)
+		quoll_error_append(err, "; all members are back with their drivers");
+}
+
+static int change_and_hand_over(struct binding *b, struct quoll_error *err)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; i < b->nr_changes && !rc; i++)
+		rc = check_still_so(b, &b->changes[i], err);
+	if (!rc && b->nr_changes)
+		rc = check_uses(b, err);
+	if (rc)
+		return rc;
+	rc = record_all(b, err);
+	if (!rc)
+		rc = change_all(b, err);
+	if (!rc)
+		rc = hand_over(b, err);
+	if (rc)
+		roll_back(b, err);
+	return rc;
+}
+
+int bind_plan(const struct quoll_env *env, const struct group_io *io, const struct quoll_plan *plan, const char *user,
+	      struct quoll_error *err)
+{
+	struct binding b = {.env = env, .io = io, .plan = plan, .user = user, .records = {-1, -1}};
+	struct quoll_error own;
+	int rc;
+
+	err = err ? err : &own;
+	if (plan->nr_blocked)
+		return refuse_blocked(plan, err);
+	rc = find_user(&b, err);
+	if (!rc)
+		rc = collect(&b, err);
+	if (!rc && b.nr_changes)
+		rc = records_open(env, io, true, &b.records, err);
+	if (!rc)
+		rc = change_and_hand_over(&b, err);
+	if (!rc)
+		rc = (int)b.nr_changes;
+	holds_release(&b.holds);
+	records_close(&b.records);
+	free(b.changes);
+	free(b.handovers);
+	return rc;
+}
+
+int quoll_bind(const struct quoll_env *env, const struct quoll_plan *plan, const char *user, struct quoll_error *err)
+{
+	return bind_plan(env, &group_io_real, plan, user, err);
+}
