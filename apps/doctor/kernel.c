@@ -44,8 +44,8 @@ void check_iommu(const struct quoll_env *env, struct check *check)
 	}
 	for (unsigned int i = 0; i < list.nr_groups; i++)
 		nr_viable += list.groups[i].viable;
-	check_found(check, CHECK_OK, "the IOMMU is on: %u groups, %u of them could be claimed as they are", list.nr_groups,
-		    nr_viable);
+	check_found(check, CHECK_OK, "the IOMMU is on: %u groups, %u of them could be claimed as they are",
+		    list.nr_groups, nr_viable);
 	check->facts = json_pack("{s:i, s:i}", "nr_groups", (int)list.nr_groups, "nr_viable", (int)nr_viable);
 	quoll_groups_free(&list);
 }

@@ -192,20 +192,23 @@ void check_nvme(const struct quoll_env *env, struct check *check)
 void check_records(const struct quoll_env *env, struct check *check)
 {
 	json_t *names = json_array();
+	char folder[512];
 	struct dirent *entry;
-	DIR *dir = opendir(check_run(env));
 	size_t nr;
+	DIR *dir;
 
+	snprintf(folder, sizeof(folder), "%s/bound", check_run(env));
+	dir = opendir(folder);
 	while (dir && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
 			json_array_append_new(names, json_string(entry->d_name));
 	if (dir)
 		closedir(dir);
 	nr = json_array_size(names);
-	check->facts = json_pack("{s:s, s:o}", "folder", check_run(env), "files", names);
+	check->facts = json_pack("{s:s, s:o}", "folder", folder, "devices", names);
 	if (nr) {
-		check_found(check, CHECK_OK, "%zu records in %s of drivers to be put back", nr, check_run(env));
-		check_hint(check, "quoll restore, when the devices are not needed any more");
+		check_found(check, CHECK_OK, "%zu devices are bound by quoll bind (%s)", nr, folder);
+		check_hint(check, "quoll restore gives them back to the drivers they were with");
 	} else {
 		check_found(check, CHECK_OK, "nothing is bound by quoll bind");
 	}

@@ -100,10 +100,14 @@ static void put_lines(FILE *f, const char *text)
 void describe_groups_text(FILE *f, const json_t *doc)
 {
 	static const struct render_field columns[] = {
-		{"GROUP", "group", RENDER_PLAIN, true},	   {"VIABLE", "viable", RENDER_PLAIN, false},
-		{"DEVICE", "name", RENDER_PLAIN, false}, {"DRIVER", "driver", RENDER_PLAIN, false},
-		{"NUMA", "numa_node", RENDER_PLAIN, true}, {"CLASS", "class_name", RENDER_PLAIN, false},
-		{"DESCRIPTION", "description", RENDER_PLAIN, false},	   {NULL, NULL, RENDER_PLAIN, false},
+		{"GROUP", "group", RENDER_PLAIN, true},
+		{"VIABLE", "viable", RENDER_PLAIN, false},
+		{"DEVICE", "name", RENDER_PLAIN, false},
+		{"DRIVER", "driver", RENDER_PLAIN, false},
+		{"NUMA", "numa_node", RENDER_PLAIN, true},
+		{"CLASS", "class_name", RENDER_PLAIN, false},
+		{"DESCRIPTION", "description", RENDER_PLAIN, false},
+		{NULL, NULL, RENDER_PLAIN, false},
 	};
 	const json_t *groups = json_object_get(doc, "groups"), *group;
 	json_t *rows = group_rows(groups);
@@ -140,7 +144,7 @@ static const char *action_name(const struct quoll_plan_step *step)
 		return "blocked";
 	switch (step->action) {
 	case QUOLL_ACTION_BIND:
-		return "bind";
+		return step->to[0] ? "bind" : "release";
 	case QUOLL_ACTION_KEEP:
 		return "keep";
 	default:

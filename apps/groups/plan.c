@@ -20,7 +20,7 @@ struct plan_values {
 	const char *user;
 };
 
-static const struct plan_values defaults = {.driver = "vfio-pci"};
+static const struct plan_values defaults;
 
 #define PLAN_OPTIONS                                                                                                   \
 	{"in-use",                                                                                                     \
@@ -32,7 +32,9 @@ static const struct plan_values defaults = {.driver = "vfio-pci"};
 	 0},                                                                                                           \
 	{                                                                                                              \
 		"driver", CLI_TEXT, offsetof(struct plan_values, driver), "DRIVER",                                    \
-			"VFIO driver for the devices; vfio-pci unless told otherwise", 0, 0                            \
+			"VFIO driver for the devices; vfio-pci unless told otherwise, and one that has them already "  \
+			"stays",                                                                                       \
+			0, 0                                                                                           \
 	}
 
 static const struct cli_option plan_options[] = {PLAN_OPTIONS, {NULL, CLI_FLAG, 0, NULL, NULL, 0, 0}};
@@ -124,16 +126,34 @@ static void bound_text(FILE *f, const json_t *doc)
 		user, user);
 }
 
+/* Load the driver, once it is known that there are groups to bind: a machine without an IOMMU is told so first. */
+static int load_driver(const struct cli *cli, const char *driver)
+{
+	struct quoll_group_list list = {0};
+	struct quoll_error err = {0};
+	struct quoll_addr *addrs;
+	int status = cli_addrs(cli, &addrs);
+
+	if (status)
+		return status;
+	if (quoll_group_read(&cli->env, &addrs[0], &list, &err) || modprobe_driver(&cli->env, driver, &err))
+		status = cli_error(cli, &err);
+	quoll_groups_free(&list);
+	free(addrs);
+	return status;
+}
+
 static int run_bind(struct cli *cli, const void *values)
 {
 	const struct plan_values *v = values;
 	struct quoll_error err = {0};
 	struct quoll_plan plan;
-	int status, nr_bound;
+	int status = 0, nr_bound;
 
-	if (!v->dry_run && !v->no_modprobe && modprobe_driver(&cli->env, v->driver, &err))
-		return cli_error(cli, &err);
-	status = make_plan(cli, v, &plan);
+	if (!v->dry_run && !v->no_modprobe)
+		status = load_driver(cli, v->driver ? v->driver : "vfio-pci");
+	if (!status)
+		status = make_plan(cli, v, &plan);
 	if (status)
 		return status;
 	if (v->dry_run) {

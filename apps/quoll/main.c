@@ -9,7 +9,8 @@
 #include "verbs.h"
 
 static const struct cli_verb *const verbs[] = {
-	NULL,
+	&verb_groups,	     &verb_plan,      &verb_bind,	&verb_restore,	   &verb_doctor,    &verb_nvme_list,
+	&verb_nvme_identify, &verb_nvme_read, &verb_nvme_write, &verb_nvme_verify, &verb_nvme_perf, NULL,
 };
 
 /* The verb that the first one or two words name. */
