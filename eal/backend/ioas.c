@@ -16,7 +16,7 @@
 
 #define MAPS_GROW 64
 
-const struct backend_ops *const backends[] = {NULL};
+const struct backend_ops *const backends[] = {&backend_vfio, NULL};
 
 static const struct backend_ops *backend_named(const char *name)
 {

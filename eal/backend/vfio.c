@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio.c - the back-end for /dev/vfio/N and /dev/vfio/vfio: container, and the table of ops.
+ *
+ * Source: linux/vfio.h and Documentation/driver-api/vfio.rst. A container gets its IOMMU with the first group and loses
+ * it, with all mappings, with the last: hence forgets_maps.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <linux/vfio.h>
+
+#include "backend/vfio.h"
+
+#define PATH_BYTES 512
+
+void vfio_path(const struct quoll_env *env, const char *leaf, char *path, size_t size)
+{
+	snprintf(path, size, "%s/vfio/%s", env->dev_root ? env->dev_root : "/dev", leaf);
+}
+
+int vfio_get_info(int fd, unsigned long request, const void *head, size_t head_bytes, void **buf)
+{
+	uint32_t bytes = (uint32_t)head_bytes, wanted;
+	void *answer, *bigger;
+
+	answer = malloc(bytes);
+	if (!answer)
+		return -ENOMEM;
+	for (;;) {
+		memcpy(answer, head, head_bytes);
+		memcpy(answer, &bytes, sizeof(bytes)); /* argsz comes first in all of them */
+		if (ioctl(fd, request, answer)) {
+			int rc = -errno;
+
+			free(answer);
+			return rc;
+		}
+		memcpy(&wanted, answer, sizeof(wanted));
+		if (wanted <= bytes)
+			break;
+		bigger = wanted > VFIO_INFO_MAX_BYTES ? NULL : realloc(answer, wanted);
+		if (!bigger) {
+			free(answer);
+			return wanted > VFIO_INFO_MAX_BYTES ? -EPROTO : -ENOMEM;
+		}
+		answer = bigger;
+		memset((uint8_t *)answer + bytes, 0, wanted - bytes);
+		bytes = wanted;
+	}
+	/* Parsers take the length from here: what is filled in, never more than what is allocated. */
+	memcpy(answer, &bytes, sizeof(bytes));
+	*buf = answer;
+	return 0;
+}
+
+static bool machine_has_groups(const struct quoll_env *env)
+{
+	const char *sysfs = env->sysfs_root ? env->sysfs_root : "/sys";
+	struct dirent *entry;
+	char path[PATH_BYTES];
+	bool any = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/kernel/iommu_groups", sysfs);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while (!any && (entry = readdir(dir)))
+		any = entry->d_name[0] != '.';
+	closedir(dir);
+	return any;
+}
+
+static int container_refused(const char *path, int errnum, struct quoll_error *err)
+{
+	switch (errnum) {
+	case ENOENT:
+	case ENODEV: /* the node is there, its module is not */
+	case ENXIO:
+		quoll_error_set(err, ENOENT, "open", path, "the kernel's VFIO is not loaded");
+		quoll_error_hint(err, "sudo modprobe -a vfio_iommu_type1 vfio-pci");
+		return -ENOENT;
+	case EACCES:
+	case EPERM:
+		quoll_error_set(err, errnum, "open", path, "no permission");
+		quoll_error_hint(err, "sudo chmod 0666 %s (harmless: rights are with the groups' own files)", path);
+		return -errnum;
+	default:
+		return quoll_error_set(err, errnum, "open", path, "%s", strerrordesc_np(errnum));
+	}
+}
+
+static int vfio_probe(const struct quoll_env *env, struct quoll_error *err)
+{
+	static const struct quoll_env ordinary;
+	struct quoll_group_list list;
+	char path[PATH_BYTES];
+	int rc;
+
+	if (!env)
+		env = &ordinary;
+	if (!machine_has_groups(env)) {
+		/* Knows why, and how to switch the IOMMU on for the CPU found. */
+		rc = quoll_groups_read(env, &list, err);
+		if (!rc)
+			quoll_groups_free(&list);
+		return rc ? rc : quoll_error_set(err, ENODEV, "open", "vfio", "this machine has no IOMMU groups");
+	}
+	vfio_path(env, "vfio", path, sizeof(path));
+	if (access(path, R_OK | W_OK))
+		return container_refused(path, errno, err);
+	return 0;
+}
+
+static int vfio_ioas_open(struct quoll_ioas *ioas, struct quoll_error *err)
+{
+	char path[PATH_BYTES];
+	int version;
+
+	vfio_path(&ioas->env, "vfio", path, sizeof(path));
+	ioas->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (ioas->fd < 0)
+		return container_refused(path, errno, err);
+	version = ioctl(ioas->fd, VFIO_GET_API_VERSION);
+	if (version != VFIO_API_VERSION) {
+		quoll_error_set(err, ENOENT, "open", path, "VFIO speaks version %d, not %d", version, VFIO_API_VERSION);
+		goto err_close;
+	}
+	if (ioctl(ioas->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) != 1) {
+		quoll_error_set(err, ENOENT, "open", path, "VFIO has no type1v2 IOMMU");
+		quoll_error_hint(err, "sudo modprobe vfio_iommu_type1");
+		goto err_close;
+	}
+	return 0;
+
+err_close:
+	close(ioas->fd);
+	ioas->fd = -1;
+	return -ENOENT;
+}
+
+static void vfio_ioas_close(struct quoll_ioas *ioas)
+{
+	close(ioas->fd);
+	ioas->fd = -1;
+}
+
+const struct backend_ops backend_vfio = {
+	.name = "vfio",
+	.forgets_maps = true,
+	.probe = vfio_probe,
+	.ioas_open = vfio_ioas_open,
+	.ioas_close = vfio_ioas_close,
+	.ioas_info = vfio_iommu_info,
+	.map = vfio_iommu_map,
+	.unmap = vfio_iommu_unmap,
+	.claim = vfio_group_claim,
+	.release = vfio_group_release,
+	.device_open = vfio_device_open,
+	.device_close = vfio_device_close,
+	.device_reset = vfio_device_reset,
+	.region_info = vfio_region_info,
+	.region_map = vfio_region_map,
+	.region_rw = vfio_region_rw,
+	.irq_info = vfio_irq_info,
+	.irq_set = vfio_irq_set,
+	.irq_unmask = vfio_irq_unmask,
+};

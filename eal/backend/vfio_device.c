@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio_device.c - a device of a VFIO group: its file, regions, interrupts, reset.
+ *
+ * What the kernel says of the regions is read once, at open: they do not change, and each access needs the offset.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+
+#include "backend/vfio.h"
+
+#define MAX_REGIONS 256
+#define MAX_IRQS 256
+#define MSIX_ENTRY_BYTES 16
+#define MAX_CAPS 48 /* (256 - 64) / 4 */
+
+struct vfio_region {
+	struct quoll_region_info info;
+	uint64_t fd_offset;
+	bool msix_mappable;
+};
+
+static int device_fd(struct quoll_device *dev, struct quoll_error *err)
+{
+	int fd = ioctl(dev->group->fd, VFIO_GROUP_GET_DEVICE_FD, dev->name);
+
+	if (fd >= 0) {
+		dev->fd = fd;
+		return 0;
+	}
+	if (errno == ENODEV || errno == ENOENT) {
+		/* The group is viable, yet this member is with no driver at all. */
+		quoll_error_set(err, ENODEV, "open", dev->name, "not with a VFIO driver, or gone");
+		quoll_error_hint(err, "sudo quoll bind %s", dev->name);
+		return -ENODEV;
+	}
+	return quoll_error_set(err, errno, "open", dev->name, "the kernel refuses it: %s", strerrordesc_np(errno));
+}
+
+static int region_read_info(struct quoll_device *dev, unsigned int idx, struct vfio_region *region)
+{
+	struct vfio_region_info head = {.argsz = sizeof(head), .index = idx};
+	uint32_t bytes;
+	void *buf;
+	int rc;
+
+	rc = vfio_get_info(dev->fd, VFIO_DEVICE_GET_REGION_INFO, &head, sizeof(head), &buf);
+	if (rc == -EINVAL)
+		return 0; /* an index without a region (VGA, say); size 0 says so */
+	if (rc)
+		return rc;
+	memcpy(&bytes, buf, sizeof(bytes));
+	rc = vfio_region_info_parse(buf, bytes, &region->info, &region->fd_offset, &region->msix_mappable);
+	free(buf);
+	return rc;
+}
+
+static int config_read(struct quoll_device *dev, unsigned int offset, void *buf, size_t len)
+{
+	return vfio_region_rw(dev, VFIO_PCI_CONFIG_REGION_INDEX, offset, buf, len, false);
+}
+
+/*
+ * Kernels before 4.16 neither let the pages of the MSI-X table be mapped nor always said so; a mapping that covers them
+ * then fails as a whole. Find them and cut them out.
+ */
+static int msix_pages_exclude(struct quoll_device *dev)
+{
+	struct vfio_region *regions = dev->priv;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start, end;
+	uint8_t cap[8], at, id;
+	uint32_t table;
+	unsigned int bar;
+	int rc;
+
+	rc = config_read(dev, PCI_CAPABILITY_LIST, &at, 1);
+	for (unsigned int i = 0; !rc && at >= PCI_STD_HEADER_SIZEOF && i < MAX_CAPS; i++) {
+		at &= 0xfc;
+		rc = config_read(dev, at, cap, 2);
+		id = cap[0];
+		if (!rc && id == PCI_CAP_ID_MSIX) {
+			rc = config_read(dev, at, cap, sizeof(cap));
+			if (rc)
+				break;
+			memcpy(&table, &cap[PCI_MSIX_TABLE], sizeof(table));
+			table = quoll_le32_to_cpu(table);
+			bar = table & PCI_MSIX_TABLE_BIR;
+			if (bar > VFIO_PCI_BAR5_REGION_INDEX || regions[bar].msix_mappable)
+				return 0;
+			start = table & PCI_MSIX_TABLE_OFFSET;
+			end = start +
+			      ((uint64_t)((cap[PCI_MSIX_FLAGS] | cap[PCI_MSIX_FLAGS + 1] << 8) & PCI_MSIX_FLAGS_QSIZE) +
+			       1) * MSIX_ENTRY_BYTES;
+			start &= ~(page - 1);
+			end = (end + page - 1) & ~(page - 1);
+			vfio_areas_exclude(&regions[bar].info, start, end - start);
+			return 0;
+		}
+		at = cap[1];
+	}
+	return rc;
+}
+
+static int regions_read(struct quoll_device *dev, struct quoll_error *err)
+{
+	struct vfio_region *regions;
+	int rc;
+
+	regions = calloc(dev->info.nr_regions ? dev->info.nr_regions : 1, sizeof(*regions));
+	if (!regions)
+		return quoll_error_set(err, ENOMEM, "open", dev->name, "out of memory");
+	dev->priv = regions;
+	for (unsigned int i = 0; i < dev->info.nr_regions; i++) {
+		rc = region_read_info(dev, i, &regions[i]);
+		if (rc)
+			return quoll_error_set(err, -rc, "open", dev->name, "cannot make sense of region %u", i);
+	}
+	if (dev->info.bus != QUOLL_BUS_PCI)
+		return 0;
+	if (dev->info.nr_regions <= VFIO_PCI_CONFIG_REGION_INDEX || dev->info.nr_irqs <= VFIO_PCI_MSIX_IRQ_INDEX)
+		return quoll_error_set(err, EPROTO, "open", dev->name, "said to be PCI, yet without config space");
+	rc = msix_pages_exclude(dev);
+	if (rc)
+		return quoll_error_set(err, -rc, "open", dev->name, "cannot read config space");
+	return 0;
+}
+
+int vfio_device_open(struct quoll_device *dev, struct quoll_error *err)
+{
+	struct vfio_device_info info = {.argsz = sizeof(info)};
+	int rc;
+
+	rc = device_fd(dev, err);
+	if (rc)
+		return rc;
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info)) {
+		rc = quoll_error_set(err, errno, "open", dev->name, "the kernel does not describe the device");
+		goto err_close;
+	}
+	if (info.num_regions > MAX_REGIONS || info.num_irqs > MAX_IRQS) {
+		rc = quoll_error_set(err, EPROTO, "open", dev->name, "%u regions and %u interrupts are too many",
+				     info.num_regions, info.num_irqs);
+		goto err_close;
+	}
+	dev->info.bus = info.flags & VFIO_DEVICE_FLAGS_PCI	  ? QUOLL_BUS_PCI
+			: info.flags & VFIO_DEVICE_FLAGS_PLATFORM ? QUOLL_BUS_PLATFORM
+								  : QUOLL_BUS_OTHER;
+	dev->info.nr_regions = info.num_regions;
+	dev->info.nr_irqs = info.num_irqs;
+	dev->info.can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
+	rc = regions_read(dev, err);
+	if (!rc)
+		return 0;
+
+err_close:
+	vfio_device_close(dev);
+	return rc;
+}
+
+void vfio_device_close(struct quoll_device *dev)
+{
+	close(dev->fd);
+	dev->fd = -1;
+	free(dev->priv);
+	dev->priv = NULL;
+}
+
+int vfio_device_reset(struct quoll_device *dev)
+{
+	return ioctl(dev->fd, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+int vfio_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info, uint64_t *mmap_offset)
+{
+	const struct vfio_region *region = (const struct vfio_region *)dev->priv + idx;
+
+	*info = region->info;
+	if (mmap_offset)
+		*mmap_offset = region->fd_offset;
+	return 0;
+}
+
+int vfio_region_map(struct quoll_device *dev, unsigned int idx, uint64_t offset, uint64_t len, void *va)
+{
+	const struct vfio_region *region = (const struct vfio_region *)dev->priv + idx;
+	int prot = (region->info.flags & QUOLL_REGION_READ ? PROT_READ : 0) |
+		   (region->info.flags & QUOLL_REGION_WRITE ? PROT_WRITE : 0);
+
+	if (offset > INT64_MAX || region->fd_offset > INT64_MAX - offset)
+		return -EOVERFLOW;
+	if (mmap(va, len, prot, MAP_SHARED | MAP_FIXED, dev->fd, (off_t)(region->fd_offset + offset)) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
+
+int vfio_region_rw(struct quoll_device *dev, unsigned int idx, uint64_t offset, void *buf, size_t len, bool write)
+{
+	const struct vfio_region *region = (const struct vfio_region *)dev->priv + idx;
+	uint8_t *at = buf;
+	ssize_t done;
+
+	if (offset > INT64_MAX - len || region->fd_offset > INT64_MAX - len - offset)
+		return -EOVERFLOW;
+	while (len) {
+		off_t where = (off_t)(region->fd_offset + offset);
+
+		done = write ? pwrite(dev->fd, at, len, where) : pread(dev->fd, at, len, where);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done ? -errno : -EIO;
+		at += done;
+		offset += (uint64_t)done;
+		len -= (size_t)done;
+	}
+	return 0;
+}
+
+int vfio_irq_info(struct quoll_device *dev, unsigned int idx, struct quoll_irq_info *info)
+{
+	struct vfio_irq_info irq = {.argsz = sizeof(irq), .index = idx};
+
+	memset(info, 0, sizeof(*info));
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &irq))
+		return errno == EINVAL ? 0 : -errno; /* EINVAL: an index that the device lacks (ERR without PCIe) */
+	info->nr_vectors = irq.count;
+	info->flags = (irq.flags & VFIO_IRQ_INFO_EVENTFD ? QUOLL_IRQ_EVENTFD : 0) |
+		      (irq.flags & VFIO_IRQ_INFO_MASKABLE ? QUOLL_IRQ_MASKABLE : 0) |
+		      (irq.flags & VFIO_IRQ_INFO_AUTOMASKED ? QUOLL_IRQ_AUTOMASKED : 0) |
+		      (irq.flags & VFIO_IRQ_INFO_NORESIZE ? QUOLL_IRQ_NORESIZE : 0);
+	return 0;
+}
+
+int vfio_irq_set(struct quoll_device *dev, unsigned int idx, unsigned int first, unsigned int nr, const int *eventfds)
+{
+	struct vfio_irq_set *set;
+	size_t bytes;
+	int rc = 0;
+
+	if (nr > UINT16_MAX) /* no interrupt has more vectors, and it keeps argsz from wrapping */
+		return -EINVAL;
+	bytes = sizeof(*set) + nr * sizeof(int32_t);
+	set = calloc(1, bytes);
+	if (!set)
+		return -ENOMEM;
+	set->argsz = (uint32_t)bytes;
+	set->flags = (nr ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE) | VFIO_IRQ_SET_ACTION_TRIGGER;
+	set->index = idx;
+	set->start = nr ? first : 0;
+	set->count = nr;
+	for (unsigned int i = 0; i < nr; i++) {
+		int32_t fd = eventfds[i];
+
+		memcpy(set->data + i * sizeof(fd), &fd, sizeof(fd));
+	}
+	rc = ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set);
+	if (rc < 0)
+		rc = -errno;
+	else if (rc > 0)
+		rc = -ENOSPC; /* how many the system could have given */
+	free(set);
+	return rc;
+}
+
+int vfio_irq_unmask(struct quoll_device *dev, unsigned int idx, unsigned int vector)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK,
+		.index = idx,
+		.start = vector,
+		.count = 1,
+	};
+
+	return ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
+}
