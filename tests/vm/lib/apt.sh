@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
 # Debian packages for the lab's images, fetched with a private apt state in the cache: the host's own apt configuration
 # is read (where its packages come from, proxies) and never changed, and nothing is installed.
 
@@ -11,6 +11,7 @@ repository() {
 	local suite=$1 base
 	base=$(host_codename)
 	[[ $suite != *-security ]] || base+=-security
+	# shellcheck disable=SC2016 # apt's variables
 	apt-get indextargets --format '$(CREATED_BY)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' |
 		awk -F'|' -v r="$base" '$1 == "Packages" && $2 == r && $3 == "main" { print $4; exit }'
 }
@@ -45,7 +46,7 @@ apt_state() {
 		[[ -z $(find "$state/fresh" -mmin -720 2>/dev/null) ]]; then
 		mv "$state/sources.list.new" "$state/sources.list"
 		say "reading the package lists of $*"
-		if private_apt "$state" apt-get update >"$state/update.log" 2>&1; then
+		if private_apt "$state" apt-get -o APT::Update::Error-Mode=any update >"$state/update.log" 2>&1; then
 			touch "$state/fresh"
 		elif compgen -G "$state/lists/*_Packages*" >/dev/null; then
 			say "the package server cannot be reached; using the lists of an earlier run"

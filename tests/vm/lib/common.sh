@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash
-# What every part of the lab uses: messages, the error form, the list of host packages, the cache folder.
+# shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
+# What every part of the lab uses: messages, the error form, the list of host packages, the cache folder. The lab sets
+# `lab` (its folder) and the opt_* variables before it calls anything here or in the other parts.
 
 say() { printf 'lab: %s\n' "$*" >&2; }
 

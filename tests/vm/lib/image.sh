@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
 # The lab's images, in the cache: a root file system (root.sh) and, for each kernel series, a kernel with its modules
 # (kernel.sh). Each is named by a hash of its recipe, built in a temporary folder and renamed into place under a lock.
 
@@ -20,16 +20,16 @@ image() {
 		(
 			flock 9
 			[[ ! -d $cache/$key ]] || exit 0
+			find "$cache" -maxdepth 1 -name '.new.*' -mtime +1 -exec rm -rf {} +
 			new=$(mktemp -d "$cache/.new.XXXXXX")
 			trap 'rm -rf "$new"' EXIT
-			"$@" "$new" && chmod 755 "$new" && mv -T "$new" "$cache/$key" && say "$key is ready"
+			"$lab/lib/build.sh" "$@" "$new" && chmod 755 "$new" && mv -T "$new" "$cache/$key" &&
+				say "$key is ready"
 		) 9>"$cache/.lock.$prefix" >&2 || true
 	fi
 	if [[ -d $cache/$key ]]; then
-		for old in "$cache/$prefix"-*; do # keep the one before, for other checkouts
-			[[ $old == "$cache/$key" || -n $(find "$old" -maxdepth 0 -mtime -14) ]] || rm -rf "$old"
-		done
-		touch "$cache/$key"
+		touch "$cache/$key" # images that no run has used for two weeks go
+		find "$cache" -maxdepth 1 -name "$prefix-*" -mtime +14 -exec rm -rf {} +
 		printf '%s\n' "$cache/$key"
 		return
 	fi

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
 # A kernel image folder, from Debian's image package of a series: the kernel (as ELF, where it can be had), an initramfs
 # with the early modules, and the chosen modules as a squashfs.
 
@@ -30,16 +30,16 @@ build_kernel() {
 	done
 	[[ -n $package ]] || { say "no kernel $series in $(kernel_suites "$series")"; return 1; }
 	say "fetching $package"
-	deb=$(fetch_one "$state" "$package") || return 1
+	deb=$(fetch_one "$state" "$package")
 	mkdir "$out/tree"
-	unpack "$deb" "$out/tree" --exclude='./usr/share/*' || return 1
+	unpack "$deb" "$out/tree" --exclude='./usr/share/*'
 	version=${package#linux-image-}
 	printf '%s\n' "$version" >"$out/version"
 	cp "$out/tree/boot/vmlinuz-$version" "$out/vmlinuz"
 	cp "$out/tree/boot/config-$version" "$out/config"
 	extract_vmlinux "$out/vmlinuz" "$out/vmlinux"
 	say "choosing the modules of $version"
-	build_modules "$out" "$version" || return 1
+	build_modules "$out" "$version"
 	rm -rf "$out/tree"
 }
 
@@ -80,7 +80,7 @@ build_modules() {
 	cp "$from"/modules.{order,builtin,builtin.modinfo} "$to/"
 	PATH=$PATH:/usr/sbin:/sbin depmod -b "$out/chosen/usr" "$version"
 	mksquashfs "$out/chosen/usr/lib/modules" "$out/modules.sqfs" -all-root -noappend -no-progress -noI -noD -noF -noX \
-		>"$out/mksquashfs.log" || return 1
+		>"$out/mksquashfs.log"
 	build_initrd "$out" "$to" "$from"
 	rm -rf "$out/chosen"
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2054,SC2154 # commas are QEMU's; the lab sets `lab` and opt_*
 # The machine: QEMU's command line from lib/devices, the drives of a run, and which accelerator works here.
 
 disk_bytes=$((256 << 20))

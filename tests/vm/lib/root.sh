@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
 # The guest's root file system: a squashfs of Debian packages of the host's own release, so that binaries built on the
 # host run in it. The packages' scripts are not run; finish_root does what the lab needs of their work.
 
@@ -7,6 +7,7 @@
 choose_packages() {
 	local state=$1 line name names
 	names=$(private_apt "$state" apt-cache pkgnames)
+	[[ -n $names ]] || { say "the package lists of $(host_codename) are empty"; return 1; }
 	while read -r line; do
 		for name in ${line//|/ }; do
 			if grep -qxF "$name" <<<"$names"; then
@@ -26,17 +27,17 @@ build_root() {
 	root=$out/tree
 	mkdir -p "$out/debs" "$root"/usr/{bin,sbin,lib,lib64}
 	for deb in bin sbin lib lib64; do ln -s "usr/$deb" "$root/$deb"; done
-	mapfile -t packages < <(choose_packages "$state")
+	packages=$(choose_packages "$state")
+	mapfile -t packages <<<"$packages"
 	say "fetching the guest's packages (${#packages[@]} and what they need)"
-	fetch_closure "$state" "$out/debs" "${packages[@]}" || return 1
+	fetch_closure "$state" "$out/debs" "${packages[@]}"
 	say "making the root file system"
 	for deb in "$out"/debs/*.deb; do
 		unpack "$deb" "$root" --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' \
-			--exclude='./usr/share/locale/*' --exclude='./usr/share/info/*' --exclude='*/__pycache__/*' || return 1
+			--exclude='./usr/share/locale/*' --exclude='./usr/share/info/*' --exclude='*/__pycache__/*'
 	done
 	finish_root "$root"
-	mksquashfs "$root" "$out/root.sqfs" -all-root -noappend -no-progress -noI -noD -noF -noX >"$out/mksquashfs.log" ||
-		return 1
+	mksquashfs "$root" "$out/root.sqfs" -all-root -noappend -no-progress -noI -noD -noF -noX >"$out/mksquashfs.log"
 	rm -rf "$root" "$out/debs"
 }
 
@@ -58,6 +59,6 @@ finish_root() {
 	cp "$root/etc/pam.d/other" "$root/etc/pam.d/runuser"
 	ln -sf /proc/mounts "$root/etc/mtab"
 	[[ -e $root/usr/bin/awk ]] || ln -s mawk "$root/usr/bin/awk"
-	[[ -e $root/usr/bin/sh ]] || ln -s bash "$root/usr/bin/sh"
+	[[ -e $root/usr/bin/sh ]] || ln -s dash "$root/usr/bin/sh"
 	PATH=$PATH:/usr/sbin:/sbin ldconfig -r "$root"
 }
