@@ -111,8 +111,7 @@ static void doctor_text(FILE *f, const json_t *doc)
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(json_object_get(doc, "checks"), i, one)
-	{
+	json_array_foreach(json_object_get(doc, "checks"), i, one) {
 		const char *status = render_string(one, "status"), *hint = render_string(one, "try");
 		const char *shown = !strcmp(status, "ok") ? "OK" : !strcmp(status, "warn") ? "WARN" : "FAIL";
 

@@ -30,23 +30,32 @@ void check_kernel(const struct quoll_env *env, struct check *check)
 	check->facts = json_pack("{s:s, s:b}", "release", release, "has_iommufd", iommufd);
 }
 
+/* Whether a group has a device with a VFIO driver, and could be claimed. */
+static bool is_bound(const struct quoll_group_desc *group)
+{
+	for (unsigned int m = 0; m < group->nr_members; m++)
+		if (group->viable && !strncmp(group->members[m].driver, "vfio", 4))
+			return true;
+	return false;
+}
+
 void check_iommu(const struct quoll_env *env, struct check *check)
 {
 	struct quoll_group_list list;
-	unsigned int nr_viable = 0;
+	unsigned int nr_bound = 0;
 	struct quoll_error err;
 
 	if (quoll_groups_read(env, &list, &err)) {
 		check_found(check, CHECK_FAIL, "%s", err.what);
 		check_hint(check, "%s", err.hint);
-		check->facts = json_pack("{s:i, s:i}", "nr_groups", 0, "nr_viable", 0);
+		check->facts = json_pack("{s:i, s:i}", "nr_groups", 0, "nr_bound", 0);
 		return;
 	}
 	for (unsigned int i = 0; i < list.nr_groups; i++)
-		nr_viable += list.groups[i].viable;
-	check_found(check, CHECK_OK, "the IOMMU is on: %u groups, %u of them could be claimed as they are",
-		    list.nr_groups, nr_viable);
-	check->facts = json_pack("{s:i, s:i}", "nr_groups", (int)list.nr_groups, "nr_viable", (int)nr_viable);
+		nr_bound += is_bound(&list.groups[i]);
+	check_found(check, CHECK_OK, "the IOMMU is on: %u groups, %u of them bound for Quoll", list.nr_groups,
+		    nr_bound);
+	check->facts = json_pack("{s:i, s:i}", "nr_groups", (int)list.nr_groups, "nr_bound", (int)nr_bound);
 	quoll_groups_free(&list);
 }
 

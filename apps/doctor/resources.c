@@ -78,8 +78,7 @@ void check_hugepages(const struct quoll_env *env, struct check *check)
 	snprintf(folder, sizeof(folder), "%s/kernel/mm/hugepages", check_sysfs(env));
 	read_pools(pools, folder, -1);
 	read_node_pools(env, nodes);
-	json_array_foreach(pools, i, pool)
-	{
+	json_array_foreach(pools, i, pool) {
 		json_int_t total = json_integer_value(json_object_get(pool, "nr_total"));
 		json_int_t unused = json_integer_value(json_object_get(pool, "nr_free"));
 		json_int_t mib = json_integer_value(json_object_get(pool, "page_bytes")) >> 20;

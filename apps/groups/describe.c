@@ -72,10 +72,8 @@ static json_t *group_rows(const json_t *groups)
 	const json_t *group, *member;
 	size_t g, m;
 
-	json_array_foreach(groups, g, group)
-	{
-		json_array_foreach(json_object_get(group, "members"), m, member)
-		{
+	json_array_foreach(groups, g, group) {
+		json_array_foreach(json_object_get(group, "members"), m, member) {
 			json_t *row = json_copy((json_t *)member);
 
 			json_object_set(row, "group", m ? json_string(" ") : json_object_get(group, "id"));
@@ -97,6 +95,35 @@ static void put_lines(FILE *f, const char *text)
 	fputc('\n', f);
 }
 
+/* "0000:01:00.0 is in use, mounted: nvme0n1p1 at /" */
+static void put_uses(FILE *f, const json_t *member, const char *indent)
+{
+	const json_t *use;
+	size_t u;
+
+	json_array_foreach(json_object_get(member, "uses"), u, use)
+		fprintf(f, "%s%s is in use, %s: %s\n", indent, render_string(member, "name"),
+			render_string(use, "kind"), render_string(use, "detail"));
+}
+
+/* What the table does not tell: why devices are together, what is used, what blocks a group of several. */
+static void put_group(FILE *f, const json_t *group)
+{
+	const json_t *members = json_object_get(group, "members"), *member;
+	bool viable = json_is_true(json_object_get(group, "viable")), several = json_array_size(members) > 1;
+	int id = (int)json_integer_value(json_object_get(group, "id"));
+	size_t m;
+
+	if (several)
+		fprintf(f, "group %d: together because %s\n", id, render_string(group, "why"));
+	if (several && !viable) {
+		fputs("  not viable: ", f);
+		put_lines(f, render_string(group, "blocker"));
+	}
+	json_array_foreach(members, m, member)
+		put_uses(f, member, several ? "  " : "");
+}
+
 void describe_groups_text(FILE *f, const json_t *doc)
 {
 	static const struct render_field columns[] = {
@@ -111,31 +138,20 @@ void describe_groups_text(FILE *f, const json_t *doc)
 	};
 	const json_t *groups = json_object_get(doc, "groups"), *group;
 	json_t *rows = group_rows(groups);
-	bool spaced = false;
+	bool all_viable = true;
 	size_t g;
 
 	render_table(f, rows, columns, "");
 	json_decref(rows);
-	json_array_foreach(groups, g, group)
-	{
-		bool viable = json_is_true(json_object_get(group, "viable"));
-		bool together = json_array_size(json_object_get(group, "members")) > 1;
-
-		if (viable && !together)
-			continue;
-		if (!spaced)
-			fputc('\n', f);
-		spaced = true;
-		fprintf(f, "group %d", (int)json_integer_value(json_object_get(group, "id")));
-		if (together)
-			fprintf(f, ": together because %s", render_string(group, "why"));
-		if (!viable) {
-			fputs(together ? "\n  not viable: " : ": not viable: ", f);
-			put_lines(f, render_string(group, "blocker"));
-		} else {
-			fputc('\n', f);
-		}
+	fputc('\n', f);
+	json_array_foreach(groups, g, group) {
+		all_viable &= json_is_true(json_object_get(group, "viable"));
+		put_group(f, group);
 	}
+	if (!all_viable)
+		fputs("not viable: a device is with its kernel driver; quoll plan DEVICE shows what quoll bind DEVICE "
+		      "would do\n",
+		      f);
 }
 
 static const char *action_name(const struct quoll_plan_step *step)
@@ -181,16 +197,12 @@ void describe_plan_text(FILE *f, const json_t *doc)
 		{"TO", "to", RENDER_PLAIN, false},	{"DESCRIPTION", "description", RENDER_PLAIN, false},
 		{NULL, NULL, RENDER_PLAIN, false},
 	};
-	const json_t *steps = json_object_get(doc, "steps"), *step, *use;
-	size_t s, u;
+	const json_t *steps = json_object_get(doc, "steps"), *step;
+	size_t s;
 
 	render_table(f, steps, columns, "");
 	json_array_foreach(steps, s, step)
-	{
-		json_array_foreach(json_object_get(step, "uses"), u, use)
-			fprintf(f, "%s is in use, %s: %s\n", render_string(step, "name"), render_string(use, "kind"),
-				render_string(use, "detail"));
-	}
+		put_uses(f, step, "");
 	if (!json_is_true(json_object_get(doc, "possible")))
 		fputs("blocked: end these uses first; --in-use takes the devices all the same\n", f);
 }

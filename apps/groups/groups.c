@@ -25,8 +25,9 @@ static json_t *describe_some(const struct cli *cli, const struct quoll_addr *add
 			return NULL;
 		}
 		one = describe_groups(&list);
-		json_array_foreach(groups, k, known) twice |=
-			list.nr_groups && json_integer_value(json_object_get(known, "id")) == list.groups[0].id;
+		json_array_foreach(groups, k, known)
+			twice |=
+				list.nr_groups && json_integer_value(json_object_get(known, "id")) == list.groups[0].id;
 		if (!twice)
 			json_array_extend(groups, json_object_get(one, "groups"));
 		json_decref(one);

@@ -143,8 +143,7 @@ static json_t *namespaces_text(const json_t *namespaces)
 
 	if (!f)
 		return NULL;
-	json_array_foreach(namespaces, i, ns)
-	{
+	json_array_foreach(namespaces, i, ns) {
 		char *size = render_cell(json_object_get(ns, "size_bytes"), RENDER_BYTES);
 
 		fprintf(f, "%s%lld: %s of %lld", i ? ", " : "",
@@ -173,8 +172,7 @@ static void list_text(FILE *f, const json_t *doc)
 	json_t *rows = json_deep_copy(json_object_get(doc, "controllers")), *row;
 	size_t i;
 
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach(rows, i, row) {
 		const char *state = render_string(row, "state");
 
 		json_object_set_new(row, "namespaces", namespaces_text(json_object_get(row, "namespaces")));

@@ -96,8 +96,7 @@ static void put_value(FILE *f, const json_t *value, enum render_kind kind)
 		fputs("no", f);
 		break;
 	case JSON_ARRAY:
-		json_array_foreach(value, i, element)
-		{
+		json_array_foreach(value, i, element) {
 			fputs(i ? ", " : "", f);
 			put_value(f, element, kind);
 		}
@@ -170,8 +169,7 @@ void render_table(FILE *f, const json_t *rows, const struct render_field *fields
 		return;
 	for (unsigned int i = 0; i < MAX_FIELDS && fields[i].heading; i++) {
 		widths[i] = width_of(fields[i].heading);
-		json_array_foreach(rows, r, row)
-		{
+		json_array_foreach(rows, r, row) {
 			char *cell = render_cell(json_object_get(row, fields[i].key), fields[i].kind);
 
 			if (cell && width_of(cell) > widths[i])
@@ -181,8 +179,7 @@ void render_table(FILE *f, const json_t *rows, const struct render_field *fields
 	}
 	fputs(indent, f);
 	put_row(f, NULL, fields, widths);
-	json_array_foreach(rows, r, row)
-	{
+	json_array_foreach(rows, r, row) {
 		fputs(indent, f);
 		put_row(f, row, fields, widths);
 	}
