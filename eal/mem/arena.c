@@ -90,7 +90,7 @@ void quoll_arena_destroy(struct quoll_arena *arena)
 		arena_free(arena);
 		return;
 	}
-	/* A device may still get at these IOVAs: nothing else may be placed there while the heap lives. */
+	/* A device may still get at these IOVAs, so nothing else may be placed there; the heap's end tries again. */
 	quoll_log(&arena->heap->env, QUOLL_LOG_ERROR, "heap", "%s: its part of the window is not used again",
 		  arena->name);
 	arena->nr_extents = 0;

@@ -49,6 +49,8 @@ static int unmap_chunk(struct heap *heap, struct quoll_ioas *ioas, const struct 
 {
 	int rc = ioas_unmap(ioas, heap->pub.iova_base + chunk->off, chunk->size_bytes);
 
+	if (rc == -ENOENT) /* unmapped before, when another IOAS would not */
+		return 0;
 	if (rc)
 		quoll_log(&heap->env, QUOLL_LOG_ERROR, "heap", "IOVA 0x%" PRIx64 " could not be unmapped: %s",
 			  heap->pub.iova_base + chunk->off, strerrordesc_np(-rc));
@@ -136,18 +138,21 @@ int heap_grow(struct quoll_arena *arena, uint64_t need_bytes, struct quoll_error
 bool heap_shrink(struct quoll_arena *arena)
 {
 	struct heap *heap = arena->heap;
-	bool all = true;
 
 	while (arena->nr_chunks) {
-		const struct chunk *chunk = &arena->chunks[--arena->nr_chunks];
+		const struct chunk *chunk = &arena->chunks[arena->nr_chunks - 1];
+		bool unmapped = true;
 
 		for (unsigned int i = 0; i < heap->nr_ioases; i++)
 			if (unmap_chunk(heap, heap->ioases[i], chunk))
-				all = false;
+				unmapped = false;
+		if (!unmapped)
+			return false;
 		chunk_remove((void *)(heap->pub.va_base + chunk->off), chunk->size_bytes, chunk->fd);
+		arena->placed_bytes -= chunk->size_bytes;
+		arena->nr_chunks--;
 	}
-	arena->placed_bytes = 0;
-	return all;
+	return true;
 }
 
 /* Attaching. */

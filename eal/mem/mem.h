@@ -59,10 +59,13 @@ struct chunk_want {
 	void *va;
 	uint64_t size_bytes; /* multiple of page_bytes */
 	uint64_t page_bytes;
-	int numa_node; /* -1 for any */
+	int numa_node;	     /* -1 for any */
+	bool numa_preferred; /* rather than bound: memory from elsewhere is better than none */
 };
 
 int chunk_place(const struct quoll_env *env, const struct chunk_want *want, int *fd, struct quoll_error *err);
+/* Have va's memory come from the wanted node once it is touched; what cannot be done is logged, not an error. */
+void chunk_bind(const struct quoll_env *env, const struct chunk_want *want, void *va);
 /* The place is reserved again, the memory is the kernel's again (once no device has it mapped any more). */
 void chunk_remove(void *va, uint64_t size_bytes, int fd);
 
@@ -105,7 +108,8 @@ struct heap {
 
 /* Place at least need_bytes more at the end of the arena's memory and map them in every IOAS, or change nothing. */
 int heap_grow(struct quoll_arena *arena, uint64_t need_bytes, struct quoll_error *err);
-/* Unmap the arena's memory everywhere and give it back. False if an IOAS would not let go of some of it. */
+/* Unmap the arena's memory everywhere and give it back. False if an IOAS would not let go: the rest of it stays then.
+ */
 bool heap_shrink(struct quoll_arena *arena);
 /* Take it off the heap's list and forget it, once its memory is gone. */
 void arena_free(struct quoll_arena *arena);

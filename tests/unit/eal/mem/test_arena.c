@@ -265,9 +265,11 @@ static void iovas_that_a_device_may_still_reach_are_not_used_again(void)
 	fake->fail_unmap = false;
 	arena = new_arena(heap, MIB);
 	CU_ASSERT_PTR_NOT_EQUAL(must_alloc(arena, 100, 64), va);
+	/* Nor is the memory given away before the device has let go. */
+	CU_ASSERT_EQUAL(fake->nr_maps, 2);
 	quoll_heap_destroy(heap);
-	fake->nr_maps = 0;
-	fake_delete(fake);
+	CU_ASSERT_EQUAL(fake->nr_maps, 0);
+	CU_ASSERT_EQUAL(fake_delete(fake), 0);
 }
 
 static const struct unit_test tests[] = {
