@@ -54,7 +54,7 @@ static int sealed_memfd(const struct chunk_want *want, struct quoll_error *err)
 }
 
 /* Best effort: memory from another node is slow, not wrong, so a kernel that will not bind is only reported. */
-static void bind_to_node(const struct quoll_env *env, const struct chunk_want *want, void *va)
+void chunk_bind(const struct quoll_env *env, const struct chunk_want *want, void *va)
 {
 	unsigned long mask[MAX_NODES / (8 * sizeof(unsigned long))] = {0};
 	unsigned int bits = 8 * sizeof(unsigned long), node = (unsigned int)want->numa_node;
@@ -66,7 +66,7 @@ static void bind_to_node(const struct quoll_env *env, const struct chunk_want *w
 		return;
 	}
 	mask[node / bits] = 1ul << (node % bits);
-	if (mbind(va, want->size_bytes, MPOL_BIND, mask, MAX_NODES, 0))
+	if (mbind(va, want->size_bytes, want->numa_preferred ? MPOL_PREFERRED : MPOL_BIND, mask, MAX_NODES, 0))
 		quoll_log(env, QUOLL_LOG_WARN, "heap", "%s: not bound to NUMA node %u: %s", want->name, node,
 			  strerrordesc_np(errno));
 }
@@ -108,7 +108,7 @@ static int populate_aside(const struct quoll_env *env, const struct chunk_want *
 
 	if (va == MAP_FAILED)
 		return mmap_error(env, want, errno, err);
-	bind_to_node(env, want, va); /* of the file, not of this mapping only */
+	chunk_bind(env, want, va); /* of the file, not of this mapping only */
 	if (madvise(va, want->size_bytes, MADV_POPULATE_WRITE))
 		rc = populate_error(env, want, errno, err);
 	munmap(va, want->size_bytes);
