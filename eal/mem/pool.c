@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool.c - buffer headers in ordinary memory, their data in an arena, and the central store behind the caches.
+ *
+ * The store is an MPMC ring with room for every buffer, so that giving back cannot fail. A buffer is in the ring, in a
+ * cache, or out; only its owner touches its header.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <quoll/buf_cache.h>
+
+#include "mem.h"
+
+#define MAX_BUF_BYTES (16u << 20)
+#define MAX_HEADROOM_BYTES 65535u
+#define MAX_BUFS (1u << 28)
+
+static_assert(sizeof(struct quoll_buf) == QUOLL_CACHE_LINE_BYTES, "a buffer header is one cache line");
+
+struct quoll_pool {
+	struct quoll_mpmc *store;
+	struct quoll_arena *arena;
+	uint8_t *va;
+	uint64_t va_bytes;
+	struct quoll_buf *bufs;
+	uint64_t bufs_bytes;
+	uint32_t nr_bufs;
+	uint32_t buf_bytes;
+	uint16_t headroom_bytes;
+	uint64_t nr_bad_puts; /* atomic */
+	uint8_t *out;	      /* atomic, one a buffer: QUOLL_BUF_DEBUG code has it */
+	pthread_mutex_t lock; /* of the list below: set-up and counting, never get and put */
+	struct quoll_buf_cache *caches;
+};
+
+static int check_opts(const struct quoll_pool_opts *o, struct quoll_error *err)
+{
+	if (!o->nr_bufs || o->nr_bufs > MAX_BUFS)
+		return quoll_error_set(err, EINVAL, "pool", "nr_bufs", "%" PRIu32 " is not 1 to %u", o->nr_bufs,
+				       MAX_BUFS);
+	if (!o->buf_bytes || o->buf_bytes > MAX_BUF_BYTES)
+		return quoll_error_set(err, EINVAL, "pool", "buf_bytes", "%" PRIu32 " is not 1 to %u", o->buf_bytes,
+				       MAX_BUF_BYTES);
+	if (o->headroom_bytes > MAX_HEADROOM_BYTES || o->headroom_bytes >= o->buf_bytes)
+		return quoll_error_set(err, EINVAL, "pool", "headroom_bytes",
+				       "%" PRIu32 " is above %u or leaves no room in %" PRIu32, o->headroom_bytes,
+				       MAX_HEADROOM_BYTES, o->buf_bytes);
+	if (o->align &&
+	    (o->align < QUOLL_CACHE_LINE_BYTES || (o->align & (o->align - 1)) || o->align > WINDOW_COLOUR_BYTES))
+		return quoll_error_set(err, EINVAL, "pool", "align", "%" PRIu32 " is not a power of two from %d on",
+				       o->align, QUOLL_CACHE_LINE_BYTES);
+	return 0;
+}
+
+/* Ordinary memory, near the data's node, there before the hot path touches it. */
+static int alloc_headers(struct quoll_pool *pool, struct quoll_error *err)
+{
+	const struct heap *heap = pool->arena->heap;
+	struct chunk_want want = {.name = pool->arena->name, .numa_node = heap->numa_node, .numa_preferred = true};
+	void *va;
+
+	want.size_bytes = pool->bufs_bytes = round_up(pool->nr_bufs * sizeof(*pool->bufs), SMALL_PAGE_BYTES);
+	va = mmap(NULL, pool->bufs_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (va == MAP_FAILED)
+		return quoll_error_set(err, ENOMEM, "pool", pool->arena->name, "no memory for %" PRIu32 " headers",
+				       pool->nr_bufs);
+	chunk_bind(&heap->env, &want, va);
+	pool->bufs = va;
+	return 0;
+}
+
+static void fill(struct quoll_pool *pool, uint64_t stride)
+{
+	quoll_iova_t iova = quoll_heap_iova(&pool->arena->heap->pub, pool->va, pool->va_bytes);
+
+	for (uint32_t i = 0; i < pool->nr_bufs; i++) {
+		struct quoll_buf *buf = &pool->bufs[i];
+		void *obj = buf;
+
+		buf->pool = pool;
+		buf->va = pool->va + i * stride;
+		buf->iova = iova + i * stride;
+		quoll_buf_reset_(buf, pool->headroom_bytes);
+		(void)quoll_mpmc_enqueue_bulk(pool->store, &obj, 1);
+	}
+}
+
+int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *opts, struct quoll_pool **result,
+		      struct quoll_error *err)
+{
+	uint64_t align = opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES, stride;
+	uint32_t store_size = 1;
+	struct quoll_pool *pool;
+	void *va;
+	int rc = check_opts(opts, err);
+
+	if (rc)
+		return rc;
+	pool = calloc(1, sizeof(*pool));
+	if (!pool)
+		return quoll_error_set(err, ENOMEM, "pool", arena->name, "out of memory");
+	pool->arena = arena;
+	pool->nr_bufs = opts->nr_bufs;
+	pool->buf_bytes = (uint32_t)round_up(opts->buf_bytes, QUOLL_CACHE_LINE_BYTES);
+	pool->headroom_bytes = (uint16_t)opts->headroom_bytes;
+	pthread_mutex_init(&pool->lock, NULL);
+	stride = round_up(pool->buf_bytes, align);
+	pool->va_bytes = pool->nr_bufs * stride;
+	while (store_size < pool->nr_bufs)
+		store_size *= 2;
+	pool->out = calloc(pool->nr_bufs, 1);
+	if (!pool->out || quoll_mpmc_create(store_size, &pool->store)) {
+		rc = quoll_error_set(err, ENOMEM, "pool", arena->name, "out of memory");
+		goto err_free;
+	}
+	rc = alloc_headers(pool, err);
+	if (rc)
+		goto err_free;
+	rc = quoll_arena_alloc(arena, pool->va_bytes, align, &va, err);
+	if (rc)
+		goto err_unmap;
+	pool->va = va;
+	fill(pool, stride);
+	*result = pool;
+	return 0;
+
+err_unmap:
+	munmap(pool->bufs, pool->bufs_bytes);
+err_free:
+	quoll_mpmc_destroy(pool->store);
+	free(pool->out);
+	free(pool);
+	return rc;
+}
+
+int quoll_pool_destroy(struct quoll_pool *pool)
+{
+	if (!pool)
+		return 0;
+	if (pool->caches || quoll_pool_nr_free(pool) != pool->nr_bufs)
+		return -EBUSY;
+	(void)quoll_arena_free(pool->arena, pool->va, pool->va_bytes);
+	munmap(pool->bufs, pool->bufs_bytes);
+	quoll_mpmc_destroy(pool->store);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->out);
+	free(pool);
+	return 0;
+}
+
+uint32_t quoll_pool_nr_free(const struct quoll_pool *pool)
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)&pool->lock; /* locking changes nothing that the caller sees */
+	uint32_t nr;
+
+	pthread_mutex_lock(lock);
+	nr = quoll_mpmc_count(pool->store);
+	for (const struct quoll_buf_cache *c = pool->caches; c; c = c->next)
+		nr += __atomic_load_n(&c->len, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(lock);
+	return nr;
+}
+
+uint32_t quoll_pool_buf_bytes(const struct quoll_pool *pool)
+{
+	return pool->buf_bytes;
+}
+
+uint64_t quoll_pool_nr_bad_puts(const struct quoll_pool *pool)
+{
+	return __atomic_load_n(&pool->nr_bad_puts, __ATOMIC_RELAXED); /* a count, nothing depends on it */
+}
+
+/* Caches. */
+
+int quoll_buf_cache_create(struct quoll_pool *pool, uint32_t size, struct quoll_buf_cache **result,
+			   struct quoll_error *err)
+{
+	struct quoll_buf_cache *cache;
+	void *mem;
+
+	if (!size)
+		size = pool->nr_bufs < QUOLL_BUF_CACHE_DEFAULT_SIZE ? pool->nr_bufs : QUOLL_BUF_CACHE_DEFAULT_SIZE;
+	if (size > QUOLL_BUF_CACHE_MAX_SIZE || size > pool->nr_bufs)
+		return quoll_error_set(err, EINVAL, "pool", "cache size",
+				       "%" PRIu32 " is above %d or the pool's %" PRIu32 " buffers", size,
+				       QUOLL_BUF_CACHE_MAX_SIZE, pool->nr_bufs);
+	if (posix_memalign(&mem, QUOLL_CACHE_LINE_BYTES, sizeof(*cache) + size * sizeof(cache->bufs[0])))
+		return quoll_error_set(err, ENOMEM, "pool", "cache", "out of memory");
+	cache = mem;
+	memset(cache, 0, sizeof(*cache));
+	cache->pool = pool;
+	cache->size = size;
+	cache->headroom_bytes = pool->headroom_bytes;
+	pthread_mutex_lock(&pool->lock);
+	cache->next = pool->caches;
+	pool->caches = cache;
+	pthread_mutex_unlock(&pool->lock);
+	*result = cache;
+	return 0;
+}
+
+/* Cannot fail: the store has room for every buffer there is, unless some were put twice, and those are dropped. */
+static void store_put(struct quoll_pool *pool, struct quoll_buf *const *bufs, uint32_t n)
+{
+	(void)quoll_mpmc_enqueue_bulk(pool->store, (void *const *)bufs, n);
+}
+
+void quoll_buf_cache_destroy(struct quoll_buf_cache *cache)
+{
+	struct quoll_buf_cache **link;
+	struct quoll_pool *pool;
+
+	if (!cache)
+		return;
+	pool = cache->pool;
+	pthread_mutex_lock(&pool->lock);
+	for (link = &pool->caches; *link != cache; link = &(*link)->next)
+		;
+	*link = cache->next;
+	if (cache->len)
+		store_put(pool, cache->bufs, cache->len);
+	pthread_mutex_unlock(&pool->lock);
+	free(cache);
+}
+
+/* The cache has fewer than n. Leave it half full afterwards if the store has that many. */
+int quoll_buf_get_slow_(struct quoll_buf_cache *cache, struct quoll_buf **bufs, uint32_t n)
+{
+	struct quoll_mpmc *store = cache->pool->store;
+	uint32_t len = cache->len, missing = n - len;
+
+	if (missing > cache->size - len) {
+		/* A batch larger than the cache: what is missing comes straight from the store. */
+		if (!quoll_mpmc_dequeue_bulk(store, (void **)(bufs + len), missing))
+			return -ENOBUFS;
+		quoll_ring_move_((void **)bufs, (void *const *)cache->bufs, len);
+		quoll_buf_cache_set_len_(cache, 0);
+		return 0;
+	}
+	missing += cache->size / 2;
+	if (missing > cache->size - len)
+		missing = cache->size - len;
+	len += quoll_mpmc_dequeue_burst(store, (void **)(cache->bufs + len), missing);
+	if (len >= n) {
+		len -= n;
+		quoll_ring_move_((void **)bufs, (void *const *)(cache->bufs + len), n);
+		quoll_buf_cache_set_len_(cache, len);
+		return 0;
+	}
+	quoll_buf_cache_set_len_(cache, len);
+	return -ENOBUFS;
+}
+
+/* Buffers of the cache's own pool, for which there is no room: the coldest go to the store, half a cache stays. */
+static void put_own(struct quoll_buf_cache *cache, struct quoll_buf *const *bufs, uint32_t n)
+{
+	uint32_t len = cache->len, out;
+
+	if (n > cache->size - len) {
+		if (n > cache->size / 2) {
+			store_put(cache->pool, bufs, n);
+			return;
+		}
+		out = len + n - cache->size / 2;
+		if (out > len)
+			out = len;
+		store_put(cache->pool, cache->bufs, out);
+		len -= out;
+		memmove(cache->bufs, cache->bufs + out, len * sizeof(cache->bufs[0]));
+	}
+	memcpy(cache->bufs + len, bufs, n * sizeof(bufs[0]));
+	quoll_buf_cache_set_len_(cache, len + n);
+}
+
+/* A full cache, or buffers of other pools among these: run by run of one pool. */
+void quoll_buf_put_slow_(struct quoll_buf_cache *cache, struct quoll_buf *const *bufs, uint32_t n)
+{
+	for (uint32_t i = 0, end; i < n; i = end) {
+		struct quoll_pool *pool = bufs[i]->pool;
+
+		for (end = i + 1; end < n && bufs[end]->pool == pool; end++)
+			;
+		if (pool == cache->pool) {
+			put_own(cache, bufs + i, end - i);
+			continue;
+		}
+		/* The inline part gave them our headroom; they get their own pool's before anyone else sees them. */
+		for (uint32_t k = i; k < end; k++)
+			bufs[k]->data_off = pool->headroom_bytes;
+		store_put(pool, bufs + i, end - i);
+	}
+}
+
+/* QUOLL_BUF_DEBUG: who has it. */
+
+static uint8_t *out_flag(struct quoll_buf *buf)
+{
+	struct quoll_pool *pool = buf->pool;
+	uintptr_t off = (uintptr_t)buf - (uintptr_t)pool->bufs;
+
+	return off / sizeof(*buf) < pool->nr_bufs && !(off % sizeof(*buf)) ? &pool->out[off / sizeof(*buf)] : NULL;
+}
+
+void quoll_buf_debug_got_(struct quoll_buf *const *bufs, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		__atomic_store_n(out_flag(bufs[i]), 1, __ATOMIC_RELAXED); /* handed on with the buffer itself */
+}
+
+bool quoll_buf_debug_putting_(struct quoll_buf *buf)
+{
+	uint8_t *out = out_flag(buf);
+
+	/* Two threads may put the same buffer at once: one of them gets the 1. */
+	if (out && __atomic_exchange_n(out, 0, __ATOMIC_RELAXED))
+		return true;
+	__atomic_fetch_add(&buf->pool->nr_bad_puts, 1, __ATOMIC_RELAXED);
+	return false;
+}
