@@ -196,7 +196,6 @@ int quoll_nvme_admin(struct quoll_nvme *nvme, const struct quoll_nvme_cmd *cmd, 
 		.cdw14 = quoll_cpu_to_le32(cmd->cdw14),
 		.cdw15 = quoll_cpu_to_le32(cmd->cdw15),
 	};
-	struct prp_pair prp;
 	quoll_iova_t iova;
 
 	if (is_refused(cmd->opcode))
@@ -208,9 +207,8 @@ int quoll_nvme_admin(struct quoll_nvme *nvme, const struct quoll_nvme_cmd *cmd, 
 		iova = quoll_heap_iova(nvme->heap, cmd->data, cmd->data_bytes);
 		if (iova == QUOLL_IOVA_INVALID)
 			return -EFAULT;
-		prp = prp_build(iova, cmd->data_bytes, nvme->admin.list);
-		sqe.prp1 = prp.prp1;
-		sqe.prp2 = prp.prp2;
+		sqe.prp1 = quoll_cpu_to_le64(iova);
+		sqe.prp2 = prp_second(iova, cmd->data_bytes, nvme->admin.list);
 	}
 	/* Marked before it is sent: even if it fails or times out, nobody knows what it has done by then. */
 	if (changes_namespaces(cmd->opcode))

@@ -103,6 +103,10 @@ void nvme_ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id, uint8
 		ns->max_lbas = 1u << 16;
 	/* Metadata needs a buffer of its own or room between the blocks; we have neither. */
 	ns->refuse = csi != 0 || ns->metadata_bytes || !ns->max_lbas ? -ENOTSUP : 0;
+	if (ns->refuse || (ns->boundary_lbas & (ns->boundary_lbas - 1)))
+		return;
+	ns->boundary_mask = ns->boundary_lbas ? ~(uint64_t)(ns->boundary_lbas - 1) : 0;
+	ns->short_lbas = ns->max_lbas < ns->nr_lbas ? ns->max_lbas : (uint32_t)ns->nr_lbas;
 }
 
 /* The command set of a namespace from its descriptors (NIDT 4); NVM (0) if it has none. @list: one page. */
@@ -207,9 +211,14 @@ struct nvme_namespace *nvme_ns_lookup(const struct quoll_nvme *nvme, uint32_t ns
 
 void nvme_ns_mark_stale(struct quoll_nvme *nvme, uint32_t nsid)
 {
-	for (unsigned int i = 0; i < nvme->nr_namespaces; i++)
-		if (nsid == nvme->namespaces[i].nsid || nsid == NVME_NSID_ALL)
-			__atomic_store_n(&nvme->namespaces[i].refuse, -ESTALE, __ATOMIC_RELAXED);
+	for (unsigned int i = 0; i < nvme->nr_namespaces; i++) {
+		struct nvme_namespace *ns = &nvme->namespaces[i];
+
+		if (nsid != ns->nsid && nsid != NVME_NSID_ALL)
+			continue;
+		__atomic_store_n(&ns->refuse, -ESTALE, __ATOMIC_RELAXED);
+		__atomic_store_n(&ns->short_lbas, 0, __ATOMIC_RELAXED);
+	}
 }
 
 static void fill_info(const struct nvme_namespace *ns, struct quoll_nvme_ns_info *info)

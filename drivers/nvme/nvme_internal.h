@@ -30,15 +30,22 @@
 #define NVME_BUSY_POLLS 256u
 #define NVME_NO_PARENT UINT16_MAX
 
-/* A namespace: one line for prep, then what only set-up reads. */
+/*
+ * A namespace: one line for prep, then what only set-up reads. The short way of prep has one look at @short_lbas: 0
+ * while there is no I/O (then @refuse says why) or where boundaries need arithmetic; never more than @nr_lbas. The
+ * controller's thread may set it to 0 while queues run.
+ */
 struct nvme_namespace {
 	uint32_t nsid;
-	int32_t refuse; /* 0, or why there is no I/O; the controller's thread may set it while queues run */
+	uint32_t short_lbas;
 	uint64_t nr_lbas;
-	uint32_t max_lbas; /* of one command; never 0 while @refuse is 0 */
+	uint64_t boundary_mask; /* where the boundary is a power of two: the bits that must not change within a command
+				 */
+	uint32_t lba_shift;
+	int32_t refuse;
+	uint32_t max_lbas; /* of one command */
 	uint32_t boundary_lbas;
 	uint64_t boundary_recip;
-	uint32_t lba_shift;
 	uint32_t metadata_bytes;
 	struct nvme_id_ns *id;
 } QUOLL_CACHE_ALIGNED;
@@ -103,14 +110,15 @@ struct quoll_nvme {
 
 /*
  * A command in flight. @expect is the CID that its completion must bear: slot number in the low bits, a generation
- * above them, so that a repeated completion does not fit the slot's next user. NVME_SLOT_FREE is out of a CID's range.
+ * above them, so that a repeated completion does not fit the slot's next user. NVME_SLOT_FREE is out of a CID's range;
+ * with it @expect is the last CID.
  */
 #define NVME_SLOT_FREE (1u << 16)
 
 struct nvme_slot {
 	uint64_t user_data;
 	uint32_t expect;
-	uint16_t parent; /* index into the queue's parents; NVME_NO_PARENT: not part of a split request */
+	uint16_t parent; /* index into the queue's parents; NVME_NO_PARENT: not part of a split request, or free */
 	uint16_t reserved;
 };
 
@@ -144,16 +152,17 @@ struct quoll_nvme_queue {
 	const struct quoll_heap *heap;
 	struct prp_list lists;
 	uint16_t sq_tail;
-	uint16_t nr_free; /* 0 once the queue is dead */
+	uint16_t nr_free;
 	uint16_t last_idx;
 	uint16_t list_shift;
 
 	/* line 1: submit and poll */
 	volatile void *sq_db; /* NULL: not mapped, by message */
 	struct nvme_cqe *cq;
+	struct nvme_cqe *cq_last;
 	volatile void *cq_db;
+	uint32_t phase_bit; /* NVME_CQE_PHASE or 0: of entries that are new */
 	uint16_t cq_head;
-	uint16_t phase;
 	uint16_t sq_rung; /* tail as the device knows it */
 	uint16_t sq_head; /* last one believed */
 	uint16_t qid;
@@ -161,24 +170,23 @@ struct quoll_nvme_queue {
 	uint16_t cid_step;
 	uint16_t split_first; /* list of parents with something to send; NVME_NO_PARENT: none */
 	uint32_t busy_polls;
-	int32_t dead; /* 0, or the -errno that requests are handed back with */
-	uint64_t nr_submitted;
 	uint64_t nr_completed;
 
-	/* line 2: split requests, the clock of the millisecond check, doorbell counters */
+	/* line 2: split requests, counters */
 	struct nvme_parent *parents;
 	uint16_t *free_parents;
 	uint16_t nr_free_parents;
 	uint16_t split_last;
 	uint16_t split_reserve;
-	uint16_t reserved;
-	struct quoll_clock clock;
-	uint64_t last_check;
-	uint64_t check_ticks;
-
-	/* cold */
-	uint64_t nr_sq_doorbells QUOLL_CACHE_ALIGNED;
+	int32_t dead; /* 0, or the -errno that requests are handed back with */
+	uint64_t nr_sq_doorbells;
 	uint64_t nr_cq_doorbells;
+	uint64_t nr_submitted;
+
+	/* line 3: an empty poll looks whether a millisecond is over; then cold */
+	uint64_t last_check QUOLL_CACHE_ALIGNED;
+	uint64_t check_ticks;
+	struct quoll_clock clock;
 	uint64_t nr_bad_cid;
 	uint64_t nr_bad_sqid;
 	uint64_t nr_bad_sqhd;
@@ -192,6 +200,7 @@ struct quoll_nvme_queue {
 	unsigned int entries;
 	unsigned int nr_slots;
 	unsigned int abandon_cursor;
+	uint32_t sink; /* where doorbells go once the queue is dead */
 	bool sq_created;
 	bool cq_created;
 };
@@ -204,8 +213,9 @@ NVME_ASSERT_LINE_(list_shift, 0);
 NVME_ASSERT_LINE_(sq_db, 1);
 NVME_ASSERT_LINE_(nr_completed, 1);
 NVME_ASSERT_LINE_(parents, 2);
-NVME_ASSERT_LINE_(check_ticks, 2);
-NVME_ASSERT_LINE_(nr_sq_doorbells, 3);
+NVME_ASSERT_LINE_(nr_submitted, 2);
+NVME_ASSERT_LINE_(last_check, 3);
+NVME_ASSERT_LINE_(clock, 3);
 static_assert(offsetof(struct quoll_nvme_queue, sq_db) == QUOLL_CACHE_LINE_BYTES, "line 1 begins with sq_db");
 
 /* controller.c */
@@ -275,8 +285,9 @@ struct nvme_io {
 	quoll_iova_t iova;
 	uint64_t lba;
 	uint32_t nr_lbas;
+	uint32_t bytes;
+	uint32_t nsid;
 	uint8_t opcode;
-	uint16_t parent;
 	uint64_t user_data;
 };
 
@@ -315,51 +326,53 @@ static inline uint32_t nvme_split_first_lbas(const struct nvme_namespace *ns, ui
 	return n;
 }
 
-/* queue.c */
-void nvme_queue_abandon_start(struct quoll_nvme_queue *queue, int why);
-
 /* Take a free slot; there must be one. Return: its CID; the slot is in flight from now on. */
-static inline uint16_t nvme_slot_take(struct quoll_nvme_queue *queue, uint64_t user_data, uint16_t parent)
+static inline uint16_t nvme_slot_take(struct quoll_nvme_queue *queue, uint64_t user_data)
 {
-	uint16_t idx = queue->free_slots[--queue->nr_free];
-	struct nvme_slot *slot = &queue->slots[idx];
-	uint16_t cid = (uint16_t)slot->expect;
+	uint16_t nr_free = queue->nr_free - 1;
+	struct nvme_slot *slot = &queue->slots[queue->free_slots[nr_free]];
+	uint16_t cid = (uint16_t)(slot->expect + queue->cid_step);
 
+	queue->nr_free = nr_free;
 	slot->expect = cid;
 	slot->user_data = user_data;
-	slot->parent = parent;
 	return cid;
 }
 
-static inline void nvme_sq_advance(struct quoll_nvme_queue *queue)
+static inline void nvme_sq_advance(struct quoll_nvme_queue *queue, uint16_t tail)
 {
-	queue->sq_tail = queue->sq_tail == queue->last_idx ? 0 : (uint16_t)(queue->sq_tail + 1);
+	queue->sq_tail = tail == queue->last_idx ? 0 : (uint16_t)(tail + 1);
+}
+
+static inline struct prp_list nvme_slot_list(const struct quoll_nvme_queue *queue, uint16_t cid)
+{
+	size_t off = (size_t)(cid & queue->slot_mask) << queue->list_shift;
+
+	return (struct prp_list){
+		.entries = (quoll_le64 *)((char *)queue->lists.entries + off),
+		.iova = queue->lists.iova + off,
+	};
 }
 
 /*
- * One read or write into the submission queue; there must be a free slot. What is always zero in our entries (dwords 2
- * to 5, 13 to 15) is so since the queue's memory was allocated, and is not written again.
+ * One read or write into the submission queue; there must be a free slot. PRP entry 2 is left to the caller. What is
+ * always zero in our entries (dwords 2 to 5, 13 to 15) is so since the queue's memory was allocated, and is not written
+ * again.
  */
-static inline void nvme_queue_push(struct quoll_nvme_queue *queue, const struct nvme_io *io)
+static inline struct nvme_sqe_rw *nvme_queue_push(struct quoll_nvme_queue *queue, const struct nvme_io *io,
+						  uint16_t *cid)
 {
-	struct nvme_sqe_rw *sqe = &queue->sq[queue->sq_tail].rw;
-	uint16_t cid = nvme_slot_take(queue, io->user_data, io->parent);
-	size_t list_off = (size_t)(cid & queue->slot_mask) << queue->list_shift;
-	struct prp_list list = {
-		.entries = (quoll_le64 *)((char *)queue->lists.entries + list_off),
-		.iova = queue->lists.iova + list_off,
-	};
-	struct prp_pair prp = prp_build(io->iova, io->nr_lbas << io->ns->lba_shift, list);
+	uint16_t tail = queue->sq_tail;
+	struct nvme_sqe_rw *sqe = &queue->sq[tail].rw;
 
-	sqe->opcode = io->opcode;
-	sqe->flags = 0;
-	sqe->cid = quoll_cpu_to_le16(cid);
-	sqe->nsid = quoll_cpu_to_le32(io->ns->nsid);
-	sqe->prp1 = prp.prp1;
-	sqe->prp2 = prp.prp2;
+	*cid = nvme_slot_take(queue, io->user_data);
+	nvme_sq_advance(queue, tail);
+	sqe->cdw0 = quoll_cpu_to_le32(io->opcode | (uint32_t)*cid << 16);
+	sqe->nsid = quoll_cpu_to_le32(io->nsid);
 	sqe->slba = quoll_cpu_to_le64(io->lba);
 	sqe->nlb = quoll_cpu_to_le32(io->nr_lbas - 1);
-	nvme_sq_advance(queue);
+	sqe->prp1 = quoll_cpu_to_le64(io->iova);
+	return sqe;
 }
 
 #endif

@@ -33,9 +33,7 @@ struct nvme_sqe {
 
 /* NVM Command Set 1.0, 3.2.4 and 3.2.6: reads and writes have the starting LBA in dwords 10 and 11 as one number. */
 struct nvme_sqe_rw {
-	uint8_t opcode;
-	uint8_t flags;
-	quoll_le16 cid;
+	quoll_le32 cdw0; /* opcode, flags and CID as in struct nvme_sqe */
 	quoll_le32 nsid;
 	quoll_le32 cdw2;
 	quoll_le32 cdw3;
@@ -77,6 +75,7 @@ struct nvme_cqe {
 static_assert(sizeof(struct nvme_cqe) == 16, "CQE is 16 bytes");
 static_assert(offsetof(struct nvme_cqe, cid_status) == 12, "CQE dword 3");
 
+#define NVME_CQE_PHASE (1u << 16) /* in dword 3 */
 #define NVME_SQES_SHIFT 6
 #define NVME_CQES_SHIFT 4
 

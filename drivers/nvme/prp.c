@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * prp.c - the list half of PRP building; see prp.h.
+ * prp.c - PRP entry 2 and lists; see prp.h.
  */
 #include "prp.h"
 
@@ -15,8 +15,16 @@ uint32_t prp_list_bytes(uint32_t max_bytes)
 	return bytes;
 }
 
-void prp_list_fill(quoll_le64 *entries, quoll_iova_t first_page, uint32_t nr_pages)
+quoll_le64 prp_second(quoll_iova_t iova, uint32_t bytes, struct prp_list list)
 {
-	for (uint32_t i = 1; i < nr_pages; i++)
-		entries[i - 1] = quoll_cpu_to_le64(first_page + (quoll_iova_t)i * PRP_PAGE_BYTES);
+	quoll_iova_t page = iova & ~(quoll_iova_t)(PRP_PAGE_BYTES - 1);
+	uint32_t end = (uint32_t)(iova - page) + bytes;
+
+	if (end <= PRP_PAGE_BYTES)
+		return 0;
+	if (end <= 2 * PRP_PAGE_BYTES)
+		return quoll_cpu_to_le64(page + PRP_PAGE_BYTES);
+	for (uint32_t at = PRP_PAGE_BYTES; at < end; at += PRP_PAGE_BYTES)
+		*list.entries++ = quoll_cpu_to_le64(page + at);
+	return quoll_cpu_to_le64(list.iova);
 }

@@ -8,6 +8,8 @@
 #ifndef QUOLL_NVME_PRP_H
 #define QUOLL_NVME_PRP_H
 
+#include <stdbool.h>
+
 #include <quoll/types.h>
 
 #define PRP_PAGE_SHIFT 12
@@ -25,36 +27,19 @@ struct prp_list {
 	quoll_iova_t iova;
 };
 
-struct prp_pair {
-	quoll_le64 prp1;
-	quoll_le64 prp2;
-};
-
 /* Size of a list for transfers of up to @max_bytes (1 .. PRP_MAX_BYTES) at any offset: a power of two up to a page. */
 uint32_t prp_list_bytes(uint32_t max_bytes);
 
-/* Fill a list with the pages after the first: @nr_pages - 1 entries. */
-void prp_list_fill(quoll_le64 *entries, quoll_iova_t first_page, uint32_t nr_pages);
-
 /*
- * @iova: dword aligned; @bytes: 1 .. the maximum that @list was made for. The one- and two-page cases, which are most
- * of all I/O, touch no list.
+ * PRP entry 2 of a transfer; entry 1 is @iova itself. @iova: dword aligned; @bytes: 1 .. the maximum that @list was
+ * made for. The one- and two-page cases, which are most of all I/O, touch no list.
  */
-static inline struct prp_pair prp_build(quoll_iova_t iova, uint32_t bytes, struct prp_list list)
-{
-	struct prp_pair prp = {.prp1 = quoll_cpu_to_le64(iova)};
-	uint32_t end = (uint32_t)(iova & (PRP_PAGE_BYTES - 1)) + bytes;
-	quoll_iova_t page = iova & ~(quoll_iova_t)(PRP_PAGE_BYTES - 1);
+quoll_le64 prp_second(quoll_iova_t iova, uint32_t bytes, struct prp_list list);
 
-	if (QUOLL_LIKELY(end <= PRP_PAGE_BYTES)) {
-		prp.prp2 = 0;
-	} else if (end <= 2 * PRP_PAGE_BYTES) {
-		prp.prp2 = quoll_cpu_to_le64(page + PRP_PAGE_BYTES);
-	} else {
-		prp_list_fill(list.entries, page, (end + PRP_PAGE_BYTES - 1) >> PRP_PAGE_SHIFT);
-		prp.prp2 = quoll_cpu_to_le64(list.iova);
-	}
-	return prp;
+/* Most I/O, if it is aligned: entry 2 is 0 then. */
+static inline bool prp_in_one_page(quoll_iova_t iova, uint32_t bytes)
+{
+	return (uint32_t)(iova & (PRP_PAGE_BYTES - 1)) + bytes <= PRP_PAGE_BYTES;
 }
 
 #endif

@@ -11,8 +11,7 @@
 #include "nvme_internal.h"
 
 /* The namespace is not the last one used, or refuses. Return: it, or NULL and the reason. */
-static __attribute__((noinline)) const struct nvme_namespace *queue_find_ns(struct quoll_nvme_queue *queue,
-									    uint32_t nsid, int *rc)
+static const struct nvme_namespace *queue_find_ns(struct quoll_nvme_queue *queue, uint32_t nsid, int *rc)
 {
 	const struct nvme_namespace *ns = nvme_ns_lookup(queue->nvme, nsid);
 
@@ -23,84 +22,125 @@ static __attribute__((noinline)) const struct nvme_namespace *queue_find_ns(stru
 	return ns;
 }
 
-static inline const struct nvme_namespace *queue_ns(struct quoll_nvme_queue *queue, uint32_t nsid, int *rc)
+/* All that the short way of queue_prep() does not do: another namespace, a split, an error with its reason. */
+static int queue_prep_long(struct quoll_nvme_queue *queue, uint32_t nsid, const void *va, struct nvme_io *io)
 {
-	const struct nvme_namespace *ns = queue->ns;
-
-	if (QUOLL_UNLIKELY(ns->nsid != nsid || __atomic_load_n(&ns->refuse, __ATOMIC_RELAXED)))
-		return queue_find_ns(queue, nsid, rc);
-	return ns;
-}
-
-static inline int queue_full(const struct quoll_nvme_queue *queue)
-{
-	return queue->dead ? -ENODEV : -EAGAIN;
-}
-
-static inline __attribute__((always_inline)) int queue_prep(struct quoll_nvme_queue *queue, const void *va,
-							    uint32_t nsid, struct nvme_io io)
-{
+	struct nvme_sqe_rw *sqe;
 	uint64_t bytes;
+	uint16_t cid;
 	int rc;
 
-	io.ns = queue_ns(queue, nsid, &rc);
-	if (QUOLL_UNLIKELY(!io.ns))
+	io->ns = queue_find_ns(queue, nsid, &rc);
+	if (!io->ns)
 		return rc;
-	if (QUOLL_UNLIKELY(!io.nr_lbas || (uintptr_t)va & 3))
+	if (!io->nr_lbas || (uintptr_t)va & 3)
 		return -EINVAL;
-	if (QUOLL_UNLIKELY(io.lba >= io.ns->nr_lbas || io.nr_lbas > io.ns->nr_lbas - io.lba))
+	if (io->lba >= io->ns->nr_lbas || io->nr_lbas > io->ns->nr_lbas - io->lba)
 		return -ERANGE;
-	bytes = (uint64_t)io.nr_lbas << io.ns->lba_shift;
-	io.iova = quoll_heap_iova(queue->heap, va, bytes);
-	if (QUOLL_UNLIKELY(io.iova == QUOLL_IOVA_INVALID))
+	bytes = (uint64_t)io->nr_lbas << io->ns->lba_shift;
+	io->iova = quoll_heap_iova(queue->heap, va, bytes);
+	if (io->iova == QUOLL_IOVA_INVALID)
 		return -EFAULT;
-	if (QUOLL_UNLIKELY(!queue->nr_free))
-		return queue_full(queue);
-	if (QUOLL_UNLIKELY(nvme_split_first_lbas(io.ns, io.lba, io.nr_lbas) != io.nr_lbas))
-		return nvme_split_start(queue, &io);
-	nvme_queue_push(queue, &io);
+	if (!queue->nr_free)
+		return -EAGAIN;
+	if (nvme_split_first_lbas(io->ns, io->lba, io->nr_lbas) != io->nr_lbas)
+		return nvme_split_start(queue, io);
+	io->nsid = nsid;
+	io->bytes = (uint32_t)bytes;
+	sqe = nvme_queue_push(queue, io, &cid);
+	sqe->prp2 = prp_second(io->iova, io->bytes, nvme_slot_list(queue, cid));
+	return 0;
+}
+
+/* These two have the arguments of the public functions, so that the way to them is a jump and saves no register. */
+typedef int queue_prep_long_fn(struct quoll_nvme_queue *queue, uint32_t nsid, const void *va, uint64_t lba,
+			       uint32_t nr_lbas, uint64_t user_data);
+
+static __attribute__((noinline)) int queue_read_long(struct quoll_nvme_queue *queue, uint32_t nsid, const void *va,
+						     uint64_t lba, uint32_t nr_lbas, uint64_t user_data)
+{
+	struct nvme_io io = {.lba = lba, .nr_lbas = nr_lbas, .opcode = nvme_cmd_read, .user_data = user_data};
+
+	return queue_prep_long(queue, nsid, va, &io);
+}
+
+static __attribute__((noinline)) int queue_write_long(struct quoll_nvme_queue *queue, uint32_t nsid, const void *va,
+						      uint64_t lba, uint32_t nr_lbas, uint64_t user_data)
+{
+	struct nvme_io io = {.lba = lba, .nr_lbas = nr_lbas, .opcode = nvme_cmd_write, .user_data = user_data};
+
+	return queue_prep_long(queue, nsid, va, &io);
+}
+
+/* PRP entry 2 of a command that is in the queue but for that. Return: 0, so that it ends prep with a jump. */
+static __attribute__((noinline)) int queue_set_prp2(const struct quoll_nvme_queue *queue, struct nvme_sqe_rw *sqe,
+						    uint16_t cid, quoll_iova_t iova, uint32_t bytes)
+{
+	sqe->prp2 = prp_second(iova, bytes, nvme_slot_list(queue, cid));
+	return 0;
+}
+
+/*
+ * The short way: one command for the namespace used last, and nothing wrong with it. For anything else @prep_long, with
+ * the same arguments.
+ */
+static inline __attribute__((always_inline)) int queue_prep(struct quoll_nvme_queue *queue, uint32_t nsid,
+							    const void *va, struct nvme_io io,
+							    queue_prep_long_fn *prep_long)
+{
+	const struct nvme_namespace *ns = queue->ns;
+	uint64_t last = io.lba + io.nr_lbas - 1;
+	struct nvme_sqe_rw *sqe;
+	uint16_t cid;
+
+	/* 0 blocks wrap around to more than any command may have; and none may have more than the namespace. */
+	if (QUOLL_UNLIKELY(ns->nsid != nsid || io.nr_lbas - 1 >= __atomic_load_n(&ns->short_lbas, __ATOMIC_RELAXED) ||
+			   io.lba > ns->nr_lbas - io.nr_lbas || (io.lba ^ last) & ns->boundary_mask ||
+			   (uintptr_t)va & 3))
+		return prep_long(queue, nsid, va, io.lba, io.nr_lbas, io.user_data);
+	io.nsid = nsid;
+	io.bytes = io.nr_lbas << ns->lba_shift;
+	io.iova = quoll_heap_iova(queue->heap, va, io.bytes);
+	if (QUOLL_UNLIKELY(io.iova == QUOLL_IOVA_INVALID || !queue->nr_free))
+		return prep_long(queue, nsid, va, io.lba, io.nr_lbas, io.user_data);
+	sqe = nvme_queue_push(queue, &io, &cid);
+	if (QUOLL_UNLIKELY(!prp_in_one_page(io.iova, io.bytes)))
+		return queue_set_prp2(queue, sqe, cid, io.iova, io.bytes);
+	sqe->prp2 = 0;
 	return 0;
 }
 
 int quoll_nvme_prep_read(struct quoll_nvme_queue *queue, uint32_t nsid, void *va, uint64_t lba, uint32_t nr_lbas,
 			 uint64_t user_data)
 {
-	return queue_prep(queue, va, nsid,
-			  (struct nvme_io){.lba = lba,
-					   .nr_lbas = nr_lbas,
-					   .opcode = nvme_cmd_read,
-					   .parent = NVME_NO_PARENT,
-					   .user_data = user_data});
+	struct nvme_io io = {.lba = lba, .nr_lbas = nr_lbas, .opcode = nvme_cmd_read, .user_data = user_data};
+
+	return queue_prep(queue, nsid, va, io, queue_read_long);
 }
 
 int quoll_nvme_prep_write(struct quoll_nvme_queue *queue, uint32_t nsid, const void *va, uint64_t lba, uint32_t nr_lbas,
 			  uint64_t user_data)
 {
-	return queue_prep(queue, va, nsid,
-			  (struct nvme_io){.lba = lba,
-					   .nr_lbas = nr_lbas,
-					   .opcode = nvme_cmd_write,
-					   .parent = NVME_NO_PARENT,
-					   .user_data = user_data});
+	struct nvme_io io = {.lba = lba, .nr_lbas = nr_lbas, .opcode = nvme_cmd_write, .user_data = user_data};
+
+	return queue_prep(queue, nsid, va, io, queue_write_long);
 }
 
 int quoll_nvme_prep_flush(struct quoll_nvme_queue *queue, uint32_t nsid, uint64_t user_data)
 {
 	struct nvme_sqe *sqe = &queue->sq[queue->sq_tail].cmd;
-	const struct nvme_namespace *ns;
 	int rc;
 
-	ns = queue_ns(queue, nsid, &rc);
-	if (!ns)
+	if (!queue_find_ns(queue, nsid, &rc))
 		return rc;
 	if (!queue->nr_free)
-		return queue_full(queue);
+		return -EAGAIN;
 	*sqe = (struct nvme_sqe){
 		.opcode = nvme_cmd_flush,
-		.cid = quoll_cpu_to_le16(nvme_slot_take(queue, user_data, NVME_NO_PARENT)),
+		.cid = quoll_cpu_to_le16(nvme_slot_take(queue, user_data)),
 		.nsid = quoll_cpu_to_le32(nsid),
 	};
-	nvme_sq_advance(queue);
+	nvme_sq_advance(queue, queue->sq_tail);
 	return 0;
 }
 
@@ -125,63 +165,80 @@ void quoll_nvme_submit(struct quoll_nvme_queue *queue)
 		nvme_doorbell_message(queue->nvme, queue->qid, 0, tail);
 }
 
-/* An SQ head is believed if it lies between the last one and the tail that the device was told, around the ring. */
-static inline void queue_take_sqhd(struct quoll_nvme_queue *queue, uint16_t sqhd)
-{
-	int32_t ring = queue->last_idx + 1;
-	int32_t moved = (int32_t)sqhd - queue->sq_head;
-	int32_t most = (int32_t)queue->sq_rung - queue->sq_head;
+/* What a poll works with, in registers as far as there are any; queue_reap_end() puts it back. */
+struct reap {
+	const volatile struct nvme_cqe *next;
+	uint32_t phase_bit;
+	uint32_t nr_free;
+	uint32_t sq_head;
+	uint32_t nr_bad; /* completions that answered nothing */
+};
 
-	moved += moved < 0 ? ring : 0;
-	most += most < 0 ? ring : 0;
-	if (QUOLL_LIKELY(sqhd <= queue->last_idx && moved <= most))
-		queue->sq_head = sqhd;
-	else
-		queue->nr_bad_sqhd++;
+/*
+ * An SQ head is believed if it lies between the last one and the tail that the device was told, around the ring. Few
+ * completions move it: a controller fetches several commands at once.
+ */
+static __attribute__((noinline)) uint32_t queue_take_sqhd(struct quoll_nvme_queue *queue, uint32_t from, uint32_t sqhd)
+{
+	uint32_t ring = queue->last_idx + 1u;
+	uint32_t moved = sqhd - from + (sqhd < from ? ring : 0);
+	uint32_t most = queue->sq_rung - from + (queue->sq_rung < from ? ring : 0);
+
+	if (sqhd < ring && moved <= most)
+		return sqhd;
+	queue->nr_bad_sqhd++;
+	return from;
 }
 
 /* The slot that a completion answers, free again from now on; NULL if it answers nothing that is in flight. */
-static inline const struct nvme_slot *queue_take_cid(struct quoll_nvme_queue *queue, uint16_t cid)
+static inline struct nvme_slot *queue_take_cid(const struct quoll_nvme_queue *queue, struct reap *reap, uint32_t cid)
 {
-	uint16_t idx = cid & queue->slot_mask;
+	uint32_t idx = cid & queue->slot_mask;
 	struct nvme_slot *slot = &queue->slots[idx];
 
 	if (QUOLL_UNLIKELY(slot->expect != cid))
 		return NULL;
-	slot->expect = (uint16_t)(cid + queue->cid_step) | NVME_SLOT_FREE;
-	queue->free_slots[queue->nr_free++] = idx;
+	slot->expect = cid | NVME_SLOT_FREE;
+	queue->free_slots[reap->nr_free++] = (uint16_t)idx;
 	return slot;
 }
 
+static __attribute__((noinline)) bool queue_take_part(struct quoll_nvme_queue *queue, struct nvme_slot *slot,
+						      struct quoll_nvme_completion *comp)
+{
+	struct quoll_nvme_completion part = *comp;
+	uint16_t parent = slot->parent;
+
+	slot->parent = NVME_NO_PARENT;
+	return nvme_split_part_done(queue, parent, &part, comp);
+}
+
 /* One completion, copied. Return: true if @comp is a finished request. */
-static inline bool queue_take_cqe(struct quoll_nvme_queue *queue, const struct nvme_cqe *cqe,
+static inline bool queue_take_cqe(struct quoll_nvme_queue *queue, struct reap *reap, const struct nvme_cqe *cqe,
 				  struct quoll_nvme_completion *comp)
 {
-	const struct nvme_slot *slot;
-	uint16_t parent;
+	struct nvme_slot *slot;
 
 	if (QUOLL_UNLIKELY(nvme_cqe_sqid(cqe->sqhd_sqid) != queue->qid)) {
 		queue->nr_bad_sqid++;
+		reap->nr_bad++;
 		return false;
 	}
-	queue_take_sqhd(queue, nvme_cqe_sqhd(cqe->sqhd_sqid));
-	slot = queue_take_cid(queue, nvme_cqe_cid(cqe->cid_status));
+	if (nvme_cqe_sqhd(cqe->sqhd_sqid) != reap->sq_head)
+		reap->sq_head = queue_take_sqhd(queue, reap->sq_head, nvme_cqe_sqhd(cqe->sqhd_sqid));
+	slot = queue_take_cid(queue, reap, nvme_cqe_cid(cqe->cid_status));
 	if (QUOLL_UNLIKELY(!slot)) {
 		queue->nr_bad_cid++;
+		reap->nr_bad++;
 		return false;
 	}
-	queue->nr_completed++;
-	parent = slot->parent;
-	comp->user_data = slot->user_data;
-	comp->error = 0;
-	comp->status = nvme_cqe_status(cqe->cid_status);
-	comp->dnr = nvme_cqe_dnr(cqe->cid_status);
-	comp->result = cqe->dw0;
-	if (QUOLL_UNLIKELY(parent != NVME_NO_PARENT)) {
-		struct quoll_nvme_completion part = *comp;
-
-		return nvme_split_part_done(queue, parent, &part, comp);
+	*comp = (struct quoll_nvme_completion){.user_data = slot->user_data, .result = cqe->dw0};
+	if (QUOLL_UNLIKELY(cqe->cid_status >> 17)) {
+		comp->status = nvme_cqe_status(cqe->cid_status);
+		comp->dnr = nvme_cqe_dnr(cqe->cid_status);
 	}
+	if (QUOLL_UNLIKELY(slot->parent != NVME_NO_PARENT))
+		return queue_take_part(queue, slot, comp);
 	return true;
 }
 
@@ -195,17 +252,30 @@ static unsigned int queue_abandon(struct quoll_nvme_queue *queue, struct quoll_n
 
 		if (slot->expect & NVME_SLOT_FREE)
 			continue;
-		/* Not put on the stack of free slots: nr_free stays 0, which keeps prep out. */
 		slot->expect |= NVME_SLOT_FREE;
 		queue->nr_abandoned++;
 		if (slot->parent == NVME_NO_PARENT)
 			comps[n++] = part;
 		else if (nvme_split_part_done(queue, slot->parent, &part, &comps[n]))
 			n++;
+		slot->parent = NVME_NO_PARENT;
 	}
 	while (n < max && nvme_split_abandon(queue, &comps[n]))
 		n++;
 	return n;
+}
+
+/*
+ * From now on prep finds no namespace and says why, and doorbells go nowhere, which costs the hot path no check. A
+ * completion that was written before DMA was switched off may still be taken.
+ */
+static void queue_die(struct quoll_nvme_queue *queue, int why)
+{
+	queue->dead = why;
+	queue->ns = &queue->nvme->no_ns;
+	queue->sq_db = &queue->sink;
+	queue->cq_db = &queue->sink;
+	queue->abandon_cursor = 0;
 }
 
 /* No progress in this poll, or many polls with progress: once a millisecond, see whether the controller lives. */
@@ -213,6 +283,7 @@ static __attribute__((noinline)) unsigned int
 queue_poll_slow(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n, unsigned int max)
 {
 	uint64_t now;
+	int why;
 
 	queue->busy_polls = NVME_BUSY_POLLS;
 	if (!queue->dead) {
@@ -220,17 +291,23 @@ queue_poll_slow(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *co
 		if (now - queue->last_check < queue->check_ticks)
 			return n;
 		queue->last_check = now;
-		queue->dead = nvme_ctrl_check(queue->nvme);
-		if (!queue->dead)
+		why = nvme_ctrl_check(queue->nvme);
+		if (!why)
 			return n;
-		queue->nr_free = 0;
-		queue->abandon_cursor = 0;
+		queue_die(queue, why);
 	}
 	return queue_abandon(queue, comps, n, max);
 }
 
-static inline void queue_ring_cq(struct quoll_nvme_queue *queue, uint16_t head)
+static inline void queue_reap_end(struct quoll_nvme_queue *queue, const struct reap *reap, uint32_t nr_taken)
 {
+	uint32_t head = (uint32_t)(reap->next - queue->cq);
+
+	queue->cq_head = (uint16_t)head;
+	queue->phase_bit = reap->phase_bit;
+	queue->nr_free = (uint16_t)reap->nr_free;
+	queue->sq_head = (uint16_t)reap->sq_head;
+	queue->nr_completed += nr_taken - reap->nr_bad;
 	queue->nr_cq_doorbells++;
 	if (QUOLL_LIKELY(queue->cq_db))
 		quoll_mmio_write32(queue->cq_db, head);
@@ -240,35 +317,37 @@ static inline void queue_ring_cq(struct quoll_nvme_queue *queue, uint16_t head)
 
 unsigned int quoll_nvme_poll(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int max)
 {
-	/* Entries a poll looks at: one turn of the ring, so that a device that writes rubbish cannot hold us here. */
-	uint32_t budget = queue->last_idx + 1u;
-	uint16_t head = queue->cq_head;
-	uint32_t left = budget;
-	unsigned int n = 0;
+	/* At most one turn of the ring, so that a device that goes on writing rubbish cannot hold us here. */
+	unsigned int most = max <= queue->last_idx ? max : queue->last_idx + 1u;
+	struct reap reap = {
+		.next = queue->cq + queue->cq_head,
+		.phase_bit = queue->phase_bit,
+		.nr_free = queue->nr_free,
+		.sq_head = queue->sq_head,
+	};
+	struct quoll_nvme_completion *comp = comps;
+	unsigned int taken;
+	unsigned int n;
 
-	while (n < max && left) {
-		const volatile struct nvme_cqe *entry = &queue->cq[head];
-		struct nvme_cqe cqe = {.cid_status = quoll_le32_to_cpu(entry->cid_status)};
+	for (taken = 0; taken < most; taken++) {
+		struct nvme_cqe cqe = {.cid_status = quoll_le32_to_cpu(reap.next->cid_status)};
 
-		if (nvme_cqe_phase(cqe.cid_status) != queue->phase)
+		if ((cqe.cid_status ^ reap.phase_bit) & NVME_CQE_PHASE)
 			break;
 		/* The rest of the entry is read after the phase; pairs with the controller's ordered write of both. */
 		quoll_dma_rmb();
-		cqe.sqhd_sqid = quoll_le32_to_cpu(entry->sqhd_sqid);
-		cqe.dw0 = quoll_le32_to_cpu(entry->dw0);
-		left--;
-		if (QUOLL_UNLIKELY(head == queue->last_idx)) {
-			head = 0;
-			queue->phase ^= 1;
-		} else {
-			head++;
+		cqe.sqhd_sqid = quoll_le32_to_cpu(reap.next->sqhd_sqid);
+		cqe.dw0 = quoll_le32_to_cpu(reap.next->dw0);
+		if (QUOLL_UNLIKELY(reap.next++ == queue->cq_last)) {
+			reap.next = queue->cq;
+			reap.phase_bit ^= NVME_CQE_PHASE;
 		}
-		n += queue_take_cqe(queue, &cqe, &comps[n]);
+		if (QUOLL_LIKELY(queue_take_cqe(queue, &reap, &cqe, comp)))
+			comp++;
 	}
-	if (QUOLL_LIKELY(left != budget)) {
-		queue->cq_head = head;
-		queue_ring_cq(queue, head);
-	}
+	n = (unsigned int)(comp - comps);
+	if (QUOLL_LIKELY(taken))
+		queue_reap_end(queue, &reap, taken);
 	if (QUOLL_UNLIKELY(queue->split_first != NVME_NO_PARENT))
 		nvme_split_continue(queue);
 	if (QUOLL_UNLIKELY(!n || !--queue->busy_polls))

@@ -54,7 +54,7 @@ static int alloc_bookkeeping(struct quoll_nvme_queue *queue)
 	if (!queue->slots || !queue->free_slots || !queue->free_parents || !queue->parents)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < slots_size; i++)
-		queue->slots[i].expect = i | NVME_SLOT_FREE;
+		queue->slots[i] = (struct nvme_slot){.expect = i | NVME_SLOT_FREE, .parent = NVME_NO_PARENT};
 	for (uint32_t i = 0; i < queue->nr_slots; i++) {
 		queue->free_slots[i] = (uint16_t)(queue->nr_slots - 1 - i);
 		queue->free_parents[i] = (uint16_t)(queue->nr_slots - 1 - i);
@@ -85,6 +85,7 @@ static int alloc_rings(struct quoll_nvme_queue *queue, struct quoll_error *err)
 	if (rc)
 		return rc;
 	queue->cq = va;
+	queue->cq_last = queue->cq + queue->last_idx;
 	queue->cq_iova = quoll_heap_iova(nvme->heap, va, queue->cq_bytes);
 	return 0;
 }
@@ -173,7 +174,7 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	queue->entries = entries;
 	queue->nr_slots = entries - 1;
 	queue->last_idx = (uint16_t)(entries - 1);
-	queue->phase = 1;
+	queue->phase_bit = NVME_CQE_PHASE;
 	queue->split_first = NVME_NO_PARENT;
 	queue->split_last = NVME_NO_PARENT;
 	queue->split_reserve =

@@ -46,15 +46,20 @@ static bool send_part(struct quoll_nvme_queue *queue, uint16_t idx)
 		.iova = parent->iova,
 		.lba = parent->lba,
 		.nr_lbas = nvme_split_first_lbas(parent->ns, parent->lba, parent->remaining),
+		.nsid = parent->ns->nsid,
 		.opcode = parent->opcode,
-		.parent = idx,
 	};
+	struct nvme_sqe_rw *sqe;
+	uint16_t cid;
 
-	nvme_queue_push(queue, &io);
+	io.bytes = io.nr_lbas << io.ns->lba_shift;
+	sqe = nvme_queue_push(queue, &io, &cid);
+	sqe->prp2 = prp_second(io.iova, io.bytes, nvme_slot_list(queue, cid));
+	queue->slots[cid & queue->slot_mask].parent = idx;
 	parent->in_flight++;
 	parent->remaining -= io.nr_lbas;
 	parent->lba += io.nr_lbas;
-	parent->iova += (uint64_t)io.nr_lbas << io.ns->lba_shift;
+	parent->iova += io.bytes;
 	return parent->remaining;
 }
 
@@ -92,7 +97,7 @@ void nvme_split_continue(struct quoll_nvme_queue *queue)
 {
 	uint16_t idx;
 
-	while ((idx = queue->split_first) != NVME_NO_PARENT) {
+	while (!queue->dead && (idx = queue->split_first) != NVME_NO_PARENT) {
 		struct nvme_parent *parent = &queue->parents[idx];
 
 		if (!queue->nr_free || (queue->nr_free <= queue->split_reserve && parent->in_flight))

@@ -354,7 +354,7 @@ static uint16_t read_write(struct fake_nvme *fake, const union nvme_sq_slot *sqe
 			       ns->noiob);
 	if (nr > fake->max_lbas_seen)
 		fake->max_lbas_seen = nr;
-	if (sqe->rw.mptr || sqe->rw.cdw2 || sqe->rw.cdw3 || sqe->rw.flags || sqe->rw.nlb >> 16 || sqe->rw.cdw13 ||
+	if (sqe->rw.mptr || sqe->rw.cdw2 || sqe->rw.cdw3 || sqe->cmd.flags || sqe->rw.nlb >> 16 || sqe->rw.cdw13 ||
 	    sqe->rw.cdw14 || sqe->rw.cdw15)
 		fake_violation(fake, "fields that should be 0 are not");
 	if (!move_prps(fake, sqe, ns->disk + (sqe->rw.slba << ns->lba_shift), (uint32_t)bytes,

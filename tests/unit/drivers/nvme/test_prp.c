@@ -14,8 +14,13 @@
 
 static quoll_le64 entries[513];
 
+struct prps {
+	uint64_t prp1;
+	uint64_t prp2;
+};
+
 /* Where byte @at of the transfer goes, by the letter of the specification. */
-static uint64_t walk(const struct prp_pair *prp, uint32_t bytes, uint32_t at)
+static uint64_t walk(const struct prps *prp, uint32_t bytes, uint32_t at)
 {
 	uint32_t first = 4096 - (uint32_t)(prp->prp1 & 4095);
 
@@ -34,14 +39,14 @@ static unsigned int nr_pages(quoll_iova_t iova, uint32_t bytes)
 
 static void check(quoll_iova_t iova, uint32_t bytes, uint32_t step)
 {
-	struct prp_pair prp;
+	struct prps prp = {.prp1 = iova};
 	unsigned int pages = nr_pages(iova, bytes);
 	unsigned int used = pages > 2 ? pages - 1 : 0;
 	unsigned int wrong = 0;
 
 	for (unsigned int i = 0; i < 513; i++)
 		entries[i] = POISON;
-	prp = prp_build(iova, bytes, (struct prp_list){.entries = entries, .iova = LIST_IOVA});
+	prp.prp2 = prp_second(iova, bytes, (struct prp_list){.entries = entries, .iova = LIST_IOVA});
 	for (uint32_t at = 0; at < bytes; at += step)
 		wrong += walk(&prp, bytes, at) != iova + at;
 	wrong += walk(&prp, bytes, bytes - 1) != iova + bytes - 1;
