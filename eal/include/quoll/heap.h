@@ -39,8 +39,8 @@ enum quoll_heap_pages {
 
 /**
  * struct quoll_heap_opts - how to make a heap
- * @size_bytes: of the window, rounded up to the page size; memory is placed on demand. 0 for 64 GiB, or as much as the
- *              apertures let through
+ * @size_bytes: of the window, rounded up to whole chunks (64 KiB, or the huge page); memory is placed on demand. 0 for
+ * 64 GiB, or as much as the apertures let through
  * @pages:      a size that is not to be had is an error, except with QUOLL_PAGES_BEST
  * @numa_node:  bind memory to this node; -1 for any
  * @ioases:     @nr_ioases address spaces to fit into and attach to at once
@@ -58,7 +58,7 @@ struct quoll_heap_opts {
  * @va:            start of the window
  * @iova:          start of the IOVA window
  * @size_bytes:    of both
- * @page_bytes:    in use
+ * @page_bytes:    of what is placed next; with QUOLL_PAGES_BEST it falls to 4 KiB once huge pages have run out
  * @placed_bytes:  memory behind it now
  * @nr_chunks:     pieces of it, each one mapping an IOAS and one file descriptor
  * @nr_ioases:     attached address spaces
@@ -93,7 +93,7 @@ QUOLL_API void quoll_heap_destroy(struct quoll_heap *heap);
 /**
  * quoll_heap_attach() - map what is placed, and all that will be, in one more IOAS, at the same IOVAs
  * @err: -ERANGE: the window does not fit its aperture; -ENOMEM: memlock or mapping limit (number needed, command);
- *       -EALREADY. All or nothing.
+ *       -EALREADY; -ENXIO: no group is in the IOAS yet, so its limits are not known. All or nothing.
  */
 QUOLL_API int quoll_heap_attach(struct quoll_heap *heap, struct quoll_ioas *ioas, struct quoll_error *err);
 
@@ -131,7 +131,7 @@ enum quoll_arena_access {
  * @heap:      where
  * @name:      for messages; copied
  * @access:    what devices may do
- * @max_bytes: part of the window that is set aside for it, rounded up to the page size; 0 for an eighth of the window
+ * @max_bytes: part of the window that is set aside for it, rounded up to whole chunks; 0 for an eighth of the window
  * @arena:     freed by quoll_arena_destroy(), or with the heap
  * @err:       -ENOSPC: the window has no room left for that
  */
