@@ -27,57 +27,85 @@ extern "C" {
 /* Two lines: the CPU's prefetcher fetches pairs, and pulls a neighbour's line away from its writer. */
 #define QUOLL_RING_APART_ __attribute__((aligned(2 * QUOLL_CACHE_LINE_BYTES)))
 
-/* private: four pointers at a time; two SSE moves or one AVX move, wherever they lie. */
-typedef uint64_t quoll_ring_quad_ __attribute__((vector_size(32), aligned(8), may_alias));
+/* private: as many pointers at a time as a vector register holds, wherever they lie. */
+#ifdef __AVX__
+#define QUOLL_RING_VEC_ 4
+#else
+#define QUOLL_RING_VEC_ 2
+#endif
+typedef uint64_t quoll_ring_vec_ __attribute__((vector_size(QUOLL_RING_VEC_ * 8), aligned(8), may_alias));
 
+/*
+ * private: n pointers. Short batches inline; from 32 on libc's memcpy, which has the widest registers of the CPU it
+ * runs on, is worth its call, unless we were compiled for them ourselves. (Measured: benchmarks/rings.c.)
+ */
 static inline void quoll_ring_move_(void **to, void *const *from, uint32_t n)
 {
-	for (; n >= 8; n -= 8, to += 8, from += 8) {
-		quoll_ring_quad_ a = ((const quoll_ring_quad_ *)from)[0];
-		quoll_ring_quad_ b = ((const quoll_ring_quad_ *)from)[1];
+#ifndef __AVX__
+	if (n >= 32) {
+		memcpy(to, from, n * sizeof(*to));
+		return;
+	}
+#endif
+	for (; n >= 2 * QUOLL_RING_VEC_; n -= 2 * QUOLL_RING_VEC_) {
+		quoll_ring_vec_ a = ((const quoll_ring_vec_ *)from)[0];
+		quoll_ring_vec_ b = ((const quoll_ring_vec_ *)from)[1];
 
-		((quoll_ring_quad_ *)to)[0] = a;
-		((quoll_ring_quad_ *)to)[1] = b;
+		((quoll_ring_vec_ *)to)[0] = a;
+		((quoll_ring_vec_ *)to)[1] = b;
+		to += 2 * QUOLL_RING_VEC_;
+		from += 2 * QUOLL_RING_VEC_;
 	}
-	if (n & 4) {
-		*(quoll_ring_quad_ *)to = *(const quoll_ring_quad_ *)from;
-		to += 4;
-		from += 4;
+#ifdef __AVX__
+	if (n >= QUOLL_RING_VEC_) {
+		*(quoll_ring_vec_ *)to = *(const quoll_ring_vec_ *)from;
+		to += QUOLL_RING_VEC_;
+		from += QUOLL_RING_VEC_;
+		n -= QUOLL_RING_VEC_;
 	}
-	switch (n & 3) {
-	case 3:
-		to[2] = from[2];
-		__attribute__((fallthrough));
-	case 2:
-		to[1] = from[1];
-		__attribute__((fallthrough));
-	case 1:
-		to[0] = from[0];
+#endif
+	if (n & 2) {
+		memcpy(to, from, 2 * sizeof(*to));
+		to += 2;
+		from += 2;
 	}
+	if (n & 1)
+		*to = *from;
+}
+
+/* private: the same across the end of the slots; seldom. */
+__attribute__((noinline, cold, unused)) static void quoll_ring_in_wrapped_(void **slots, uint32_t i, uint32_t to_end,
+									   void *const *objs, uint32_t n)
+{
+	memcpy(slots + i, objs, to_end * sizeof(*slots));
+	memcpy(slots, objs + to_end, (n - to_end) * sizeof(*slots));
+}
+
+__attribute__((noinline, cold, unused)) static void quoll_ring_out_wrapped_(void *const *slots, uint32_t i,
+									    uint32_t to_end, void **objs, uint32_t n)
+{
+	memcpy(objs, slots + i, to_end * sizeof(*slots));
+	memcpy(objs + to_end, slots, (n - to_end) * sizeof(*slots));
 }
 
 static inline void quoll_ring_in_(void **slots, uint32_t mask, uint32_t at, void *const *objs, uint32_t n)
 {
 	uint32_t i = at & mask, to_end = mask + 1 - i;
 
-	if (QUOLL_LIKELY(n <= to_end)) {
+	if (QUOLL_LIKELY(n <= to_end))
 		quoll_ring_move_(slots + i, objs, n);
-	} else {
-		quoll_ring_move_(slots + i, objs, to_end);
-		quoll_ring_move_(slots, objs + to_end, n - to_end);
-	}
+	else
+		quoll_ring_in_wrapped_(slots, i, to_end, objs, n);
 }
 
 static inline void quoll_ring_out_(void *const *slots, uint32_t mask, uint32_t at, void **objs, uint32_t n)
 {
 	uint32_t i = at & mask, to_end = mask + 1 - i;
 
-	if (QUOLL_LIKELY(n <= to_end)) {
+	if (QUOLL_LIKELY(n <= to_end))
 		quoll_ring_move_(objs, slots + i, n);
-	} else {
-		quoll_ring_move_(objs, slots + i, to_end);
-		quoll_ring_move_(objs + to_end, slots, n - to_end);
-	}
+	else
+		quoll_ring_out_wrapped_(slots, i, to_end, objs, n);
 }
 
 static inline void *quoll_ring_alloc_(size_t header_bytes, uint32_t size)
