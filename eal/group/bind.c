@@ -134,7 +134,7 @@ static int check_uses(struct binding *b, struct quoll_error *err)
 
 	if (rc)
 		return rc;
-	d.ask_disks = true;
+	d.ask_disks = d.nameless = true;
 	for (unsigned int i = 0; i < b->nr_changes && !rc; i++)
 		rc = describe_group(&d, b->changes[i].step->group, &list, err);
 	for (unsigned int g = 0; g < list.nr_groups && !rc; g++) {

@@ -147,8 +147,8 @@ static int give_back(const struct quoll_env *env, const struct group_io *io, con
 
 	if (!rc)
 		rc = wait_for_driver(env, io, r->name, r->driver);
-	if (!rc || rc == -ENODEV)
-		return rc;
+	if (!rc)
+		return 0;
 	rc = write_override(env, io, r->name, r->driver);
 	if (rc)
 		return rc;

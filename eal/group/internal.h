@@ -121,6 +121,7 @@ struct describer {
 	struct block_map *blocks;
 	struct net_map *nets;
 	bool ask_disks; /* open disks exclusively */
+	bool nameless;	/* leave libpci's database alone, which takes some milliseconds */
 };
 
 int describer_open(struct describer *d, const struct quoll_env *env, const struct group_io *io,

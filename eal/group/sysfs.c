@@ -117,7 +117,7 @@ static int describe_member(const struct describer *d, const char *real_path, str
 		m->device_id = (uint16_t)member_number(real_path, "device", 16);
 		m->class_code = (uint32_t)member_number(real_path, "class", 16) & 0xffffff;
 		m->is_bridge = config_is_bridge(real_path, m->class_code);
-		pci_names_find(d->names, m);
+		pci_names_find(d->nameless ? NULL : d->names, m);
 	}
 	/* what is below a bridge is used below it */
 	return m->is_bridge ? 0 : member_uses(d, real_path, m);

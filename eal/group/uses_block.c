@@ -418,7 +418,7 @@ void block_uses(const struct block_map *map, const char *real_path, const struct
 {
 	bool *marked;
 
-	if (!map->nr)
+	if (!map->nr || !map->nodes)
 		return;
 	marked = calloc(map->nr, sizeof(*marked));
 	if (!marked) {
