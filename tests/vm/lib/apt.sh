@@ -57,12 +57,18 @@ apt_state() {
 	printf '%s\n' "$state"
 }
 
+# The lists may name versions that the server no longer has: the next attempt reads them again.
+fetch_failed() {
+	tail -n 5 "$1/fetch.log" >&2
+	rm -f "$1/fresh"
+}
+
 # fetch_closure STATE FOLDER PACKAGE...: all packages needed for PACKAGE... as .deb files linked into FOLDER.
 fetch_closure() {
 	local state=$1 folder=$2 name version arch file
 	shift 2
 	private_apt "$state" apt-get -y --no-install-recommends --download-only install "$@" >"$state/fetch.log" 2>&1 ||
-		{ tail -n 5 "$state/fetch.log" >&2; return 1; }
+		{ fetch_failed "$state"; return 1; }
 	while read -r name version arch; do
 		file=$state/cache/archives/${name}_${version//:/%3a}_$arch.deb
 		[[ -e $file ]] || { say "not fetched: $file"; return 1; }
@@ -78,7 +84,7 @@ fetch_one() {
 	file=$state/cache/archives/${package}_${version//:/%3a}_amd64.deb
 	if [[ ! -e $file ]]; then
 		(cd "$state/cache/archives" && private_apt "$state" apt-get download "$package=$version") \
-			>"$state/fetch.log" 2>&1 || { tail -n 5 "$state/fetch.log" >&2; return 1; }
+			>"$state/fetch.log" 2>&1 || { fetch_failed "$state"; return 1; }
 	fi
 	printf '%s\n' "$file"
 }
