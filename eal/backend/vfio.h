@@ -53,6 +53,12 @@ int vfio_region_info_parse(const void *buf, size_t bytes, struct quoll_region_in
 /* Take [offset, offset + size) out of what may be mapped. Areas that do not fit in the table then are left out. */
 void vfio_areas_exclude(struct quoll_region_info *info, uint64_t offset, uint64_t size_bytes);
 
+/*
+ * The whole pages that an MSI-X table lies in, from the capability's message control and table registers. Return: the
+ * BAR they are in, as the device says it: 0 .. 7.
+ */
+unsigned int vfio_msix_table_pages(uint16_t control, uint32_t table, uint64_t *offset, uint64_t *size_bytes);
+
 /* An ioctl of the argsz kind: calls again with a bigger buffer if there is more. buf is freed with free(). */
 int vfio_get_info(int fd, unsigned long request, const void *head, size_t head_bytes, void **buf);
 

@@ -16,12 +16,12 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
+#include <quoll/pci.h>
+
 #include "backend/vfio.h"
 
 #define MAX_REGIONS 256
 #define MAX_IRQS 256
-#define MSIX_ENTRY_BYTES 16
-#define MAX_CAPS 48 /* (256 - 64) / 4 */
 
 struct vfio_region {
 	struct quoll_region_info info;
@@ -64,11 +64,6 @@ static int region_read_info(struct quoll_device *dev, unsigned int idx, struct v
 	return rc;
 }
 
-static int config_read(struct quoll_device *dev, unsigned int offset, void *buf, size_t len)
-{
-	return vfio_region_rw(dev, VFIO_PCI_CONFIG_REGION_INDEX, offset, buf, len, false);
-}
-
 /*
  * Kernels before 4.16 neither let the pages of the MSI-X table be mapped nor always said so; a mapping that covers them
  * then fails as a whole. Find them and cut them out.
@@ -76,38 +71,23 @@ static int config_read(struct quoll_device *dev, unsigned int offset, void *buf,
 static int msix_pages_exclude(struct quoll_device *dev)
 {
 	struct vfio_region *regions = dev->priv;
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start, end;
-	uint8_t cap[8], at, id;
-	uint32_t table;
+	int cap = quoll_pci_find_capability(dev, PCI_CAP_ID_MSIX);
+	uint64_t offset, size_bytes;
+	uint32_t control, table;
 	unsigned int bar;
 	int rc;
 
-	rc = config_read(dev, PCI_CAPABILITY_LIST, &at, 1);
-	for (unsigned int i = 0; !rc && at >= PCI_STD_HEADER_SIZEOF && i < MAX_CAPS; i++) {
-		at &= 0xfc;
-		rc = config_read(dev, at, cap, 2);
-		id = cap[0];
-		if (!rc && id == PCI_CAP_ID_MSIX) {
-			rc = config_read(dev, at, cap, sizeof(cap));
-			if (rc)
-				break;
-			memcpy(&table, &cap[PCI_MSIX_TABLE], sizeof(table));
-			table = quoll_le32_to_cpu(table);
-			bar = table & PCI_MSIX_TABLE_BIR;
-			if (bar > VFIO_PCI_BAR5_REGION_INDEX || regions[bar].msix_mappable)
-				return 0;
-			start = table & PCI_MSIX_TABLE_OFFSET;
-			end = start +
-			      ((uint64_t)((cap[PCI_MSIX_FLAGS] | cap[PCI_MSIX_FLAGS + 1] << 8) & PCI_MSIX_FLAGS_QSIZE) +
-			       1) * MSIX_ENTRY_BYTES;
-			start &= ~(page - 1);
-			end = (end + page - 1) & ~(page - 1);
-			vfio_areas_exclude(&regions[bar].info, start, end - start);
-			return 0;
-		}
-		at = cap[1];
-	}
-	return rc;
+	if (cap <= 0)
+		return cap;
+	rc = quoll_pci_config_read(dev, (unsigned int)cap + PCI_MSIX_FLAGS, 2, &control);
+	if (!rc)
+		rc = quoll_pci_config_read(dev, (unsigned int)cap + PCI_MSIX_TABLE, 4, &table);
+	if (rc)
+		return rc;
+	bar = vfio_msix_table_pages((uint16_t)control, table, &offset, &size_bytes);
+	if (bar <= VFIO_PCI_BAR5_REGION_INDEX && !regions[bar].msix_mappable)
+		vfio_areas_exclude(&regions[bar].info, offset, size_bytes);
+	return 0;
 }
 
 static int regions_read(struct quoll_device *dev, struct quoll_error *err)

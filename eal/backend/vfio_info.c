@@ -7,7 +7,9 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
+#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
 #include "backend/vfio.h"
@@ -179,6 +181,17 @@ void vfio_areas_exclude(struct quoll_region_info *info, uint64_t offset, uint64_
 		if (end > stop)
 			area_add(info, stop, end - stop);
 	}
+}
+
+unsigned int vfio_msix_table_pages(uint16_t control, uint32_t table, uint64_t *offset, uint64_t *size_bytes)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t start = table & PCI_MSIX_TABLE_OFFSET;
+	uint64_t end = start + ((control & PCI_MSIX_FLAGS_QSIZE) + 1) * PCI_MSIX_ENTRY_SIZE;
+
+	*offset = start & ~(page - 1);
+	*size_bytes = ((end + page - 1) & ~(page - 1)) - *offset;
+	return table & PCI_MSIX_TABLE_BIR;
 }
 
 static int sparse_read(const struct vfio_cap *cap, struct quoll_region_info *info)

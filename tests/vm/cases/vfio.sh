@@ -40,6 +40,14 @@ its_lines "$selftest" "$multi" "$other"
 its_lines "$selftest" "$disk"
 expect 'vfio: no right to the group: the command that grants it is named' 1 'permission' \
 	"^try: sudo quoll bind $disk --user quoll" -- as_user "$selftest" --refused "$disk"
+chown quoll "/dev/vfio/$(group "$disk")"
+its_lines as_user "$selftest" "$disk"
+limit=/sys/module/vfio_iommu_type1/parameters/dma_entry_limit
+old_limit=$(cat $limit)
+echo 5 >$limit
+expect 'vfio: too many mappings: the number and the command are named' 0 '^mapped 5$' '1 more are needed, 0 more' \
+	'^try: use larger pages, or: echo 6 ' 'ok vfio: all of them are unmapped' -- "$selftest" --map-limit "$disk"
+echo "$old_limit" >$limit
 
 # wait_events NAME WANT ADDR COMMAND...: COMMAND runs once the device is open; the program must see the event and end.
 wait_events() {

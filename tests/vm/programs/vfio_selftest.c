@@ -4,6 +4,7 @@
  *
  *   vfio_selftest ADDR [OTHER]      all of ADDR's group, which must be with vfio-pci; OTHER joins in a second group
  *   vfio_selftest --events ADDR     open, say "ready", wait for an event, say which, let go
+ *   vfio_selftest --map-limit ADDR  map page after page until it is refused, say after how many and why
  *   vfio_selftest --refused ADDR    print why the claim is refused
  *
  * One line a check, as tests/lib.sh has them: "ok NAME" or "not ok NAME" and the reason. Exits 1 if one failed.
@@ -210,7 +211,8 @@ static void check_regions(struct quoll_device *dev, const struct quoll_device_in
 	uint64_t cap;
 
 	for (unsigned int i = 0; i < info->nr_regions; i++) {
-		check(!quoll_region_info(dev, i, &bar, &err), "%s: region %u described", info->name, i);
+		if (quoll_region_info(dev, i, &bar, &err))
+			check(false, "%s: region %u described", info->name, i);
 		if (!bar.size_bytes)
 			continue;
 		printf("    0x%" PRIx64 " bytes, flags %x, %u areas\n", bar.size_bytes, bar.flags, bar.nr_areas);
@@ -331,6 +333,26 @@ static void print_refusal(void)
 	printf("%s: %s: %s (%s)\ntry: %s\n", err.stage, err.subject, err.what, strerrorname_np(err.errnum), err.hint);
 }
 
+static int run_map_limit(struct quoll_ioas *ioas)
+{
+	uint8_t *memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct ioas_mapping m = mapping(memory, 0x10000000, PAGE);
+	unsigned int nr = 0;
+
+	/* Straight to the kernel's own refusal; then what a heap would have been told before. */
+	while (!ioas_map(ioas, &m, &err)) {
+		m.iova += PAGE;
+		nr++;
+	}
+	printf("mapped %u\n", nr);
+	print_refusal();
+	check(ioas_check_limits(ioas, PAGE, 1, &err) == -ENOMEM, "the limit is checked before, too");
+	print_refusal();
+	check(!nr || !ioas_unmap(ioas, 0x10000000, nr * PAGE), "all of them are unmapped");
+	munmap(memory, PAGE);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 && argv[1][0] == '-' ? argv[1] : "";
@@ -340,7 +362,7 @@ int main(int argc, char **argv)
 	int first = *mode ? 2 : 1, rc = 0;
 
 	if (argc <= first || quoll_addr_parse(argv[first], &addr, &err)) {
-		fprintf(stderr, "usage: vfio_selftest [--events|--refused] ADDR [OTHER]\n");
+		fprintf(stderr, "usage: vfio_selftest [--events|--map-limit|--refused] ADDR [OTHER]\n");
 		return 2;
 	}
 	rc = quoll_ioas_open(NULL, NULL, &ioas, &err);
@@ -352,6 +374,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(mode, "--events")) {
 		rc = run_events(group, addr.target);
+	} else if (!strcmp(mode, "--map-limit")) {
+		rc = run_map_limit(ioas);
 	} else if (!*mode) {
 		check_limits_known(ioas);
 		check_exclusive(ioas, &addr);

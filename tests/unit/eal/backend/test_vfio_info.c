@@ -299,6 +299,21 @@ static void the_pages_of_an_msix_table_are_cut_out(void)
 	CU_ASSERT_EQUAL(info.nr_areas, 0);
 }
 
+static void an_msix_table_is_placed_in_whole_pages(void)
+{
+	uint64_t offset, size;
+
+	CU_ASSERT_EQUAL(vfio_msix_table_pages(0x8040, 0x2000, &offset, &size), 0); /* 65 entries of 16 bytes */
+	CU_ASSERT_EQUAL(offset, 0x2000);
+	CU_ASSERT_EQUAL(size, 0x1000);
+	CU_ASSERT_EQUAL(vfio_msix_table_pages(0x07ff, 0x00000803, &offset, &size), 3); /* 2048, across pages */
+	CU_ASSERT_EQUAL(offset, 0);
+	CU_ASSERT_EQUAL(size, 0x9000);
+	CU_ASSERT_EQUAL(vfio_msix_table_pages(0xffff, 0xffffffff, &offset, &size), 7);
+	CU_ASSERT_EQUAL(offset, 0xfffff000);
+	CU_ASSERT_EQUAL(size, 0x9000); /* past 4 GiB without wrapping */
+}
+
 static const struct unit_test tests[] = {
 	{"a whole answer becomes limits", a_whole_answer_becomes_limits},
 	{"the MSI window is cut out where the kernel did not", the_msi_window_is_cut_out_where_the_kernel_did_not},
@@ -310,6 +325,7 @@ static const struct unit_test tests[] = {
 	{"ranges out of order are refused", ranges_out_of_order_are_refused},
 	{"more ranges than the table holds are left out", more_ranges_than_the_table_holds_are_left_out},
 	{"a region is mapped whole, sparse or not at all", a_region_is_mapped_whole_sparse_or_not_at_all},
+	{"an MSI-X table is placed in whole pages", an_msix_table_is_placed_in_whole_pages},
 	{"the pages of an MSI-X table are cut out", the_pages_of_an_msix_table_are_cut_out},
 };
 
