@@ -4,7 +4,7 @@
 # an unprivileged user once the drive is bound.
 
 disk=$(addr nvme0)
-wait_for 30 test -b "$(block "$disk" 2)"
+wait_for 30 has_block "$disk" 2
 before=$(drivers "$disk")
 head -c 8M /dev/urandom >/tmp/kernel.bin
 head -c 4M /dev/urandom >/tmp/quoll.bin
@@ -29,7 +29,7 @@ done
 expect 'restore: as an ordinary user it is refused with the way out' 1 '^try: ' -- as_user quoll restore "$disk"
 expect 'restore: as root' 0 "$disk" -- quoll restore "$disk"
 check 'restore: the drive is with its driver' same "$before" "$(drivers "$disk")"
-wait_for 30 test -b "$(block "$disk" 2)"
+wait_for 30 has_block "$disk" 2
 for ns in 1 2; do
 	dd if="$(block "$disk" $ns)" of=/tmp/back-$ns.bin bs=1M skip=16 count=4 iflag=direct 2>/dev/null
 	check "restore: the kernel reads what Quoll wrote, namespace $ns" cmp /tmp/quoll.bin /tmp/back-$ns.bin

@@ -7,7 +7,7 @@
 disk=$(addr nvme1)
 loop=/quoll/build/benchmarks/uring_loop
 ios=${ICOUNT_IOS:-3000}
-wait_for 60 test -b "$(block "$disk")"
+wait_for 60 has_block "$disk"
 dev=$(block "$disk")
 
 # All that is not idle since boot, in ns; /proc/stat would round to 10 ms.

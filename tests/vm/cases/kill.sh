@@ -17,4 +17,4 @@ for round in 1 2 3; do
 	check "kill -9, round $round: hugepages free before = after" same "$free" "$(hugepages_free)"
 done
 quoll restore "$disk" >/dev/null
-check 'kill -9: the kernel drives the disk again after restore' wait_for 30 test -b "$(block "$disk")"
+check 'kill -9: the kernel drives the disk again after restore' wait_for 30 has_block "$disk"

@@ -34,17 +34,25 @@ drivers() {
 	for a in "$@"; do echo "$a $(driver "$a") $(cat "$sys/$a/driver_override")"; done
 }
 
-# block ADDR [NSID]: /dev/nvmeXnY of an NVMe drive that is with the kernel's driver
+# block ADDR [NSID]: /dev/nvmeXnY of an NVMe drive that is with the kernel's driver. Y is not the NSID: since namespaces
+# are scanned asynchronously it is the order in which they were found.
 block() {
 	local dir
-	for dir in "$sys/$1"/nvme/nvme*/nvme*n"${2:-1}" "$sys/$1"/nvme/nvme*/nvme*c*n"${2:-1}"; do
-		[ -d "$dir" ] || continue
+	for dir in "$sys/$1"/nvme/nvme*/nvme*n*; do
+		[ "$(cat "$dir/nsid" 2>/dev/null)" = "${2:-1}" ] || continue
 		dir=${dir##*/}
 		# with native multipath the path nvmeXcYnZ belongs to the disk nvmeXnZ
 		if [[ $dir =~ ^(nvme[0-9]+)c[0-9]+(n[0-9]+)$ ]]; then dir=${BASH_REMATCH[1]}${BASH_REMATCH[2]}; fi
 		echo "/dev/$dir"
 		return
 	done
+}
+
+# has_block ADDR [NSID]: for wait_for
+has_block() {
+	local b
+	b=$(block "$@")
+	[ -n "$b" ] && [ -b "$b" ]
 }
 
 # wait_for SECONDS COMMAND...: until it succeeds

@@ -22,7 +22,7 @@ fio_run() {
 # IOPOLL needs queues of its own, which the driver makes when it is loaded.
 modprobe -r nvme && modprobe nvme poll_queues=1
 for ((round = 0; round < rounds; round++)); do
-	wait_for 30 test -b "$(block "$disk")"
+	wait_for 30 has_block "$disk"
 	for qd in 1 32; do
 		fio_run interrupt $qd
 		fio_run iopoll $qd --hipri

@@ -3,8 +3,10 @@
 # refusals.sh - `quoll bind` refuses what the machine is using, names the blocker and the override, and changes nothing.
 
 disk=$(addr nvme1)
-wait_for 30 test -b "$(block "$disk")"
+wait_for 30 has_block "$disk"
 dev=$(block "$disk")
+
+mkdir -p /mnt
 
 refused() { # refused WHAT ADDR REGEX...
 	local what=$1 a=$2 before
@@ -23,7 +25,8 @@ mkswap "$dev" >/dev/null 2>&1 && swapon "$dev"
 refused 'a swap disk' "$disk" 'swap'
 swapoff "$dev"
 
-dmsetup create held --table "0 2048 linear $dev 0"
+# no udev in the guest to make the node
+dmsetup create held --table "0 2048 linear $dev 0" && dmsetup mknodes held
 refused 'a disk under device mapper' "$disk" 'dm-|held'
 mkfs.ext4 -q /dev/mapper/held && mount /dev/mapper/held /mnt
 refused 'a disk with a file system on a device mapper device' "$disk" /mnt
