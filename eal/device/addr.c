@@ -38,6 +38,7 @@ struct scheme {
 	const char *name;
 	enum quoll_addr_scheme scheme;
 	int (*target)(struct parse *p);
+	const char *example;
 };
 
 /* What stands at pos, and what could: the one sentence of every refusal. */
@@ -337,19 +338,19 @@ static int target_tcp(struct parse *p)
 }
 
 static const struct scheme schemes[] = {
-	{"pci", QUOLL_ADDR_PCI, target_pci},
-	{"vfio-user", QUOLL_ADDR_VFIO_USER, target_socket},
-	{"tcp", QUOLL_ADDR_TCP, target_tcp},
-	{"vhost", QUOLL_ADDR_VHOST, target_socket},
-	{"virtio-user", QUOLL_ADDR_VIRTIO_USER, target_socket},
-	{"xdp", QUOLL_ADDR_XDP, target_interface},
-	{"tap", QUOLL_ADDR_TAP, target_interface},
-	{"packet", QUOLL_ADDR_PACKET, target_interface},
-	{"pcap", QUOLL_ADDR_PCAP, target_pcap},
-	{"null", QUOLL_ADDR_NULL, target_null},
-	{"ring", QUOLL_ADDR_RING, target_ring},
-	{"mem", QUOLL_ADDR_MEM, target_mem},
-	{"file", QUOLL_ADDR_FILE, target_file},
+	{"pci", QUOLL_ADDR_PCI, target_pci, "0000:01:00.0"},
+	{"vfio-user", QUOLL_ADDR_VFIO_USER, target_socket, "vfio-user:/run/nvme.sock"},
+	{"tcp", QUOLL_ADDR_TCP, target_tcp, "tcp:192.0.2.1:4420/nqn.2014-08.org.example:disk"},
+	{"vhost", QUOLL_ADDR_VHOST, target_socket, "vhost:/run/net.sock"},
+	{"virtio-user", QUOLL_ADDR_VIRTIO_USER, target_socket, "virtio-user:/run/net.sock"},
+	{"xdp", QUOLL_ADDR_XDP, target_interface, "xdp:eth0"},
+	{"tap", QUOLL_ADDR_TAP, target_interface, "tap:tap0"},
+	{"packet", QUOLL_ADDR_PACKET, target_interface, "packet:eth0"},
+	{"pcap", QUOLL_ADDR_PCAP, target_pcap, "pcap:in.pcap,out.pcap"},
+	{"null", QUOLL_ADDR_NULL, target_null, "null:"},
+	{"ring", QUOLL_ADDR_RING, target_ring, "ring:name"},
+	{"mem", QUOLL_ADDR_MEM, target_mem, "mem:1G"},
+	{"file", QUOLL_ADDR_FILE, target_file, "file:/tmp/disk.img"},
 };
 
 #define NR_SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
@@ -456,6 +457,9 @@ int quoll_addr_parse(const char *text, struct quoll_addr *addr, struct quoll_err
 	rc = s->target(&p);
 	if (!rc && p.text[p.end] == '?')
 		rc = parse_options(&p, p.end + 1);
+	if (rc)
+		quoll_error_hint(err, "such an address looks like %s, options like %s?key=value&key=value", s->example,
+				 s->example);
 	return rc;
 }
 

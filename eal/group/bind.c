@@ -283,6 +283,9 @@ static int change_and_hand_over(struct binding *b, struct quoll_error *err)
 	int rc = 0;
 
 	for (unsigned int i = 0; i < b->nr_changes && !rc; i++)
+		if (b->changes[i].step->to[0])
+			rc = driver_loaded(b->env, b->changes[i].step->to, err);
+	for (unsigned int i = 0; i < b->nr_changes && !rc; i++)
 		rc = check_still_so(b, &b->changes[i], err);
 	if (!rc && b->nr_changes)
 		rc = check_uses(b, err);
@@ -303,7 +306,7 @@ int bind_plan(const struct quoll_env *env, const struct group_io *io, const stru
 {
 	struct binding b = {.env = env, .io = io, .plan = plan, .user = user, .records = {-1, -1}};
 	struct quoll_error own;
-	int rc;
+	int rc, nr_bound = 0;
 
 	err = err ? err : &own;
 	if (plan->nr_blocked)
@@ -315,13 +318,13 @@ int bind_plan(const struct quoll_env *env, const struct group_io *io, const stru
 		rc = records_open(env, io, true, &b.records, err);
 	if (!rc)
 		rc = change_and_hand_over(&b, err);
-	if (!rc)
-		rc = (int)b.nr_changes;
+	for (unsigned int i = 0; !rc && i < b.nr_changes; i++)
+		nr_bound += b.changes[i].step->to[0] ? 1 : 0;
 	holds_release(&b.holds);
 	records_close(&b.records);
 	free(b.changes);
 	free(b.handovers);
-	return rc;
+	return rc ? rc : nr_bound;
 }
 
 int quoll_bind(const struct quoll_env *env, const struct quoll_plan *plan, const char *user, struct quoll_error *err)

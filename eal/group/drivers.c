@@ -2,6 +2,7 @@
 /*
  * drivers.c - what a driver's name tells: whether a group is viable with it.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "internal.h"
@@ -43,4 +44,19 @@ bool driver_name_valid(const char *name)
 		if ((unsigned char)*name < 0x20 || (unsigned char)*name > 0x7e || *name == '/')
 			return false;
 	return true;
+}
+
+int driver_loaded(const struct quoll_env *env, const char *driver, struct quoll_error *err)
+{
+	char path[PATH_BYTES];
+	int rc = path_make(path, "%s/bus/pci/drivers/%s", root_sysfs(env), driver);
+
+	if (!rc && !path_exists(path))
+		rc = -ENOENT;
+	if (!rc)
+		return 0;
+	quoll_error_set(err, -rc, "plan", driver,
+			"the kernel has no PCI driver of that name: its module is not loaded");
+	quoll_error_hint(err, "modprobe %s", driver);
+	return rc;
 }

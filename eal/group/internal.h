@@ -81,6 +81,8 @@ enum driver_kind {
 
 enum driver_kind driver_kind_of(const char *name);
 bool driver_name_valid(const char *name);
+/* 0, or -ENOENT with the modprobe that is missing */
+int driver_loaded(const struct quoll_env *env, const char *driver, struct quoll_error *err);
 
 /* uses_block.c, uses_net.c: who uses the disks and networks of a device. Read once, asked for each member. */
 struct use_list {
@@ -109,6 +111,26 @@ void pci_names_close(struct pci_names *names);
 void pci_names_find(struct pci_names *names, struct quoll_member *member);
 
 /* reason.c: why the members are together; real_paths in the order of the members. */
+#define CONFIG_BYTES 4096
+
+struct config {
+	unsigned int len;
+	uint8_t bytes[CONFIG_BYTES];
+};
+
+enum port_type {
+	PORT_UNKNOWN = -1, /* no right to look */
+	PORT_CONVENTIONAL = -2,
+	PORT_ROOT = 4,
+	PORT_UPSTREAM = 5,
+	PORT_DOWNSTREAM = 6,
+	PORT_PCIE_TO_PCI = 7,
+	PORT_PCI_TO_PCIE = 8,
+};
+
+enum port_type config_port_type(const struct config *c);
+/* 1: has ACS and it is on; 0: has not, or it is off; -1: no right to look */
+int config_acs(const struct config *c);
 bool is_bdf(const char *name);
 bool config_is_bridge(const char *real_path, uint32_t class_code);
 void reason_find(struct quoll_group_desc *desc, char *const *real_paths);
@@ -162,6 +184,8 @@ void records_close(struct records *records);
 int record_write(const struct records *records, const struct record *record, struct quoll_error *err);
 /* -ENOENT: none, err is then untouched; -EINVAL: not as written, or not by us */
 int record_read(const struct records *records, const char *name, struct record *record, struct quoll_error *err);
+/* text of a record, terminated; what is wrong with it, or NULL. name stays empty */
+const char *record_parse(const char *text, struct record *record);
 int record_remove(const struct records *records, const char *name);
 /* names of devices that have one */
 int records_list(const struct quoll_env *env, struct name_list *list);

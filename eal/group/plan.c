@@ -75,26 +75,16 @@ static int plan_step(const struct planner *p, int group, const struct quoll_memb
 	return 0;
 }
 
-/* The driver to bind to must be there before anything is taken from another. */
+/*
+ * A variant that was asked for must be there. vfio-pci itself may be loaded later: a plan needs no privilege, loading
+ * does, and bind looks again.
+ */
 static int check_driver(const struct planner *p, const struct quoll_plan *plan, struct quoll_error *err)
 {
-	const char *to = NULL;
-	char path[PATH_BYTES];
-	int rc;
-
 	for (unsigned int i = 0; i < plan->nr_steps; i++)
-		if (plan->steps[i].action == QUOLL_ACTION_BIND && plan->steps[i].to[0])
-			to = plan->steps[i].to;
-	if (!to)
-		return 0;
-	rc = path_make(path, "%s/bus/pci/drivers/%s", root_sysfs(p->env), to);
-	if (!rc && !path_exists(path))
-		rc = -ENOENT;
-	if (!rc)
-		return 0;
-	quoll_error_set(err, -rc, "plan", to, "the kernel has no PCI driver of that name: its module is not loaded");
-	quoll_error_hint(err, "modprobe %s", to);
-	return rc;
+		if (plan->steps[i].action == QUOLL_ACTION_BIND && plan->steps[i].to[0] && p->driver)
+			return driver_loaded(p->env, plan->steps[i].to, err);
+	return 0;
 }
 
 static int plan_steps(const struct planner *p, struct quoll_plan *plan, struct quoll_error *err)

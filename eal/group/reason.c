@@ -17,25 +17,9 @@ enum {
 	CFG_CAP_POINTER = 0x34,
 	CFG_STANDARD_BYTES = 0x40,
 	CFG_EXTENDED = 0x100,
-	CFG_BYTES = 0x1000,
 	CAP_PCIE = 0x10,
 	EXT_CAP_ACS = 0x000d,
 	ACS_ISOLATION = 0x1d, /* source validation, request and completion redirect, upstream forwarding */
-};
-
-enum port_type {
-	PORT_UNKNOWN = -1, /* no right to look */
-	PORT_CONVENTIONAL = -2,
-	PORT_ROOT = 4,
-	PORT_UPSTREAM = 5,
-	PORT_DOWNSTREAM = 6,
-	PORT_PCIE_TO_PCI = 7,
-	PORT_PCI_TO_PCIE = 8,
-};
-
-struct config {
-	unsigned int len;
-	uint8_t bytes[CFG_BYTES];
 };
 
 static void config_read(const char *real_path, struct config *c)
@@ -76,41 +60,36 @@ bool config_is_bridge(const char *real_path, uint32_t class_code)
 	return class_code >> 8 == 0x0604 || class_code >> 8 == 0x0607 || class_code >> 8 == 0x0609;
 }
 
-static enum port_type port_type_of(const char *real_path)
+enum port_type config_port_type(const struct config *c)
 {
-	struct config c;
 	unsigned int at;
 
-	config_read(real_path, &c);
-	if (c.len < CFG_STANDARD_BYTES)
+	if (c->len < CFG_STANDARD_BYTES)
 		return PORT_UNKNOWN;
-	at = c.bytes[CFG_CAP_POINTER] & 0xfcu;
+	at = c->bytes[CFG_CAP_POINTER] & 0xfcu;
 	for (int hops = 0; at >= CFG_STANDARD_BYTES && hops < 48; hops++) {
-		if (at + 4 > c.len)
+		if (at + 4 > c->len)
 			return PORT_UNKNOWN;
-		if (c.bytes[at] == CAP_PCIE)
-			return (enum port_type)(c.bytes[at + 2] >> 4);
-		at = c.bytes[at + 1] & 0xfcu;
+		if (c->bytes[at] == CAP_PCIE)
+			return (enum port_type)(c->bytes[at + 2] >> 4);
+		at = c->bytes[at + 1] & 0xfcu;
 	}
 	return PORT_CONVENTIONAL;
 }
 
-/* 1: has ACS and it is on; 0: has not, or it is off; -1: no right to look */
-static int acs_on(const char *real_path)
+int config_acs(const struct config *c)
 {
-	struct config c;
 	unsigned int at = CFG_EXTENDED;
 	uint16_t can;
 
-	config_read(real_path, &c);
-	if (c.len <= CFG_STANDARD_BYTES)
+	if (c->len <= CFG_STANDARD_BYTES)
 		return -1;
-	for (int hops = 0; at >= CFG_EXTENDED && hops < 480 && at + 8 <= c.len; hops++) {
-		if (config_le16(&c, at) == EXT_CAP_ACS) {
-			can = config_le16(&c, at + 4) & ACS_ISOLATION;
-			return (config_le16(&c, at + 6) & can) == can;
+	for (int hops = 0; at >= CFG_EXTENDED && hops < 480 && at + 8 <= c->len; hops++) {
+		if (config_le16(c, at) == EXT_CAP_ACS) {
+			can = config_le16(c, at + 4) & ACS_ISOLATION;
+			return (config_le16(c, at + 6) & can) == can;
 		}
-		at = (unsigned int)(config_le16(&c, at + 2) >> 4) & 0xffcu;
+		at = (unsigned int)(config_le16(c, at + 2) >> 4) & 0xffcu;
 	}
 	return 0;
 }
@@ -132,9 +111,12 @@ static bool to_parent(char *path)
  */
 static bool conventional_below(const char *bridge, const char *child, bool *guessed)
 {
-	enum port_type type = port_type_of(bridge);
 	char path[PATH_BYTES];
+	enum port_type type;
+	struct config c;
 
+	config_read(bridge, &c);
+	type = config_port_type(&c);
 	if (type != PORT_UNKNOWN)
 		return type == PORT_PCIE_TO_PCI || type == PORT_CONVENTIONAL;
 	*guessed = true;
@@ -212,13 +194,15 @@ static bool port_without_acs(struct quoll_group_desc *desc, const char *real_pat
 {
 	char here[PATH_BYTES];
 	enum port_type type;
+	struct config c;
 	int acs;
 
 	if (path_make(here, "%s", real_path))
 		return false;
 	while (to_parent(here)) {
-		type = port_type_of(here);
-		acs = acs_on(here);
+		config_read(here, &c);
+		type = config_port_type(&c);
+		acs = config_acs(&c);
 		if (acs > 0 || (type != PORT_UNKNOWN && type != PORT_ROOT && type != PORT_DOWNSTREAM))
 			continue;
 		desc->reason = QUOLL_GROUP_NO_ACS;

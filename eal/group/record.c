@@ -186,10 +186,22 @@ static const char *read_file(int fd, char text[RECORD_BYTES])
 	return strlen(text) == (size_t)n ? NULL : "it is malformed";
 }
 
+const char *record_parse(const char *text, struct record *r)
+{
+	*r = (struct record){0};
+	if (strncmp(text, RECORD_HEAD, strlen(RECORD_HEAD)) != 0)
+		return "it is malformed";
+	text += strlen(RECORD_HEAD);
+	if (!parse_line(&text, "driver=", r->driver) || !parse_line(&text, "override=", r->override) ||
+	    !parse_line(&text, "bound=", r->bound) || *text)
+		return "it is malformed";
+	return NULL;
+}
+
 int record_read(const struct records *records, const char *name, struct record *r, struct quoll_error *err)
 {
 	char text[RECORD_BYTES] = "";
-	const char *wrong, *at = text;
+	const char *wrong;
 	int fd;
 
 	*r = (struct record){0};
@@ -199,12 +211,8 @@ int record_read(const struct records *records, const char *name, struct record *
 	wrong = fd < 0 ? strerror(errno) : read_file(fd, text);
 	if (fd >= 0)
 		close(fd);
-	if (!wrong && strncmp(text, RECORD_HEAD, strlen(RECORD_HEAD)) != 0)
-		wrong = "it is malformed";
-	at += strlen(RECORD_HEAD);
-	if (!wrong && (!parse_line(&at, "driver=", r->driver) || !parse_line(&at, "override=", r->override) ||
-		       !parse_line(&at, "bound=", r->bound) || *at))
-		wrong = "it is malformed";
+	if (!wrong)
+		wrong = record_parse(text, r);
 	if (!wrong && (!is_bdf(name) || strlen(name) >= sizeof(r->name)))
 		wrong = "its name is no PCI address";
 	if (!wrong) {

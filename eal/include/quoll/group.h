@@ -174,8 +174,9 @@ struct quoll_plan_opts {
  * @addrs: array of @nr_addrs addresses, PCI only so far
  * @opts:  NULL for the defaults
  * @plan:  filled in even if steps are blocked; freed by quoll_plan_free()
- * @err:   only for real failures; a blocked step is not one. -ENOENT: no such device or driver; -ENODEV: no group;
- *         -EINVAL: not a PCI address, not a VFIO driver; -ENOTSUP: a member that cannot be bound is in the way
+ * @err:   only for real failures; a blocked step is not one. -ENOENT: no such device, or @opts->driver is not
+ *         loaded (vfio-pci itself is looked for by bind); -ENODEV: no group; -EINVAL: not a PCI address, not a VFIO
+ * driver; -ENOTSUP: a member that cannot be bound is in the way
  */
 QUOLL_API int quoll_plan_make(const struct quoll_env *env, const struct quoll_addr *const *addrs, unsigned int nr_addrs,
 			      const struct quoll_plan_opts *opts, struct quoll_plan *plan, struct quoll_error *err);

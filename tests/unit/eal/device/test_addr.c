@@ -179,6 +179,7 @@ static void test_bad(void)
 		}
 		CU_ASSERT_EQUAL(err.errnum, EINVAL);
 		CU_ASSERT_STRING_EQUAL(err.stage, "address");
+		CU_ASSERT(err.hint[0] || strstr(bad[i].expected, "printable"));
 	}
 }
 
@@ -190,6 +191,18 @@ static void test_unknown_scheme_names_all(void)
 	CU_ASSERT_EQUAL(quoll_addr_parse("nvme0n1", &addr, &err), -EINVAL);
 	for (int s = QUOLL_ADDR_PCI; s <= QUOLL_ADDR_FILE; s++)
 		CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, quoll_addr_scheme_name((enum quoll_addr_scheme)s)));
+}
+
+static void test_example_for_the_scheme(void)
+{
+	struct quoll_addr addr;
+	struct quoll_error err = {0};
+
+	CU_ASSERT_EQUAL(quoll_addr_parse("0000:0g:00.0", &addr, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "0000:01:00.0"));
+	CU_ASSERT_EQUAL(quoll_addr_parse("tcp:x", &addr, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "tcp:192.0.2.1:4420"));
+	CU_ASSERT_EQUAL(quoll_addr_parse("tcp:x:1", &addr, &err), 0);
 }
 
 static void test_too_long(void)
@@ -320,6 +333,7 @@ static const struct unit_test tests[] = {
 	{"each scheme is understood, PCI addresses become canonical", test_good},
 	{"a malformed address is refused at the wrong character", test_bad},
 	{"an unknown scheme is answered with the known ones", test_unknown_scheme_names_all},
+	{"a malformed address is answered with a good one of its kind", test_example_for_the_scheme},
 	{"what is too long is refused, one character less is not", test_too_long},
 	{"options are found by name, unknown ones are refused", test_options},
 	{"more options than fit are refused", test_option_limit},

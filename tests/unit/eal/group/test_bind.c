@@ -54,7 +54,7 @@ static void test_bridge_is_taken_from_shpchp(void)
 
 	fake_open(&f, fake_lab, fake_lab_nr);
 	fake_state(&f, before, sizeof(before));
-	CU_ASSERT_EQUAL(bind_it(&f, LAB_OLD0, NULL, &err), 3);
+	CU_ASSERT_EQUAL(bind_it(&f, LAB_OLD0, NULL, &err), 2);
 	CU_ASSERT_STRING_EQUAL(fake_bound(&f, LAB_BRIDGE, driver), "");
 	CU_ASSERT_TRUE(fake_describe(&f, LAB_GROUP_OLD, &list)->viable);
 	quoll_groups_free(&list);
@@ -369,6 +369,20 @@ static void test_oldest_record_is_kept(void)
 	fake_close(&f);
 }
 
+static void test_driver_not_loaded(void)
+{
+	struct quoll_error err = {0};
+	struct fake f;
+
+	fake_open(&f, fake_lab, fake_lab_nr);
+	fake_remove(&f, "sys/bus/pci/drivers/vfio-pci");
+	CU_ASSERT_EQUAL(bind_it(&f, LAB_SLOT0, NULL, &err), -ENOENT);
+	CU_ASSERT_STRING_EQUAL(err.hint, "modprobe vfio-pci");
+	CU_ASSERT_EQUAL(f.nr_ops, 0);
+	CU_ASSERT_EQUAL(fake_records(&f), 0);
+	fake_close(&f);
+}
+
 static void test_odd_override_stops_before_the_first_change(void)
 {
 	static const char zeros[4096], *const name = LAB_SLOT1;
@@ -403,6 +417,7 @@ static const struct unit_test tests[] = {
 	{"a plan with blocked steps is refused, all uses named", test_blocked_plan_is_refused},
 	{"a plan that is out of date is refused", test_plan_that_is_out_of_date},
 	{"binding to another VFIO driver keeps the first record", test_oldest_record_is_kept},
+	{"a driver that is not loaded stops before the first change", test_driver_not_loaded},
 	{"an override that cannot be read stops before the first change",
 	 test_odd_override_stops_before_the_first_change},
 };

@@ -165,8 +165,10 @@ static void test_driver_missing(void)
 	CU_ASSERT_STRING_EQUAL(err.hint, "modprobe mlx5_vfio_pci");
 	CU_ASSERT_PTR_NULL(plan.steps);
 	fake_remove(&f, "sys/bus/pci/drivers/vfio-pci");
-	CU_ASSERT_EQUAL(fake_plan(&f, LAB_DRIVE, NULL, &plan, &err), -ENOENT);
-	CU_ASSERT_STRING_EQUAL(err.hint, "modprobe vfio-pci");
+	/* vfio-pci can be loaded when it comes to binding */
+	CU_ASSERT_EQUAL_FATAL(fake_plan(&f, LAB_DRIVE, NULL, &plan, &err), 0);
+	CU_ASSERT_STRING_EQUAL(plan.steps[0].to, "vfio-pci");
+	quoll_plan_free(&plan);
 	fake_close(&f);
 }
 
@@ -232,7 +234,7 @@ static const struct unit_test tests[] = {
 	{"whole groups, each once, in the order asked for, and nothing changes", test_whole_groups_once},
 	{"a bridge is only taken from a driver that blocks", test_bridge_group},
 	{"a member in use blocks the plan, unless that is allowed", test_blocked_by_any_member},
-	{"a driver that is not loaded is named with its modprobe", test_driver_missing},
+	{"a variant that is not loaded is named with its modprobe, vfio-pci may come later", test_driver_missing},
 	{"a driver that is none of VFIO's is refused", test_driver_that_is_no_vfio},
 	{"no such device, no PCI address", test_no_such_device},
 	{"a member that cannot be bound is named", test_member_on_other_bus},
