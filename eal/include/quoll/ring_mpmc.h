@@ -86,11 +86,13 @@ static inline void quoll_mpmc_finish_(struct quoll_mpmc_end_ *own, uint32_t at, 
 {
 	/* Pairs with the release below in the thread before us: what it copied counts as done before what we copied. */
 	for (unsigned int spins = 0; QUOLL_UNLIKELY(__atomic_load_n(&own->tail, __ATOMIC_ACQUIRE) != at); spins++) {
+		/* A copy takes well under 256 pauses: the thread has been preempted, and may be waiting for our CPU. */
+		if (spins >= 256)
+			sched_yield();
 #if defined(__x86_64__)
-		__builtin_ia32_pause();
+		else
+			__builtin_ia32_pause();
 #endif
-		if (spins % 1024 == 1023)
-			sched_yield(); /* it must have been preempted; on our CPU perhaps */
 	}
 	/* Pairs with the acquire of the other end's reserve_. */
 	__atomic_store_n(&own->tail, at + n, __ATOMIC_RELEASE);

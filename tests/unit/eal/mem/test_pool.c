@@ -270,7 +270,7 @@ static void a_chain_goes_back_whole(void)
 }
 
 #define NR_THREADS 3
-#define ROUNDS 20000
+#define ROUNDS 5000
 #define BATCH 32
 
 struct worker {
