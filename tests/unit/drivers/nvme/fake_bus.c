@@ -389,8 +389,8 @@ int fake_nvme_init(struct fake_nvme *fake)
 	fake->req_fd = -1;
 	fake->err_fd = -1;
 	fake->bar_bytes = 16384;
-	fake->cap = NVME_SET(1023ull, CAP_MQES) | NVME_SET(1ull, CAP_CQR) | NVME_SET(1ull, CAP_TO) |
-		    NVME_SET((uint64_t)NVME_CAP_CSS_NVM, CAP_CSS);
+	fake->cap = 1023ull << NVME_CAP_MQES_SHIFT | 1ull << NVME_CAP_CQR_SHIFT | 1ull << NVME_CAP_TO_SHIFT |
+		    (uint64_t)NVME_CAP_CSS_NVM << NVME_CAP_CSS_SHIFT;
 	fake->version = 0x10400;
 	fake->queues_less_1 = 3;
 	memset(fake->id.sn, ' ', sizeof(fake->id.sn));

@@ -114,7 +114,7 @@ static void a_controller_that_never_becomes_ready_is_given_up_in_time(void)
 	expect_refusal(-ETIMEDOUT, "enable", "CSTS is 0x00000000");
 	/* CAP.TO is 500 ms, and one unit of grace. */
 	CU_ASSERT(now_ms() - start >= 900);
-	CU_ASSERT(now_ms() - start < 4000);
+	CU_ASSERT(now_ms() - start < 8000);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fx.err.what, "CAP.TO is 500 ms"));
 }
 
@@ -129,7 +129,7 @@ static void crto_is_a_longer_limit_than_cap_to_where_there_is_one(void)
 	start = now_ms();
 	expect_refusal(-ETIMEDOUT, "enable", "not ready");
 	CU_ASSERT(now_ms() - start >= 1900);
-	CU_ASSERT(now_ms() - start < 6000);
+	CU_ASSERT(now_ms() - start < 10000);
 }
 
 static void fatal_status_and_absence_are_told_apart(void)
@@ -495,7 +495,7 @@ static void silence_is_a_time_out_that_quotes_csts(void)
 	fixture_init(&fx);
 	fx.fake.mute_admin = true;
 	CU_ASSERT_EQUAL(fixture_open(&fx, &opts), -ETIMEDOUT);
-	CU_ASSERT(now_ms() - start < 3000);
+	CU_ASSERT(now_ms() - start < 8000);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fx.err.what, "60 ms; CSTS is 0x00000001"));
 	CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
 	fixture_fini(&fx);
@@ -558,12 +558,12 @@ static void admin_commands_that_would_break_something_are_refused(void)
 
 static void a_time_out_takes_the_callers_buffer_out_of_reach(void)
 {
-	struct quoll_nvme_opts opts = {.admin_timeout_ms = 50};
 	struct quoll_nvme_cmd cmd = {.opcode = 0xc2, .cdw10 = 4096, .data_bytes = 4096};
 
 	fixture_init(&fx);
-	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &opts), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, NULL), 0);
 	cmd.data = fx.buf;
+	fx.nvme->admin.timeout_ns = 50000000;
 	fx.fake.mute_admin = true;
 	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), -ETIMEDOUT);
 	CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
@@ -572,32 +572,29 @@ static void a_time_out_takes_the_callers_buffer_out_of_reach(void)
 	CU_ASSERT_EQUAL(fx.close_rc, -ETIMEDOUT);
 }
 
-static unsigned int stray_first(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe *cqe)
+/* Each answer twice; or, with *arg 0, one to nothing. */
+static unsigned int stray(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe *cqe)
 {
-	/* The first time, an answer to nothing; then the right one, too. */
-	if (!qid && !*(int *)fake->arg) {
-		*(int *)fake->arg = 1;
+	if (!qid && !*(int *)fake->arg)
 		cqe->cid_status ^= 0x40;
-		return 2;
-	}
 	return 2;
 }
 
 static void strays_in_the_admin_queue_are_dropped(void)
 {
-	struct quoll_nvme_opts opts = {.admin_timeout_ms = 100};
 	struct quoll_nvme_cmd cmd = {.opcode = 0xc2};
-	int told = 0;
+	int right = 1;
 
 	fixture_init(&fx);
-	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &opts), 0);
-	fx.fake.arg = &told;
-	fx.fake.on_cqe = stray_first;
-	told = 1; /* each answer twice: the second of one is a stray for the next */
+	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, NULL), 0);
+	fx.fake.arg = &right;
+	fx.fake.on_cqe = stray;
+	/* The second answer to one command is a stray for the next. */
 	for (int i = 0; i < 100; i++)
 		CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), 0);
 	CU_ASSERT(fx.nvme->admin.nr_strays >= 99);
-	told = 0; /* the wrong answer only */
+	right = 0;
+	fx.nvme->admin.timeout_ns = 50000000;
 	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), -ETIMEDOUT);
 	fx.fake.on_cqe = NULL;
 	fixture_fini(&fx);
@@ -633,7 +630,7 @@ static void a_shutdown_that_does_not_end_is_bounded(void)
 	start = now_ms();
 	fixture_fini(&fx);
 	CU_ASSERT_EQUAL(fx.close_rc, -ETIMEDOUT);
-	CU_ASSERT(now_ms() - start < 6000);
+	CU_ASSERT(now_ms() - start < 10000);
 }
 
 static void every_status_has_a_name(void)

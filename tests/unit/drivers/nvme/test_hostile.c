@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "nvme/nvme_internal.h"
 #include "nvme_fixture.h"
 #include "unit.h"
 
@@ -355,11 +356,9 @@ static void destroying_a_queue_with_commands_in_flight_ends_them(void)
 
 static void memory_of_a_queue_that_cannot_be_deleted_is_out_of_reach(void)
 {
-	struct quoll_nvme_opts opts = {.admin_timeout_ms = 50};
-
 	fixture_init(&fx);
-	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &opts), 0);
-	fx.queue = fixture_queue(&fx, 16);
+	fixture_open_queue(&fx, 16);
+	fx.nvme->admin.timeout_ns = 50000000;
 	fx.fake.mute_admin = true;
 	fixture_queue_destroy(&fx, fx.queue);
 	CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
