@@ -90,11 +90,12 @@ int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io)
 }
 
 /*
- * The doorbell also shows the device what the user has prepared and not yet submitted: entries are in one order, and
- * earlier is not wrong.
+ * If parts were sent, the doorbell also shows the device what the user has prepared and not yet submitted: entries are
+ * in one order, and earlier is not wrong.
  */
 void nvme_split_continue(struct quoll_nvme_queue *queue)
 {
+	bool sent = false;
 	uint16_t idx;
 
 	while (!queue->dead && (idx = queue->split_first) != NVME_NO_PARENT) {
@@ -104,8 +105,10 @@ void nvme_split_continue(struct quoll_nvme_queue *queue)
 			break;
 		if (!send_part(queue, idx))
 			list_remove(queue, idx);
+		sent = true;
 	}
-	quoll_nvme_submit(queue);
+	if (sent)
+		quoll_nvme_submit(queue);
 }
 
 static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nvme_completion *comp)

@@ -305,6 +305,10 @@ static void exec_admin(struct fake_nvme *fake, const union nvme_sq_slot *sqe)
 	uint16_t status;
 
 	fake->nr_admin++;
+	if (fake->refuses && sqe->cmd.opcode == fake->refused_opcode) {
+		complete(fake, 0, sqe, 0, STATUS_INVALID_FIELD);
+		return;
+	}
 	switch (sqe->cmd.opcode) {
 	case nvme_admin_identify:
 		status = identify(fake, sqe);

@@ -57,7 +57,9 @@ struct fake_nvme {
 	bool never_ready;
 	bool fatal_on_enable;
 	bool never_shut_down;
-	bool mute_admin;	/* admin commands are fetched and not answered */
+	bool mute_admin; /* admin commands are fetched and not answered */
+	bool refuses;	 /* admin commands of @refused_opcode fail */
+	uint8_t refused_opcode;
 	bool mute_io;		/* I/O commands are not even fetched */
 	bool shuffle;		/* complete in random order */
 	uint16_t queues_less_1; /* both halves of the answer to Set Features (Number of Queues) */

@@ -114,12 +114,16 @@ static void a_head_around_the_end_of_the_ring_is_possible(void)
 	for (unsigned int i = 0; i < 4; i++)
 		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, fx.buf, 0, 1, i), 0);
 	quoll_nvme_submit(fx.queue); /* tail is 2 now, head 6: 6, 7, 0, 1, 2 are possible */
-	fake_nvme_post(&fx.fake, 1, answer(fake_nvme_sqe(&fx.fake, 1, 6)->cmd.cid, 1, 1));
+	fake_nvme_post(&fx.fake, 1, answer(fake_nvme_sqe(&fx.fake, 1, 6)->cmd.cid, 7, 1));
 	CU_ASSERT_EQUAL(quoll_nvme_poll(fx.queue, comps, 8), 1);
 	CU_ASSERT_EQUAL(stats_now().bad_sqhd, 0);
 	fake_nvme_post(&fx.fake, 1, answer(fake_nvme_sqe(&fx.fake, 1, 7)->cmd.cid, 3, 1));
 	CU_ASSERT_EQUAL(quoll_nvme_poll(fx.queue, comps, 8), 1);
 	CU_ASSERT_EQUAL(stats_now().bad_sqhd, 1);
+	/* 9 is no entry at all, though it is 2 after 7 as the 1 of the next turn is. */
+	fake_nvme_post(&fx.fake, 1, answer(fake_nvme_sqe(&fx.fake, 1, 0)->cmd.cid, 9, 1));
+	CU_ASSERT_EQUAL(quoll_nvme_poll(fx.queue, comps, 8), 1);
+	CU_ASSERT_EQUAL(stats_now().bad_sqhd, 2);
 	fixture_fini(&fx);
 }
 
@@ -263,6 +267,7 @@ static void a_device_that_is_gone_gives_everything_back(void)
 	CU_ASSERT_EQUAL(quoll_nvme_prep_flush(fx.queue, 1, 1008), 0);
 	fake_nvme_yank(&fx.fake);
 	everything_comes_back(-ENODEV, 9);
+	CU_ASSERT_EQUAL(fake_nvme_sq_tail(&fx.fake, 1), UINT32_MAX); /* no doorbell was written since */
 	CU_ASSERT_EQUAL(quoll_nvme_queue_create(fx.nvme, NULL, &queue, &fx.err), -ENODEV);
 	fixture_fini(&fx);
 	CU_ASSERT_EQUAL(fx.close_rc, -ENODEV);
@@ -367,6 +372,19 @@ static void memory_of_a_queue_that_cannot_be_deleted_is_out_of_reach(void)
 	CU_ASSERT_EQUAL(fx.close_rc, -ETIMEDOUT);
 }
 
+static void a_controller_that_will_not_delete_a_queue_is_cut_off(void)
+{
+	for (int cq = 0; cq < 2; cq++) {
+		fixture_init(&fx);
+		fixture_open_queue(&fx, 16);
+		fx.fake.refused_opcode = cq ? nvme_admin_delete_cq : nvme_admin_delete_sq;
+		fx.fake.refuses = true;
+		fixture_queue_destroy(&fx, fx.queue);
+		CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
+		fixture_fini(&fx);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{"a wrong CID is counted and dropped", a_wrong_cid_is_counted_and_dropped},
 	{"a repeated CID does not answer the slot's next command",
@@ -386,6 +404,7 @@ static const struct unit_test tests[] = {
 	{"destroying a queue with commands in flight ends them", destroying_a_queue_with_commands_in_flight_ends_them},
 	{"memory of a queue that cannot be deleted is out of reach",
 	 memory_of_a_queue_that_cannot_be_deleted_is_out_of_reach},
+	{"a controller that will not delete a queue is cut off", a_controller_that_will_not_delete_a_queue_is_cut_off},
 };
 
 UNIT_MAIN("nvme hostile", tests)

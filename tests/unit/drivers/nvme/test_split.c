@@ -163,6 +163,24 @@ static void a_failure_in_the_middle_ends_the_request_with_the_first_status(void)
 	fixture_fini(&fx);
 }
 
+static void of_several_failures_the_first_counts(void)
+{
+	uint64_t lbas[2] = {256, 512};
+	struct quoll_nvme_completion comp;
+
+	fixture_init(&fx);
+	fixture_open_queue(&fx, 16); /* all parts are in flight together */
+	fx.fake.arg = lbas;
+	fx.fake.on_io = fail_part;
+	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, fx.buf, 0, 1024, 6), 0);
+	quoll_nvme_submit(fx.queue);
+	fixture_collect(&fx, fx.queue, &comp, 1);
+	CU_ASSERT_EQUAL(fx.fake.nr_io, 4);
+	CU_ASSERT_EQUAL(comp.status, 0x281);
+	CU_ASSERT_TRUE(comp.dnr);
+	fixture_fini(&fx);
+}
+
 static void small_requests_get_through_while_a_huge_one_runs(void)
 {
 	struct quoll_nvme_completion comps[32];
@@ -211,7 +229,8 @@ static void a_huge_request_goes_on_while_small_ones_fill_the_queue(void)
 			;
 		quoll_nvme_submit(fx.queue);
 		fake_nvme_step(&fx.fake);
-		n = quoll_nvme_poll(fx.queue, comps, 2);
+		/* One at a time, so that never more than the reserve is free when the next part is due. */
+		n = quoll_nvme_poll(fx.queue, comps, 1);
 		for (unsigned int j = 0; j < n; j++)
 			huge = huge || comps[j].user_data == 1;
 	}
@@ -243,6 +262,7 @@ static const struct unit_test tests[] = {
 	{"MDTS without a limit splits at what one list holds", mdts_without_a_limit_splits_at_what_one_list_holds},
 	{"a failure in the middle ends the request with the first status",
 	 a_failure_in_the_middle_ends_the_request_with_the_first_status},
+	{"of several failures the first counts", of_several_failures_the_first_counts},
 	{"small requests get through while a huge one runs", small_requests_get_through_while_a_huge_one_runs},
 	{"a huge request goes on while small ones fill the queue",
 	 a_huge_request_goes_on_while_small_ones_fill_the_queue},
