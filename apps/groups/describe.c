@@ -76,8 +76,10 @@ static json_t *group_rows(const json_t *groups)
 		json_array_foreach(json_object_get(group, "members"), m, member) {
 			json_t *row = json_copy((json_t *)member);
 
-			json_object_set(row, "group", m ? json_string(" ") : json_object_get(group, "id"));
-			json_object_set(row, "viable", m ? json_string(" ") : json_object_get(group, "viable"));
+			json_object_set_new(row, "group",
+					    m ? json_string(" ") : json_incref(json_object_get(group, "id")));
+			json_object_set_new(row, "viable",
+					    m ? json_string(" ") : json_incref(json_object_get(group, "viable")));
 			rows = append(rows, row);
 		}
 	}

@@ -139,10 +139,12 @@ static int short_input(const struct copy *c, uint64_t bytes, struct quoll_error 
 
 static int long_input(const struct copy *c, struct quoll_error *err)
 {
-	return quoll_error_set(err, ENOSPC, "input", c->path,
-			       "it is longer than the %" PRIu64 " blocks from LBA %" PRIu64
-			       " to the end of namespace %" PRIu32,
-			       c->t.ns.nr_lbas - c->lba, c->lba, c->t.ns.nsid);
+	quoll_error_set(err, ENOSPC, "input", c->path,
+			"it is longer than the %" PRIu64 " blocks from LBA %" PRIu64
+			" to the end of namespace %" PRIu32,
+			c->t.ns.nr_lbas - c->lba, c->lba, c->t.ns.nsid);
+	quoll_error_hint(err, "--blocks %" PRIu64 " to take only the beginning of it", c->t.ns.nr_lbas - c->lba);
+	return -ENOSPC;
 }
 
 int copy_check_input(const struct copy *c, struct quoll_error *err)

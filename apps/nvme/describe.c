@@ -63,7 +63,7 @@ static json_t *hex(const uint8_t *bytes, size_t nr)
 	return any ? json_string(text) : json_null();
 }
 
-/* 128-bit little-endian byte count; beyond 63 bits there is no JSON integer. */
+/* 128-bit little-endian byte count: 0 means that it is not reported; beyond 63 bits there is no JSON integer. */
 static json_t *bytes_128(const uint8_t *le)
 {
 	uint64_t value = 0;
@@ -73,7 +73,7 @@ static json_t *bytes_128(const uint8_t *le)
 			return json_null();
 		value = value << 8 | le[i];
 	}
-	return json_integer((json_int_t)value);
+	return value ? json_integer((json_int_t)value) : json_null();
 }
 
 json_t *describe_controller(const struct nvme_session *s)

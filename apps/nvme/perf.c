@@ -78,11 +78,13 @@ static int make_job(struct perf_run *run, const struct perf_values *v, struct qu
 
 	if (ret)
 		return ret;
-	if (v->io_bytes % job->ns.lba_bytes)
-		return quoll_error_set(err, EINVAL, "size", run->session->name,
-				       "--size %" PRIu64 " is not a multiple of namespace %" PRIu32
-				       "'s block size %" PRIu32,
-				       v->io_bytes, job->ns.nsid, job->ns.lba_bytes);
+	if (v->io_bytes % job->ns.lba_bytes) {
+		quoll_error_set(err, EINVAL, "size", run->session->name,
+				"--size %" PRIu64 " is not a multiple of namespace %" PRIu32 "'s block size %" PRIu32,
+				v->io_bytes, job->ns.nsid, job->ns.lba_bytes);
+		quoll_error_hint(err, "--size %" PRIu32, job->ns.lba_bytes);
+		return -EINVAL;
+	}
 	job->io_lbas = (uint32_t)(v->io_bytes / job->ns.lba_bytes);
 	job->nr_places = job->ns.nr_lbas / job->io_lbas;
 	if (!job->nr_places)
@@ -107,14 +109,20 @@ static int check_limits(const struct perf_run *run, struct quoll_error *err)
 	struct quoll_nvme_info info;
 
 	quoll_nvme_info(run->session->nvme, &info);
-	if (run->job.nr_queues > info.max_io_queues)
-		return quoll_error_set(err, ERANGE, "queues", run->session->name,
-				       "--queues %u: the controller grants %u I/O queues", run->job.nr_queues,
-				       info.max_io_queues);
-	if (run->job.depth > info.max_queue_entries - 1)
-		return quoll_error_set(err, ERANGE, "queues", run->session->name,
-				       "--qd %u: the controller's queues hold %u requests", run->job.depth,
-				       info.max_queue_entries - 1);
+	if (run->job.nr_queues > info.max_io_queues) {
+		quoll_error_set(err, ERANGE, "queues", run->session->name,
+				"--queues %u: the controller grants %u I/O queues", run->job.nr_queues,
+				info.max_io_queues);
+		quoll_error_hint(err, "--queues %u", info.max_io_queues);
+		return -ERANGE;
+	}
+	if (run->job.depth > info.max_queue_entries - 1) {
+		quoll_error_set(err, ERANGE, "queues", run->session->name,
+				"--qd %u: the controller's queues hold %u requests", run->job.depth,
+				info.max_queue_entries - 1);
+		quoll_error_hint(err, "--qd %u, and more --queues", info.max_queue_entries - 1);
+		return -ERANGE;
+	}
 	return 0;
 }
 
@@ -203,11 +211,11 @@ static void perf_text(FILE *f, const json_t *doc)
 	char *size = render_cell(json_object_get(doc, "io_bytes"), RENDER_BYTES);
 	char *page = render_cell(json_object_get(doc, "page_bytes"), RENDER_BYTES);
 
-	fprintf(f, "%s: %s of %s in namespace %lld, QD %lld, %lld queue(s), batch %lld, %s pages\n",
+	fprintf(f, "%s: %s of %s in namespace %lld, queues %lld, QD %lld, batch %lld, %s pages\n",
 		render_string(doc, "device"), render_string(doc, "rw"), size ? size : "?",
 		(long long)json_integer_value(json_object_get(doc, "nsid")),
-		(long long)json_integer_value(json_object_get(doc, "queue_depth")),
 		(long long)json_integer_value(json_object_get(doc, "queues")),
+		(long long)json_integer_value(json_object_get(doc, "queue_depth")),
 		(long long)json_integer_value(json_object_get(doc, "batch")), page ? page : "?");
 	render_facts(f, doc, facts, "  ");
 	fputs("latency\n", f);

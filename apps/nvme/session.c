@@ -147,8 +147,10 @@ int nvme_check_range(const struct nvme_session *s, const struct quoll_nvme_ns_in
 {
 	if (lba < ns->nr_lbas && nr_lbas <= ns->nr_lbas - lba)
 		return 0;
-	return quoll_error_set(err, ERANGE, "range", s->name,
-			       "%" PRIu64 " blocks from LBA %" PRIu64 " on are not all in namespace %" PRIu32
-			       ", which has %" PRIu64 " blocks",
-			       nr_lbas, lba, ns->nsid, ns->nr_lbas);
+	quoll_error_set(err, ERANGE, "range", s->name,
+			"%" PRIu64 " blocks from LBA %" PRIu64 " on are not all in namespace %" PRIu32
+			", which has %" PRIu64 " blocks",
+			nr_lbas, lba, ns->nsid, ns->nr_lbas);
+	quoll_error_hint(err, "--lba and --blocks that end at LBA %" PRIu64 " at the latest", ns->nr_lbas - 1);
+	return -ERANGE;
 }

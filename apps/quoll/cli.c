@@ -131,11 +131,11 @@ int cli_addrs(const struct cli *cli, struct quoll_addr **addrs)
 
 		if (!ret)
 			ret = quoll_addr_options_known(&(*addrs)[i], no_options, &err);
-		if (!ret && (*addrs)[i].scheme != QUOLL_ADDR_PCI) {
+		if (!ret && (*addrs)[i].scheme != QUOLL_ADDR_PCI)
 			ret = quoll_error_set(&err, EINVAL, "address", cli->args[i], "not the address of a PCI device");
-			quoll_error_hint(&err, "an address like pci:0000:01:00.0; quoll groups lists them");
-		}
 		if (ret) {
+			if (!err.hint[0])
+				quoll_error_hint(&err, "an address like pci:0000:01:00.0; quoll groups lists them");
 			cli_error(cli, &err);
 			free(*addrs);
 			*addrs = NULL;
