@@ -9,24 +9,26 @@ rounds=${PERF_ROUNDS:-5}
 seconds=${PERF_SECONDS:-1}
 rm -f /tmp/perf-*
 
-# fio NAME QD OPTION...: random 4 KiB reads through io_uring, O_DIRECT, registered buffers and file
-fio_run() {
-	local name=$1 qd=$2
-	shift 2
-	fio --name=lab --filename="$(block "$disk")" --ioengine=io_uring --direct=1 --fixedbufs=1 --registerfiles=1 \
-		--rw=randread --bs=4k --iodepth="$qd" --runtime="$seconds" --time_based --output-format=json "$@" |
-		jq -c '.jobs[0].read | {iops, p50_ns: .clat_ns.percentile["50.000000"], p99_ns: .clat_ns.percentile["99.000000"]}' \
-			>>"/tmp/perf-$name-$qd"
+# fio_round: all four kernel rows, one after the other in one fio, whose start costs more than the I/O here
+fio_round() {
+	local qd job=(--rw=randread --bs=4k --ioengine=io_uring --direct=1 --fixedbufs=1 --registerfiles=1 --time_based
+		--runtime="$seconds" --filename="$(block "$disk")" --stonewall) jobs=()
+	for qd in 1 32; do
+		jobs+=(--name="interrupt-$qd" "--iodepth=$qd" "${job[@]}" --name="iopoll-$qd" "--iodepth=$qd" --hipri "${job[@]}")
+	done
+	fio --output-format=json "${jobs[@]}" >/tmp/fio.json
+	for job in interrupt-1 interrupt-32 iopoll-1 iopoll-32; do
+		jq -c --arg job $job '.jobs[] | select(.jobname == $job).read |
+			{iops, p50_ns: .clat_ns.percentile["50.000000"], p99_ns: .clat_ns.percentile["99.000000"]}' \
+			/tmp/fio.json >>"/tmp/perf-$job"
+	done
 }
 
 # IOPOLL needs queues of its own, which the driver makes when it is loaded.
 modprobe -r nvme && modprobe nvme poll_queues=1
 for ((round = 0; round < rounds; round++)); do
 	wait_for 30 has_block "$disk"
-	for qd in 1 32; do
-		fio_run interrupt $qd
-		fio_run iopoll $qd --hipri
-	done
+	fio_round
 	quoll bind "$disk" >/dev/null || fail "perf: bind, round $round"
 	for qd in 1 32; do
 		quoll nvme perf "$disk" --rw randread --size 4k --qd $qd --time "$seconds" --json |
