@@ -9,62 +9,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/holder.h"
 #include "internal.h"
-
-static bool has_open(const struct quoll_env *env, unsigned int pid, const char *node)
-{
-	char dir[PATH_BYTES], path[PATH_BYTES], target[PATH_BYTES];
-	struct name_list fds;
-	bool found = false;
-	ssize_t n;
-
-	if (path_make(dir, "%s/%u/fd", root_proc(env), pid) || name_list_read(dir, &fds))
-		return false;
-	for (unsigned int i = 0; i < fds.nr && !found; i++) {
-		n = path_make(path, "%s/%s", dir, fds.names[i]) ? -1 : readlink(path, target, sizeof(target) - 1);
-		target[n > 0 ? n : 0] = '\0';
-		found = !strcmp(target, node);
-	}
-	name_list_free(&fds);
-	return found;
-}
-
-static unsigned int find_owner(const struct quoll_env *env, const char *node, char comm[32])
-{
-	char path[PATH_BYTES];
-	struct name_list pids;
-	unsigned int pid = 0;
-
-	if (name_list_read(root_proc(env), &pids))
-		return 0;
-	for (unsigned int i = 0; i < pids.nr && !pid; i++) {
-		unsigned int candidate = (unsigned int)strtoul(pids.names[i], NULL, 10);
-
-		if (candidate && has_open(env, candidate, node))
-			pid = candidate;
-	}
-	name_list_free(&pids);
-	comm[0] = '\0';
-	if (pid && !path_make(path, "%s/%u/comm", root_proc(env), pid))
-		file_text(path, comm, 32);
-	printable(comm);
-	return pid;
-}
 
 static int claimed(const struct quoll_env *env, int id, const char *node, struct quoll_error *err)
 {
-	char subject[32], comm[32];
-	unsigned int pid = find_owner(env, node, comm);
+	char subject[32], tail[32];
+	struct holder owner;
 
 	snprintf(subject, sizeof(subject), "group %d", id);
-	if (!pid) {
+	snprintf(tail, sizeof(tail), "/vfio/%d", id);
+	if (holder_find(env, tail, &owner)) {
 		quoll_error_set(err, EBUSY, "group", subject,
 				"it is claimed by a process that cannot be seen from here");
 		quoll_error_hint(err, "fuser -v %s, as root, tells which; end it first", node);
 		return -EBUSY;
 	}
-	quoll_error_set(err, EBUSY, "group", subject, "it is claimed by process %u (%s)", pid, comm);
-	quoll_error_hint(err, "end it first: kill %u", pid);
+	quoll_error_set(err, EBUSY, "group", subject, "it is claimed by process %d (%s)", (int)owner.pid, owner.comm);
+	quoll_error_hint(err, "end it first: kill %d", (int)owner.pid);
 	return -EBUSY;
 }
 
