@@ -43,6 +43,33 @@ static int refuse_not_viable(const struct quoll_group_desc *desc, const struct q
 	return -EBUSY;
 }
 
+/* There is no /dev/vfio/N: it comes with the first member that a VFIO driver takes. */
+static int refuse_no_file(const struct quoll_group_desc *desc, const struct quoll_addr *addr, const char *path,
+			  struct quoll_error *err)
+{
+	bool blocked = false, bound = false;
+
+	for (unsigned int i = 0; i < desc->nr_members; i++) {
+		const struct quoll_member *m = &desc->members[i];
+
+		blocked |= m->blocks;
+		bound |= strstr(m->driver, "vfio") != NULL;
+	}
+	if (blocked)
+		return refuse_not_viable(desc, addr, err);
+	if (bound) {
+		quoll_error_set(err, ENOENT, "claim", addr->target,
+				"%s is missing, though group %d is with VFIO drivers", path, desc->id);
+		quoll_error_hint(err, "in a container, start it with --device /dev/vfio/vfio --device /dev/vfio/%d",
+				 desc->id);
+		return -ENOENT;
+	}
+	quoll_error_set(err, ENODEV, "claim", addr->target, "no device of group %d is with a VFIO driver", desc->id);
+	list_members(desc, err);
+	quoll_error_hint(err, "sudo quoll bind %s", addr->target);
+	return -ENODEV;
+}
+
 static int refuse_busy(const struct quoll_env *env, int id, const struct quoll_addr *addr, struct quoll_error *err)
 {
 	struct holder h;
@@ -91,8 +118,8 @@ static int group_open(struct quoll_group *group, const struct quoll_group_desc *
 	case EACCES:
 	case EPERM:
 		return refuse_permission(path, addr, errno, err);
-	case ENOENT: /* the file comes with the first member that a VFIO driver takes */
-		return refuse_not_viable(desc, addr, err);
+	case ENOENT:
+		return refuse_no_file(desc, addr, path, err);
 	default:
 		return quoll_error_set(err, errno, "claim", addr->target, "cannot open %s: %s", path,
 				       strerrordesc_np(errno));

@@ -91,15 +91,10 @@ int quoll_pci_bus_master(struct quoll_device *dev, bool on)
 
 bool pci_is_gone(struct quoll_device *dev)
 {
-	uint32_t head[3];
+	uint32_t class_revision;
 
-	if (quoll_region_read(dev, QUOLL_PCI_CONFIG, 0, head, sizeof(head)))
-		return true;
-	/*
-	 * vfio-pci answers for the ids itself, even when nobody is there: class and revision come from the device.
-	 * Vendor 0xffff is what another process's device model says.
-	 */
-	return (head[0] & 0xffff) == quoll_cpu_to_le32(0xffff) || head[PCI_CLASS_REVISION / 4] == UINT32_MAX;
+	/* Not the ids: vfio-pci answers for those itself, even when nobody is there. */
+	return quoll_pci_config_read(dev, PCI_CLASS_REVISION, 4, &class_revision) || class_revision == UINT32_MAX;
 }
 
 static int power_up(struct quoll_device *dev)

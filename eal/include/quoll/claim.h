@@ -24,7 +24,9 @@ struct quoll_device;
  * @group: the result; given back by quoll_group_release()
  * @err:   -EBUSY: claimed by another process (named if it can be found), or not viable: every member is listed with its
  *         driver, and the command that binds them; -EACCES: no right to the group's file, with the command that grants
- *         it; -ENOENT, -ENODEV: no such device, no group, no IOMMU
+ *         it; -ENOENT, -ENODEV: no such device, no group, no IOMMU, or no member is with a driver that lets it go
+ *
+ * What is mapped in @ioas stays so while it has no group: it is mapped again with the next one.
  *
  * Return: 0, -errno. Thread rule: set-up, may block.
  */

@@ -35,7 +35,15 @@ expect 'vfio: nothing bound: refused with every member, its driver and the way o
 rebind vfio-pci "$multi"
 expect 'vfio: one of two bound: refused, the other is marked' 1 "$multi +vfio-pci" "$nic +e1000e.*in the way" \
 	"^try: sudo quoll bind" -- "$selftest" --refused "$multi"
+echo "$other" >"$sys/$other/driver/unbind"
+expect 'vfio: a group with no driver at all: refused with the way out' 1 'no device of group' "$other +\(no driver\)" \
+	"^try: sudo quoll bind $other" -- "$selftest" --refused "$other"
 rebind vfio-pci "$nic" "$disk" "$other"
+rm "/dev/vfio/$(group "$other")"
+expect 'vfio: a container without the file: says which' 1 "/dev/vfio/$(group "$other") is missing" \
+	"^try: .*--device /dev/vfio/$(group "$other")" -- "$selftest" --refused "$other"
+rebind '' "$other"
+rebind vfio-pci "$other"
 its_lines "$selftest" "$multi" "$other"
 its_lines "$selftest" "$disk"
 expect 'vfio: no right to the group: the command that grants it is named' 1 'permission' \
