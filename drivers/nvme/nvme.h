@@ -218,8 +218,8 @@ QUOLL_API void quoll_nvme_submit(struct quoll_nvme_queue *queue);
  * Return: number filled in, 0 if nothing came. Once the device is gone (surprise removal, request interrupt, fatal
  * status; looked at once a millisecond) every request in flight is handed back with @error set, and prep says -ENODEV.
  * One doorbell write a batch. Also sends on what remains of split requests; where it does, the device sees what was
- * prepared before it, submitted or not. A poll takes @max completions of commands at most, parts of split requests among
- * them, so fewer than @max requests may come back though more are ready.
+ * prepared before it, submitted or not. A poll takes @max completions of commands at most, parts of split requests
+ * among them, so fewer than @max requests may come back though more are ready.
  */
 QUOLL_API unsigned int quoll_nvme_poll(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps,
 				       unsigned int max);
