@@ -11,6 +11,7 @@
 #include "quoll/verbs.h"
 
 #include "perf.h"
+#include "transfer.h"
 
 #define RW_WORDS "randread|randwrite|randrw|read|write|rw"
 
@@ -98,6 +99,7 @@ static int make_job(struct perf_run *run, const struct perf_values *v, struct qu
 	job->nr_queues = (unsigned int)v->nr_queues;
 	job->max_ios = v->nr_ios;
 	job->time_ns = (v->seconds ? v->seconds : v->nr_ios ? 0 : 10) * 1000000000u;
+	job->stall_ms = TRANSFER_STALL_MS;
 	job->live = cli_progress_wanted() ? live_line : NULL;
 	run->rng.state = v->seed;
 	return 0;

@@ -219,9 +219,9 @@ static int look(struct perf_run *run, uint64_t now, struct quoll_error *err)
 	if (run->completed != run->progress_completed || !in_flight(run)) {
 		run->progress_completed = run->completed;
 		run->progress_ticks = now;
-	} else if (now - run->progress_ticks > TRANSFER_STALL_S * run->clock.tick_hz) {
+	} else if (now - run->progress_ticks > quoll_ns_to_ticks(&run->clock, run->job.stall_ms * 1000000ull)) {
 		run->end = PERF_END_ERROR;
-		return transfer_stalled(run->session, in_flight(run), err);
+		return transfer_stalled(run->session, in_flight(run), run->job.stall_ms, err);
 	}
 	if (run->job.live && now - run->last_ticks >= run->clock.tick_hz)
 		show_live(run, now);

@@ -16,6 +16,8 @@ int transfer_open(struct transfer *t, unsigned int nr_slots, uint64_t slot_bytes
 	int ret;
 
 	quoll_clock_init(&t->clock);
+	if (!t->stall_ms)
+		t->stall_ms = TRANSFER_STALL_MS;
 	t->slots = calloc(nr_slots, sizeof(*t->slots));
 	if (!t->slots)
 		return quoll_error_set(err, ENOMEM, "memory", t->session->name, "out of memory");
@@ -73,10 +75,9 @@ int transfer_failed(const struct nvme_session *s, const struct quoll_nvme_comple
 	return -err->errnum;
 }
 
-int transfer_stalled(const struct nvme_session *s, unsigned int nr_busy, struct quoll_error *err)
+int transfer_stalled(const struct nvme_session *s, unsigned int nr_busy, unsigned int ms, struct quoll_error *err)
 {
-	quoll_error_set(err, ETIMEDOUT, "I/O", s->name, "%u requests in flight and no answer for %d s", nr_busy,
-			TRANSFER_STALL_S);
+	quoll_error_set(err, ETIMEDOUT, "I/O", s->name, "%u requests in flight and no answer for %u ms", nr_busy, ms);
 	quoll_error_hint(err, "run it again (that resets the controller); the kernel's log may tell more (dmesg)");
 	return -ETIMEDOUT;
 }
@@ -151,13 +152,13 @@ int transfer_start(struct transfer *t, struct transfer_slot *slot, struct quoll_
 
 int transfer_wait(struct transfer *t, struct quoll_error *err)
 {
-	uint64_t limit = quoll_ticks(&t->clock) + TRANSFER_STALL_S * t->clock.tick_hz;
+	uint64_t limit = quoll_ticks(&t->clock) + quoll_ns_to_ticks(&t->clock, t->stall_ms * 1000000ull);
 	int ret = 0;
 
 	while (t->nr_busy && !ret) {
 		ret = transfer_poll(t, err);
 		if (!ret && quoll_ticks(&t->clock) > limit)
-			return transfer_stalled(t->session, t->nr_busy, err);
+			return transfer_stalled(t->session, t->nr_busy, t->stall_ms, err);
 	}
 	return ret < 0 ? ret : 0;
 }

@@ -33,6 +33,13 @@ struct transfer_slot {
 	bool failed;
 };
 
+/* Milliseconds without any completion after which a device is given up, unless told otherwise. */
+#define TRANSFER_STALL_MS 20000
+
+/**
+ * struct transfer - a queue and its slots
+ * @stall_ms: 0 for TRANSFER_STALL_MS
+ */
 struct transfer {
 	const struct nvme_session *session;
 	struct quoll_nvme_ns_info ns;
@@ -41,6 +48,7 @@ struct transfer {
 	struct quoll_clock clock;
 	unsigned int nr_slots;
 	unsigned int nr_busy;
+	unsigned int stall_ms;
 	uint64_t slot_bytes;
 	struct transfer_slot *slots;
 };
@@ -68,12 +76,9 @@ int transfer_wait(struct transfer *t, struct quoll_error *err);
  */
 int transfer_drain(struct transfer *t, struct quoll_error *err);
 
-/* Seconds without any completion after which a device is given up. */
-#define TRANSFER_STALL_S 20
-
 /* The error for a failed completion; @what: "read of 8 blocks at LBA 0". Return: -errno. */
 int transfer_failed(const struct nvme_session *s, const struct quoll_nvme_completion *comp, const char *what,
 		    struct quoll_error *err);
-int transfer_stalled(const struct nvme_session *s, unsigned int nr_busy, struct quoll_error *err);
+int transfer_stalled(const struct nvme_session *s, unsigned int nr_busy, unsigned int ms, struct quoll_error *err);
 
 #endif

@@ -1,76 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * verify.c - `quoll nvme verify`: writes of random size and place, then all of it read back in other sizes and compared
- * by checksum. Two writes that overlap are never in flight together, so that the last one is known.
+ * verify.c - the work of `quoll nvme verify`. Two writes that overlap are never in flight together, so that the last
+ * one is known.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "quoll/render.h"
-#include "quoll/verbs.h"
+#include "verify.h"
 
-#include "random.h"
-#include "shadow.h"
-#include "transfer.h"
+int verify_open(struct verify *run, struct quoll_error *err)
+{
+	struct verify_job *job = &run->job;
+	const struct quoll_nvme_ns_info *ns = &run->t.ns;
+	bool to_end = job->nr_lbas == UINT64_MAX;
+	int ret = nvme_check_range(run->t.session, ns, job->lba, to_end ? 1 : job->nr_lbas, err);
 
-#define MAX_LISTED 16
+	if (ret)
+		return ret;
+	if (to_end)
+		job->nr_lbas = ns->nr_lbas - job->lba;
+	run->max_lbas = job->max_bytes / ns->lba_bytes;
+	if (run->max_lbas > job->nr_lbas)
+		run->max_lbas = job->nr_lbas;
+	if (!run->max_lbas)
+		run->max_lbas = 1;
+	run->random.state = job->seed;
+	ret = shadow_open(&run->shadow, job->nr_lbas);
+	if (ret)
+		return quoll_error_set(err, -ret, "memory", run->t.session->name,
+				       "no memory for the checksums of %" PRIu64 " blocks", job->nr_lbas);
+	return transfer_open(&run->t, job->depth, run->max_lbas * ns->lba_bytes, err);
+}
 
-struct verify_values {
-	uint64_t nsid;
-	uint64_t lba;
-	uint64_t nr_lbas;
-	uint64_t nr_writes;
-	uint64_t seed;
-	uint64_t max_bytes;
-	uint64_t qd;
-	unsigned int pages;
-};
-
-static const struct verify_values defaults = {
-	.nr_lbas = UINT64_MAX,
-	.nr_writes = 10000,
-	.seed = 1,
-	.max_bytes = 256 << 10,
-	.qd = 8,
-};
-
-static const struct cli_option options[] = {
-	NVME_OPTION_NSID(struct verify_values),
-	{"lba", CLI_NUMBER, offsetof(struct verify_values, lba), "N",
-	 "first block of the range; 0 unless told otherwise", 0, 0},
-	{"blocks", CLI_NUMBER, offsetof(struct verify_values, nr_lbas), "N",
-	 "blocks of the range; all to the end of the namespace unless told", 1, 0},
-	{"writes", CLI_NUMBER, offsetof(struct verify_values, nr_writes), "N", "how many; 10000 unless told otherwise",
-	 1, 1u << 30},
-	{"seed", CLI_NUMBER, offsetof(struct verify_values, seed), "N",
-	 "the same seed makes the same writes; 1 unless told otherwise", 0, 0},
-	{"max-bytes", CLI_SIZE, offsetof(struct verify_values, max_bytes), "SIZE",
-	 "of one write or read; 256k unless told otherwise; small ones are as frequent as large", 512, 64 << 20},
-	{"qd", CLI_NUMBER, offsetof(struct verify_values, qd), "N", "requests in flight; 8 unless told otherwise", 1,
-	 64},
-	NVME_OPTION_PAGES(struct verify_values),
-	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
-};
-
-struct verify {
-	struct transfer t;
-	struct shadow shadow;
-	struct random random;
-	const struct verify_values *v;
-	uint64_t lba;
-	uint64_t nr_lbas;
-	uint64_t max_lbas;
-	uint64_t nr_writes;
-	uint64_t written_lbas;
-	uint64_t nr_reads;
-	uint64_t read_lbas;
-	uint64_t nr_mismatches;
-	uint64_t mismatches[MAX_LISTED];
-	uint64_t started_ticks;
-	uint64_t next_progress_ticks;
-};
+void verify_close(struct verify *run)
+{
+	transfer_close(&run->t);
+	shadow_close(&run->shadow);
+}
 
 static void progress(struct verify *run, const char *what, uint64_t done, uint64_t total)
 {
@@ -99,9 +66,10 @@ static void check_slot(struct verify *run, struct transfer_slot *slot)
 	uint32_t lba_bytes = run->t.ns.lba_bytes;
 
 	for (uint32_t i = 0; i < slot->nr_lbas; i++) {
-		if (shadow_matches(&run->shadow, slot->lba + i - run->lba, slot->va + (size_t)i * lba_bytes, lba_bytes))
+		if (shadow_matches(&run->shadow, slot->lba + i - run->job.lba, slot->va + (size_t)i * lba_bytes,
+				   lba_bytes))
 			continue;
-		if (run->nr_mismatches < MAX_LISTED)
+		if (run->nr_mismatches < VERIFY_MAX_LISTED)
 			run->mismatches[run->nr_mismatches] = slot->lba + i;
 		run->nr_mismatches++;
 	}
@@ -157,14 +125,14 @@ static int write_one(struct verify *run, struct quoll_error *err)
 		return ret;
 	slot->op = TRANSFER_WRITE;
 	slot->nr_lbas = random_lbas(run);
-	slot->lba = run->lba + random_below(&run->random, run->nr_lbas - slot->nr_lbas + 1);
+	slot->lba = run->job.lba + random_below(&run->random, run->job.nr_lbas - slot->nr_lbas + 1);
 	random_fill(&run->random, slot->va, (size_t)slot->nr_lbas * lba_bytes);
 	while (!ret && overlaps(run, slot->lba, slot->nr_lbas))
 		ret = transfer_wait(&run->t, err);
 	if (ret)
 		return ret;
 	for (uint32_t i = 0; i < slot->nr_lbas; i++)
-		shadow_set(&run->shadow, slot->lba - run->lba + i, slot->va + (size_t)i * lba_bytes, lba_bytes);
+		shadow_set(&run->shadow, slot->lba - run->job.lba + i, slot->va + (size_t)i * lba_bytes, lba_bytes);
 	run->nr_writes++;
 	run->written_lbas += slot->nr_lbas;
 	return transfer_start(&run->t, slot, err);
@@ -174,11 +142,11 @@ static int write_all(struct verify *run, struct quoll_error *err)
 {
 	int ret = 0;
 
-	while (!ret && run->nr_writes < run->v->nr_writes) {
+	while (!ret && run->nr_writes < run->job.nr_writes) {
 		if (cli_stopped())
 			return -EINTR;
 		ret = write_one(run, err);
-		progress(run, "wrote", run->nr_writes, run->v->nr_writes);
+		progress(run, "wrote", run->nr_writes, run->job.nr_writes);
 	}
 	return ret ? ret : transfer_drain(&run->t, err);
 }
@@ -196,7 +164,7 @@ static int read_all(struct verify *run, struct quoll_error *err)
 		if (!slot)
 			return -err->errnum;
 		slot->op = TRANSFER_READ;
-		slot->lba = run->lba + block;
+		slot->lba = run->job.lba + block;
 		slot->nr_lbas = (uint32_t)nr;
 		/* so that a device that writes nothing cannot pass with what an earlier request left here */
 		memset(slot->va, 0xa5, (size_t)nr * run->t.ns.lba_bytes);
@@ -204,128 +172,18 @@ static int read_all(struct verify *run, struct quoll_error *err)
 		if (ret)
 			return ret;
 		block += nr;
-		progress(run, "checked", block, run->nr_lbas);
+		progress(run, "checked", block, run->job.nr_lbas);
 	}
 	ret = transfer_drain(&run->t, err);
 	settle(run);
 	return ret;
 }
 
-static json_t *describe(const struct verify *run, const char *device, bool complete)
+int verify_run(struct verify *run, struct quoll_error *err)
 {
-	uint64_t ticks = quoll_ticks(&run->t.clock) - run->started_ticks;
-	json_t *list = json_array();
+	int ret;
 
-	for (uint64_t i = 0; i < run->nr_mismatches && i < MAX_LISTED; i++)
-		json_array_append_new(list, json_integer((json_int_t)run->mismatches[i]));
-	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:I}", "device",
-			 render_text(device), "nsid", (json_int_t)run->t.ns.nsid, "seed", (json_int_t)run->v->seed,
-			 "lba", (json_int_t)run->lba, "nr_lbas", (json_int_t)run->nr_lbas, "writes",
-			 (json_int_t)run->nr_writes, "written_bytes",
-			 (json_int_t)(run->written_lbas * run->t.ns.lba_bytes), "reads", (json_int_t)run->nr_reads,
-			 "read_bytes", (json_int_t)(run->read_lbas * run->t.ns.lba_bytes), "checked_lbas",
-			 (json_int_t)run->read_lbas, "mismatches", (json_int_t)run->nr_mismatches, "mismatched_lbas",
-			 list, "complete", complete, "elapsed_ns", (json_int_t)quoll_ticks_to_ns(&run->t.clock, ticks));
+	run->started_ticks = quoll_ticks(&run->t.clock);
+	ret = write_all(run, err);
+	return ret ? ret : read_all(run, err);
 }
-
-static long long number(const json_t *doc, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(doc, key));
-}
-
-static void verify_text(FILE *f, const json_t *doc)
-{
-	char *written = render_cell(json_object_get(doc, "written_bytes"), RENDER_BYTES);
-	char *took = render_cell(json_object_get(doc, "elapsed_ns"), RENDER_NS);
-	char *lbas = render_cell(json_object_get(doc, "mismatched_lbas"), RENDER_PLAIN);
-
-	fprintf(f, "%s%lld writes (%s) of random size and place in namespace %lld, seed %lld, %s\n",
-		json_is_true(json_object_get(doc, "complete")) ? "" : "incomplete: ", number(doc, "writes"),
-		written ? written : "?", number(doc, "nsid"), number(doc, "seed"), took ? took : "?");
-	fprintf(f, "%lld blocks read back in %lld reads: ", number(doc, "checked_lbas"), number(doc, "reads"));
-	if (number(doc, "mismatches"))
-		fprintf(f, "%lld do not hold what was written last: LBA %s%s\n", number(doc, "mismatches"),
-			lbas ? lbas : "?", number(doc, "mismatches") > MAX_LISTED ? ", ..." : "");
-	else
-		fputs("each checksum is right\n", f);
-	free(written);
-	free(took);
-	free(lbas);
-}
-
-/* The range and the buffers. */
-static int prepare(struct verify *run, struct quoll_error *err)
-{
-	const struct verify_values *v = run->v;
-	int ret = nvme_session_ns(run->t.session, v->nsid, &run->t.ns, err);
-
-	if (ret)
-		return ret;
-	ret = nvme_check_range(run->t.session, &run->t.ns, v->lba, v->nr_lbas == UINT64_MAX ? 1 : v->nr_lbas, err);
-	if (ret)
-		return ret;
-	run->lba = v->lba;
-	run->nr_lbas = v->nr_lbas == UINT64_MAX ? run->t.ns.nr_lbas - v->lba : v->nr_lbas;
-	run->max_lbas = v->max_bytes / run->t.ns.lba_bytes;
-	if (run->max_lbas > run->nr_lbas)
-		run->max_lbas = run->nr_lbas;
-	if (!run->max_lbas)
-		run->max_lbas = 1;
-	run->random.state = v->seed;
-	ret = shadow_open(&run->shadow, run->nr_lbas);
-	if (ret)
-		return quoll_error_set(err, -ret, "memory", run->t.session->name,
-				       "no memory for the checksums of %" PRIu64 " blocks", run->nr_lbas);
-	return transfer_open(&run->t, (unsigned int)v->qd, run->max_lbas * run->t.ns.lba_bytes, err);
-}
-
-static int run_verify(struct cli *cli, const void *values)
-{
-	const struct verify_values *v = values;
-	const struct nvme_session_opts opts = {.pages = (enum quoll_heap_pages)v->pages};
-	struct quoll_error err = {0};
-	struct nvme_session session;
-	struct verify run = {.t.session = &session, .v = v};
-	int status, ret;
-
-	cli_catch_signals();
-	status = nvme_session_start(cli, &opts, &session);
-	if (status)
-		return status;
-	ret = prepare(&run, &err);
-	run.started_ticks = ret ? 0 : quoll_ticks(&run.t.clock);
-	if (!ret)
-		ret = write_all(&run, &err);
-	if (!ret)
-		ret = read_all(&run, &err);
-	cli_progress_end();
-	if (ret == -EINTR)
-		quoll_error_set(&err, 0, "stop", session.name, "stopped by a signal");
-	if (!ret || run.nr_writes)
-		status = cli_emit(cli, describe(&run, session.name, !ret), verify_text);
-	if (!ret && run.nr_mismatches) {
-		ret = quoll_error_set(&err, EILSEQ, "verify", session.name,
-				      "%" PRIu64 " blocks do not hold what was written", run.nr_mismatches);
-		quoll_error_hint(&err, "--seed %" PRIu64 " makes the same writes again", v->seed);
-	}
-	if (ret)
-		status = cli_error(cli, &err);
-	transfer_close(&run.t);
-	shadow_close(&run.shadow);
-	nvme_session_close(&session);
-	return status;
-}
-
-const struct cli_verb verb_nvme_verify = {
-	.name = "nvme verify",
-	.args = "ADDR",
-	.min_args = 1,
-	.max_args = 1,
-	.summary = "write random data of random size to random places, read it back, compare checksums",
-	.details = "Overwrites the range. Exit status 1 if a block does not hold what was written to it last.",
-	.has_json = true,
-	.options = options,
-	.defaults = &defaults,
-	.values_bytes = sizeof(defaults),
-	.run = run_verify,
-};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * transfer_verbs.c - `quoll nvme read` and `quoll nvme write`: options, files, summary.
+ * copy_verbs.c - `quoll nvme read` and `quoll nvme write`: options, files, summary.
  */
 #include <errno.h>
 #include <fcntl.h>

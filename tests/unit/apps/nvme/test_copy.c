@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_copy.c - data between a namespace and files, on the fake controller.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "nvme/copy.h"
+#include "session_fixture.h"
+#include "unit.h"
+
+#define LBA 512u
+
+struct fixture {
+	struct session_fixture sf;
+	struct copy copy;
+	uint8_t *data; /* the file's bytes */
+};
+
+/* Open a copy of blocks from LBA 7 on, with a file of random bytes behind it. */
+static void open_copy(struct fixture *f, uint64_t nr_lbas, size_t file_bytes)
+{
+	f->data = malloc(file_bytes + 1);
+	fixture_fill_random(&f->sf.fx, f->data, file_bytes);
+	f->copy = (struct copy){.t.session = &f->sf.session,
+				.t.ns = f->sf.ns,
+				.t.stall_ms = 200,
+				.fd = memfd_create("copy", MFD_CLOEXEC),
+				.path = "file",
+				.lba = 7,
+				.nr_lbas = nr_lbas};
+	CU_ASSERT_EQUAL_FATAL(write(f->copy.fd, f->data, file_bytes), (ssize_t)file_bytes);
+	lseek(f->copy.fd, 0, SEEK_SET);
+	CU_ASSERT_EQUAL_FATAL(transfer_open(&f->copy.t, COPY_SLOTS, COPY_SLOT_BYTES, &f->sf.err), 0);
+}
+
+static void close_copy(struct fixture *f)
+{
+	close(f->copy.fd);
+	transfer_close(&f->copy.t);
+	session_fixture_fini(&f->sf);
+	free(f->data);
+}
+
+static void start(struct fixture *f, uint64_t nr_lbas, size_t file_bytes)
+{
+	session_fixture_init(&f->sf);
+	session_fixture_open(&f->sf);
+	open_copy(f, nr_lbas, file_bytes);
+}
+
+static const uint8_t *disk(struct fixture *f)
+{
+	return f->sf.fx.fake.ns[0].disk + 7 * LBA;
+}
+
+static void a_file_goes_to_the_blocks_and_nowhere_else(void)
+{
+	size_t bytes = 11 * COPY_SLOT_BYTES + 3 * LBA; /* more than the ring holds, and an odd end */
+	struct fixture f;
+
+	start(&f, UINT64_MAX, bytes);
+	CU_ASSERT_EQUAL(copy_check_input(&f.copy, &f.sf.err), 0);
+	CU_ASSERT_EQUAL(copy_write(&f.copy, &f.sf.err), 0);
+	CU_ASSERT_EQUAL(f.copy.done_lbas, bytes / LBA);
+	CU_ASSERT_EQUAL(memcmp(disk(&f), f.data, bytes), 0);
+	CU_ASSERT_TRUE(f.copy.crc_known);
+	CU_ASSERT_EQUAL(f.copy.crc, crc32_z(0, f.data, bytes));
+	for (unsigned int i = 0; i < 7 * LBA; i++)
+		CU_ASSERT_EQUAL(f.sf.fx.fake.ns[0].disk[i], 0);
+	CU_ASSERT_EQUAL(disk(&f)[bytes], 0);
+	close_copy(&f);
+}
+
+static void blocks_come_back_in_order_although_the_device_shuffles(void)
+{
+	size_t bytes = 11 * COPY_SLOT_BYTES + 3 * LBA;
+	struct fixture f;
+	uint8_t *back;
+
+	start(&f, bytes / LBA, bytes);
+	f.sf.fx.fake.shuffle = true;
+	memcpy(f.sf.fx.fake.ns[0].disk + 7 * LBA, f.data, bytes);
+	CU_ASSERT_EQUAL(ftruncate(f.copy.fd, 0), 0);
+	CU_ASSERT_EQUAL(copy_read(&f.copy, &f.sf.err), 0);
+	CU_ASSERT_EQUAL(f.copy.done_lbas, bytes / LBA);
+	CU_ASSERT_EQUAL(f.copy.crc, crc32_z(0, f.data, bytes));
+	back = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, f.copy.fd, 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(back, MAP_FAILED);
+	CU_ASSERT_EQUAL(memcmp(back, f.data, bytes), 0);
+	munmap(back, bytes);
+	close_copy(&f);
+}
+
+static void input_that_does_not_fit_is_refused_before_anything_is_written(void)
+{
+	static const struct {
+		uint64_t nr_lbas;
+		size_t bytes;
+		int ret;
+		const char *what;
+	} cases[] = {
+		{UINT64_MAX, 1000, -EINVAL, "1000 bytes are not whole blocks of 512 bytes"},
+		{4, 3 * LBA, -EINVAL, "it ends after 1536 bytes; 4 blocks of 512 bytes need 2048"},
+		{UINT64_MAX, 8 << 20, -ENOSPC, "it is longer than the 16377 blocks"},
+		{4, 9 * LBA, 0, NULL},
+	};
+
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture f;
+
+		start(&f, cases[i].nr_lbas, cases[i].bytes);
+		CU_ASSERT_EQUAL(copy_check_input(&f.copy, &f.sf.err), cases[i].ret);
+		if (cases[i].what) {
+			CU_ASSERT_EQUAL(strncmp(f.sf.err.what, cases[i].what, strlen(cases[i].what)), 0);
+			CU_ASSERT(f.sf.err.hint[0] != '\0');
+		}
+		CU_ASSERT_EQUAL(f.sf.fx.fake.nr_io, 0);
+		close_copy(&f);
+	}
+}
+
+/* A pipe tells its length only at its end. */
+static void put_pipe(struct fixture *f, size_t bytes)
+{
+	int ends[2];
+
+	CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+	CU_ASSERT_EQUAL_FATAL(write(ends[1], f->data, bytes), (ssize_t)bytes);
+	close(ends[1]);
+	close(f->copy.fd);
+	f->copy.fd = ends[0];
+}
+
+static void a_pipe_with_half_a_block_is_an_error_without_pad(void)
+{
+	struct fixture f;
+
+	start(&f, UINT64_MAX, 2 * LBA + 100);
+	put_pipe(&f, 2 * LBA + 100);
+	CU_ASSERT_EQUAL(copy_check_input(&f.copy, &f.sf.err), 0);
+	CU_ASSERT_EQUAL(copy_write(&f.copy, &f.sf.err), -EINVAL);
+	CU_ASSERT_EQUAL(f.copy.done_lbas, 0);
+	close_copy(&f);
+}
+
+static void padding_fills_with_zeroes(void)
+{
+	struct fixture f;
+	uint8_t zeroes[3 * LBA] = {0};
+
+	start(&f, 5, 2 * LBA + 100);
+	put_pipe(&f, 2 * LBA + 100);
+	f.copy.pad = true;
+	memset(f.sf.fx.fake.ns[0].disk, 0xee, 20 * LBA);
+	CU_ASSERT_EQUAL(copy_check_input(&f.copy, &f.sf.err), 0);
+	CU_ASSERT_EQUAL(copy_write(&f.copy, &f.sf.err), 0);
+	CU_ASSERT_EQUAL(f.copy.done_lbas, 5);
+	CU_ASSERT_EQUAL(memcmp(disk(&f), f.data, 2 * LBA + 100), 0);
+	CU_ASSERT_EQUAL(memcmp(disk(&f) + 2 * LBA + 100, zeroes, 3 * LBA - 100), 0);
+	CU_ASSERT_EQUAL(disk(&f)[5 * LBA], 0xee);
+	close_copy(&f);
+}
+
+static uint16_t fail_third_slot(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe)
+{
+	uint64_t lba;
+
+	(void)fake;
+	(void)qid;
+	memcpy(&lba, (const uint8_t *)sqe + 40, sizeof(lba));	 /* CDW10 and 11 */
+	return lba >= 7 + 2 * COPY_SLOT_BYTES / LBA ? 0x286 : 0; /* access denied */
+}
+
+static void a_failed_write_is_named_and_what_came_before_it_counted(void)
+{
+	struct fixture f;
+
+	session_fixture_init(&f.sf);
+	f.sf.fx.fake.on_io = fail_third_slot;
+	session_fixture_open(&f.sf);
+	open_copy(&f, UINT64_MAX, 12 * COPY_SLOT_BYTES);
+	CU_ASSERT_EQUAL(copy_write(&f.copy, &f.sf.err), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "write of 512 blocks at LBA "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "0x286"));
+	CU_ASSERT(f.copy.done_lbas <= 2 * COPY_SLOT_BYTES / LBA);
+	CU_ASSERT_FALSE(f.copy.crc_known);
+	f.sf.fx.fake.on_io = NULL;
+	close_copy(&f);
+}
+
+static void a_device_that_answers_no_more_is_given_up(void)
+{
+	struct fixture f;
+
+	session_fixture_init(&f.sf);
+	session_fixture_open(&f.sf);
+	open_copy(&f, 4, 4 * LBA);
+	f.sf.fx.fake.mute_io = true;
+	CU_ASSERT_EQUAL(copy_read(&f.copy, &f.sf.err), -ETIMEDOUT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "1 requests in flight and no answer for 200 ms"));
+	close_copy(&f);
+}
+
+static void a_device_that_is_gone_is_said_to_be_gone(void)
+{
+	struct fixture f;
+
+	session_fixture_init(&f.sf);
+	session_fixture_open(&f.sf);
+	open_copy(&f, 4, 4 * LBA);
+	f.copy.t.stall_ms = 5000;
+	f.sf.fx.fake.mute_io = true;
+	fake_nvme_yank(&f.sf.fx.fake);
+	CU_ASSERT_EQUAL(copy_read(&f.copy, &f.sf.err), -ENODEV);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "gone"));
+	close_copy(&f);
+}
+
+static const struct unit_test tests[] = {
+	{"a file goes to the blocks and nowhere else", a_file_goes_to_the_blocks_and_nowhere_else},
+	{"blocks come back in order although the device shuffles",
+	 blocks_come_back_in_order_although_the_device_shuffles},
+	{"input that does not fit is refused before anything is written",
+	 input_that_does_not_fit_is_refused_before_anything_is_written},
+	{"a pipe with half a block is an error without --pad", a_pipe_with_half_a_block_is_an_error_without_pad},
+	{"padding fills with zeroes", padding_fills_with_zeroes},
+	{"a failed write is named, and what came before it counted",
+	 a_failed_write_is_named_and_what_came_before_it_counted},
+	{"a device that answers no more is given up", a_device_that_answers_no_more_is_given_up},
+	{"a device that is gone is said to be gone", a_device_that_is_gone_is_said_to_be_gone},
+};
+
+UNIT_MAIN("copying between namespace and file", tests)
