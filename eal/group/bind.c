@@ -125,6 +125,22 @@ static int check_still_so(struct binding *b, struct change *c, struct quoll_erro
 	return rc;
 }
 
+static int refuse_new_use(const struct quoll_group_desc *desc, const struct quoll_member *planned,
+			  struct quoll_error *err)
+{
+	for (unsigned int i = 0; i < desc->nr_members; i++) {
+		const struct quoll_member *m = &desc->members[i];
+
+		if (strcmp(m->name, planned->name) != 0 || !m->nr_uses || planned->nr_uses)
+			continue;
+		quoll_error_set(err, EBUSY, "bind", m->name, "it came into use after this was planned: %s: %s",
+				quoll_use_kind_name(m->uses[0].kind), m->uses[0].detail);
+		quoll_error_hint(err, "end that use, or plan again with --in-use");
+		return -EBUSY;
+	}
+	return 0;
+}
+
 /* Nobody has begun to use what was idle when it was planned. */
 static int check_uses(struct binding *b, struct quoll_error *err)
 {
@@ -137,22 +153,9 @@ static int check_uses(struct binding *b, struct quoll_error *err)
 	d.ask_disks = d.nameless = true;
 	for (unsigned int i = 0; i < b->nr_changes && !rc; i++)
 		rc = describe_group(&d, b->changes[i].step->group, &list, err);
-	for (unsigned int g = 0; g < list.nr_groups && !rc; g++) {
-		for (unsigned int i = 0; i < b->nr_changes && !rc; i++) {
-			const struct quoll_member *planned = b->changes[i].step->member;
-
-			for (unsigned int k = 0; k < list.groups[g].nr_members && !rc; k++) {
-				const struct quoll_member *m = &list.groups[g].members[k];
-
-				if (strcmp(m->name, planned->name) != 0 || !m->nr_uses || planned->nr_uses)
-					continue;
-				rc = quoll_error_set(err, EBUSY, "bind", m->name,
-						     "it came into use after this was planned: %s: %s",
-						     quoll_use_kind_name(m->uses[0].kind), m->uses[0].detail);
-				quoll_error_hint(err, "end that use, or plan again with --in-use");
-			}
-		}
-	}
+	for (unsigned int g = 0; g < list.nr_groups; g++)
+		for (unsigned int i = 0; i < b->nr_changes && !rc; i++)
+			rc = refuse_new_use(&list.groups[g], b->changes[i].step->member, err);
 	quoll_groups_free(&list);
 	describer_close(&d);
 	return rc;
