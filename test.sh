@@ -81,6 +81,14 @@ unit() { # unit SECTION DIRECTORY [PATTERN of programs]
 	done < <(find "$dir/tests/unit" -maxdepth 3 -type f -name 'test_*' -perm -u+x | grep -E "$pattern" | sort)
 }
 
+# Instructions are repeatable, so that a budget can be a test.
+instructions() {
+	section 'instructions'
+	check 'instructions: a 4 KiB NVMe read stays in its budget' meson test -C "$QUOLL_BUILD" --no-rebuild \
+		drivers/nvme/instructions
+	sed -n '/instructions a/s/^/figure | /p' "$QUOLL_BUILD/meson-logs/testlog.txt"
+}
+
 sanitizers() {
 	section 'sanitizers'
 	# Our own checks and the sanitizers' stop a program; a leak counts.
@@ -93,25 +101,28 @@ sanitizers() {
 	fi
 	if meson_build gcc "$work/tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized \
 		>"$work/log" 2>&1; then
-		unit 'TSan' "$work/tsan" 'ring|pool|cache'
+		unit 'TSan' "$work/tsan" 'eal_run_ring|eal_mem_(pool|heap)'
 	else
 		fail 'TSan: builds' "$work/log"
 	fi
 }
 
 fuzz() {
-	local prog seconds=5
+	local prog seconds=5 ran=0
 	section 'fuzzing'
 	[ "$long" = 0 ] || seconds=300
-	if ! meson_build clang "$work/fuzz" -Dfuzz=true >"$work/log" 2>&1; then
+	if ! meson_build clang "$work/fuzz" -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link \
+		>"$work/log" 2>&1; then
 		fail 'fuzz: builds' "$work/log"
 		return
 	fi
 	for prog in "$work"/fuzz/tests/fuzz/fuzz_*; do
 		if [ ! -x "$prog" ] || [ -d "$prog" ]; then continue; fi
-		check "fuzz: ${prog##*/fuzz_} survives $seconds s" "$prog" -max_total_time=$seconds -print_final_stats=1 \
-			-artifact_prefix="$work/"
+		check "fuzz: ${prog##*/fuzz_} survives $seconds s" "$prog" -max_total_time=$seconds -max_len=4200 \
+			-print_final_stats=1 -artifact_prefix="$work/"
+		ran=1
 	done
+	[ "$ran" = 1 ] || skip 'fuzz' "clang's libFuzzer is not there"
 }
 
 cold_build() {
@@ -125,7 +136,7 @@ cold_build() {
 }
 
 cold_build_run() {
-	meson setup "$work/cold" && ninja -C "$work/cold" quoll libquoll.so apps/quoll/quoll
+	meson setup "$work/cold" && ninja -C "$work/cold" libquoll.a libquoll.so apps/quoll/quoll
 }
 
 # The guest prints results in the same form, live.
@@ -173,6 +184,7 @@ tests/setup || { fail 'the set-up'; summary; exit 1; }
 style
 cold_build
 unit 'unit' "$QUOLL_BUILD"
+instructions
 sanitizers
 fuzz
 if [ "$native" = 1 ]; then

@@ -28,7 +28,7 @@ struct bench {
 	void *in[MAX_BATCH];
 	void *out[MAX_BATCH];
 	struct quoll_buf *bufs[MAX_BATCH];
-	void *vas[MAX_BATCH];
+	void *addrs[MAX_BATCH];
 	quoll_iova_t iovas[MAX_BATCH];
 };
 
@@ -80,7 +80,7 @@ static void pool_exchange(struct bench *b, uint32_t n)
 static void iova(struct bench *b, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		b->iovas[i] = quoll_heap_iova(b->heap, b->vas[i], 2048);
+		b->iovas[i] = quoll_heap_iova(b->heap, b->addrs[i], 2048);
 }
 
 static int compare(const void *a, const void *b)
@@ -143,7 +143,7 @@ static int prepare(struct bench *b)
 		rc = quoll_buf_get(b->cache, b->bufs, MAX_BATCH);
 	if (!rc) {
 		for (int i = 0; i < MAX_BATCH; i++)
-			b->vas[i] = b->bufs[i]->va;
+			b->addrs[i] = b->bufs[i]->va;
 		quoll_buf_put(b->cache, b->bufs, MAX_BATCH);
 	}
 	if (rc)
