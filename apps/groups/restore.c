@@ -3,6 +3,7 @@
  * restore.c - `quoll restore`: the drivers that were there before `quoll bind`.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <quoll/group.h>
@@ -15,8 +16,8 @@ static json_t *describe_restored(const struct quoll_restored *done, unsigned int
 	json_t *doc = json_pack("{s:[]}", "restored"), *list = json_object_get(doc, "restored");
 
 	for (unsigned int i = 0; i < nr_done; i++) {
-		json_t *one = json_pack("{s:o, s:o, s:o}", "name", render_text(done[i].name), "from",
-					render_text(done[i].from), "to", render_text(done[i].to));
+		json_t *one = json_pack("{s:o, s:o, s:o, s:b}", "name", render_text(done[i].name), "from",
+					render_text(done[i].from), "to", render_text(done[i].to), "gone", done[i].gone);
 
 		if (!one || json_array_append_new(list, one)) {
 			json_decref(doc);
@@ -37,6 +38,13 @@ static void restored_text(FILE *f, const json_t *doc)
 	const json_t *list = json_object_get(doc, "restored");
 
 	render_table(f, list, columns, "");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *one = json_array_get(list, i);
+
+		if (json_is_true(json_object_get(one, "gone")))
+			fprintf(f, "%s is not there any more: what was recorded for it is forgotten\n",
+				render_string(one, "name"));
+	}
 	if (!json_array_size(list))
 		fputs("nothing to restore\n", f);
 }
