@@ -136,7 +136,7 @@ cold_build() {
 }
 
 cold_build_run() {
-	meson setup "$work/cold" && ninja -C "$work/cold" libquoll.a libquoll.so apps/quoll/quoll
+	meson setup "$work/cold" && ninja -C "$work/cold" product
 }
 
 # The guest prints results in the same form, live.
