@@ -11,7 +11,7 @@ wait_for 60 has_block "$disk"
 dev=$(block "$disk")
 
 # All that is not idle since boot, in ns; /proc/stat would round to 10 ms.
-busy() { awk '/^now at/ { now = $3 } /idle_sleeptime|iowait_sleeptime/ { idle += $3 } END { printf "%d", now - idle }' /proc/timer_list; }
+busy() { awk '/^now at/ { now = $3 } /idle_sleeptime|iowait_sleeptime/ { idle += $3 } END { printf "%.0f", now - idle }' /proc/timer_list; }
 fio_busy() { # fio_busy QD IOS: busy time of a run
 	local before
 	before=$(busy)
