@@ -20,6 +20,7 @@ fio_busy() { # fio_busy QD IOS: busy time of a run
 	echo $(($(busy) - before))
 }
 
+fio_busy 1 100 >/dev/null # the first start also reads fio from the image
 for qd in 1 32; do
 	"$loop" --qd $qd --ios "$ios" "$dev" >"/tmp/loop-$qd"
 	# Start and end of fio cost more than the I/O: the difference of two runs is what an I/O costs.
