@@ -14,7 +14,7 @@ fio_round() {
 	local qd job=(--rw=randread --bs=4k --ioengine=io_uring --direct=1 --fixedbufs=1 --registerfiles=1 --time_based
 		--runtime="$seconds" --filename="$(block "$disk")" --stonewall) jobs=()
 	for qd in 1 32; do
-		jobs+=(--name="interrupt-$qd" "--iodepth=$qd" "${job[@]}" --name="iopoll-$qd" "--iodepth=$qd" --hipri "${job[@]}")
+		jobs+=(--name="interrupt-$qd" "--iodepth=$qd" "${job[@]}" --name="iopoll-$qd" "--iodepth=$qd" "${job[@]}" --hipri)
 	done
 	fio --output-format=json "${jobs[@]}" >/tmp/fio.json
 	for job in interrupt-1 interrupt-32 iopoll-1 iopoll-32; do
@@ -45,6 +45,7 @@ for name in quoll interrupt iopoll; do
 		f=/tmp/perf-$name-$qd
 		check "perf: $name, QD $qd: $rounds rounds, each with I/O and percentiles" \
 			jq -es "length == $rounds and all(.iops > 0 and .p50_ns > 0 and .p99_ns >= .p50_ns)" "$f"
+		jq -e .p50_ns "$f" >/dev/null || continue
 		label=$name
 		[ "$name" = quoll ] || label="fio io_uring, $name"
 		echo "figure | randread 4 KiB | QD $qd | $label | $(median .iops "$f") IOPS ($(spread .iops "$f")) |" \
