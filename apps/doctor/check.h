@@ -45,10 +45,6 @@ void check_found(struct check *check, enum check_status status, const char *fmt,
 void check_hint(struct check *check, const char *fmt, ...) QUOLL_PRINTF(2, 3);
 
 /* Roots of the environment, never NULL. */
-const char *check_sysfs(const struct quoll_env *env);
-const char *check_proc(const struct quoll_env *env);
-const char *check_dev(const struct quoll_env *env);
-const char *check_run(const struct quoll_env *env);
 
 /**
  * check_read() - first line of a file, without its line break

@@ -42,26 +42,6 @@ void check_hint(struct check *check, const char *fmt, ...)
 	va_end(ap);
 }
 
-const char *check_sysfs(const struct quoll_env *env)
-{
-	return env->sysfs_root ? env->sysfs_root : "/sys";
-}
-
-const char *check_proc(const struct quoll_env *env)
-{
-	return env->proc_root ? env->proc_root : "/proc";
-}
-
-const char *check_dev(const struct quoll_env *env)
-{
-	return env->dev_root ? env->dev_root : "/dev";
-}
-
-const char *check_run(const struct quoll_env *env)
-{
-	return env->run_root ? env->run_root : "/run/quoll";
-}
-
 bool check_read(char *line, int line_bytes, const char *fmt, ...)
 {
 	char path[1024];

@@ -18,12 +18,12 @@ void check_kernel(const struct quoll_env *env, struct check *check)
 	struct utsname name;
 	bool iommufd;
 
-	if (!check_read(release, sizeof(release), "%s/sys/kernel/osrelease", check_proc(env))) {
+	if (!check_read(release, sizeof(release), "%s/sys/kernel/osrelease", quoll_env_proc(env))) {
 		if (uname(&name))
 			memset(&name, 0, sizeof(name));
 		snprintf(release, sizeof(release), "%s", name.release);
 	}
-	snprintf(path, sizeof(path), "%s/iommu", check_dev(env));
+	snprintf(path, sizeof(path), "%s/iommu", quoll_env_dev(env));
 	iommufd = !access(path, F_OK);
 	check_found(check, CHECK_OK, "Linux %s, %s iommufd (Quoll uses VFIO groups, which every kernel with VFIO has)",
 		    release, iommufd ? "with" : "without");
@@ -61,7 +61,7 @@ void check_iommu(const struct quoll_env *env, struct check *check)
 
 void check_isolation(const struct quoll_env *env, struct check *check)
 {
-	const char *sysfs = check_sysfs(env);
+	const char *sysfs = quoll_env_sysfs(env);
 	char value[16];
 	bool noiommu, unsafe;
 
@@ -113,7 +113,7 @@ void check_vfio_module(const struct quoll_env *env, struct check *check)
 	char path[512];
 	bool loaded, listed;
 
-	snprintf(path, sizeof(path), "%s/bus/pci/drivers/vfio-pci", check_sysfs(env));
+	snprintf(path, sizeof(path), "%s/bus/pci/drivers/vfio-pci", quoll_env_sysfs(env));
 	loaded = !access(path, F_OK);
 	listed = loaded || module_listed();
 	check->facts = json_pack("{s:b, s:b}", "loaded", loaded, "available", listed);
@@ -134,7 +134,7 @@ void check_vfio_file(const struct quoll_env *env, struct check *check)
 	char path[512];
 	bool usable;
 
-	snprintf(path, sizeof(path), "%s/vfio/vfio", check_dev(env));
+	snprintf(path, sizeof(path), "%s/vfio/vfio", quoll_env_dev(env));
 	usable = !access(path, R_OK | W_OK);
 	check->facts = json_pack("{s:s, s:b}", "path", path, "usable", usable);
 	if (usable) {

@@ -53,7 +53,7 @@ static void read_node_pools(const struct quoll_env *env, json_t *pools)
 	struct dirent *entry;
 	DIR *dir;
 
-	snprintf(folder, sizeof(folder), "%s/devices/system/node", check_sysfs(env));
+	snprintf(folder, sizeof(folder), "%s/devices/system/node", quoll_env_sysfs(env));
 	dir = opendir(folder);
 	while (dir && (entry = readdir(dir))) {
 		char pool[1024];
@@ -75,7 +75,7 @@ void check_hugepages(const struct quoll_env *env, struct check *check)
 	char folder[512], text[256] = "";
 	size_t i, used = 0;
 
-	snprintf(folder, sizeof(folder), "%s/kernel/mm/hugepages", check_sysfs(env));
+	snprintf(folder, sizeof(folder), "%s/kernel/mm/hugepages", quoll_env_sysfs(env));
 	read_pools(pools, folder, -1);
 	read_node_pools(env, nodes);
 	json_array_foreach(pools, i, pool) {
@@ -105,7 +105,7 @@ static bool has_cap_ipc_lock(const struct quoll_env *env)
 	unsigned long long caps = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/self/status", check_proc(env));
+	snprintf(path, sizeof(path), "%s/self/status", quoll_env_proc(env));
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
 		if (sscanf(line, "CapEff: %llx", &caps) == 1)
@@ -196,7 +196,7 @@ void check_records(const struct quoll_env *env, struct check *check)
 	size_t nr;
 	DIR *dir;
 
-	snprintf(folder, sizeof(folder), "%s/bound", check_run(env));
+	snprintf(folder, sizeof(folder), "%s/bound", quoll_env_run(env));
 	dir = opendir(folder);
 	while (dir && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')

@@ -32,7 +32,7 @@ static int spawn_modprobe(char *driver)
 
 int modprobe_driver(const struct quoll_env *env, const char *driver, struct quoll_error *err)
 {
-	const char *root = env->sysfs_root ? env->sysfs_root : "/sys";
+	const char *root = quoll_env_sysfs(env);
 	char path[512], name[64];
 	int ret;
 

@@ -41,8 +41,7 @@ static void add_kernel_facts(const struct quoll_env *env, const char *name, json
 	struct dirent *entry;
 	DIR *dir;
 
-	snprintf(folder, sizeof(folder), "%s/bus/pci/devices/%s/nvme", env->sysfs_root ? env->sysfs_root : "/sys",
-		 name);
+	snprintf(folder, sizeof(folder), "%s/bus/pci/devices/%s/nvme", quoll_env_sysfs(env), name);
 	dir = opendir(folder);
 	while (dir && (entry = readdir(dir))) {
 		if (strncmp(entry->d_name, "nvme", 4))

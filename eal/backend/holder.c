@@ -71,7 +71,7 @@ static void process_name(int proc_fd, const char *pid, char *name, size_t size)
 
 int holder_find(const struct quoll_env *env, const char *tail, struct holder *h)
 {
-	const char *proc = env->proc_root ? env->proc_root : "/proc";
+	const char *proc = quoll_env_proc(env);
 	DIR *dir = opendir(proc);
 	struct dirent *entry;
 	int rc;

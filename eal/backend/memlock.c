@@ -41,7 +41,7 @@ static bool in_initial_user_ns(const char *proc)
 
 int memlock_read(const struct quoll_env *env, struct memlock *ml)
 {
-	const char *proc = env->proc_root ? env->proc_root : "/proc";
+	const char *proc = quoll_env_proc(env);
 	bool have_locked = false, have_caps = false;
 	uint64_t caps = 0, kib = 0;
 	struct rlimit limit;

@@ -22,7 +22,7 @@
 
 void vfio_path(const struct quoll_env *env, const char *leaf, char *path, size_t size)
 {
-	snprintf(path, size, "%s/vfio/%s", env->dev_root ? env->dev_root : "/dev", leaf);
+	snprintf(path, size, "%s/vfio/%s", quoll_env_dev(env), leaf);
 }
 
 int vfio_get_info(int fd, unsigned long request, const void *head, size_t head_bytes, void **buf)
@@ -62,7 +62,7 @@ int vfio_get_info(int fd, unsigned long request, const void *head, size_t head_b
 
 static bool machine_has_groups(const struct quoll_env *env)
 {
-	const char *sysfs = env->sysfs_root ? env->sysfs_root : "/sys";
+	const char *sysfs = quoll_env_sysfs(env);
 	struct dirent *entry;
 	char path[PATH_BYTES];
 	bool any = false;

@@ -216,7 +216,7 @@ static int check_container(const struct binding *b, struct quoll_error *err)
 {
 	char path[PATH_BYTES];
 	struct stat st;
-	int rc = path_make(path, "%s/vfio/vfio", root_dev(b->env));
+	int rc = path_make(path, "%s/vfio/vfio", quoll_env_dev(b->env));
 
 	if (!rc && stat(path, &st))
 		rc = -errno;
@@ -238,7 +238,7 @@ static int hand_over(struct binding *b, struct quoll_error *err)
 	for (unsigned int i = 0; i < b->nr_handovers && !rc; i++) {
 		struct handover *h = &b->handovers[i];
 
-		rc = path_make(path, "%s/vfio/%d", root_dev(b->env), h->group);
+		rc = path_make(path, "%s/vfio/%d", quoll_env_dev(b->env), h->group);
 		if (!rc)
 			rc = wait_for_node(b, path, &st);
 		if (!rc) {
@@ -261,7 +261,8 @@ static void roll_back(struct binding *b, struct quoll_error *err)
 	unsigned int failed = 0;
 
 	for (unsigned int i = b->nr_handovers; i-- > 0;)
-		if (b->handovers[i].done && !path_make(path, "%s/vfio/%d", root_dev(b->env), b->handovers[i].group))
+		if (b->handovers[i].done &&
+		    !path_make(path, "%s/vfio/%d", quoll_env_dev(b->env), b->handovers[i].group))
 			b->io->chown(b->io->arg, path, b->handovers[i].uid, b->handovers[i].gid);
 	for (unsigned int i = b->nr_changes; i-- > 0;) {
 		struct change *c = &b->changes[i];

@@ -69,7 +69,7 @@ static int write_driver(const struct quoll_env *env, const struct group_io *io, 
 			const char *name)
 {
 	char path[PATH_BYTES];
-	int rc = path_make(path, "%s/bus/pci/drivers/%s/%s", root_sysfs(env), driver, op);
+	int rc = path_make(path, "%s/bus/pci/drivers/%s/%s", quoll_env_sysfs(env), driver, op);
 
 	return rc ? rc : io->write(io->arg, path, name);
 }
@@ -77,7 +77,7 @@ static int write_driver(const struct quoll_env *env, const struct group_io *io, 
 static int write_probe(const struct quoll_env *env, const struct group_io *io, const char *name)
 {
 	char path[PATH_BYTES];
-	int rc = path_make(path, "%s/bus/pci/drivers_probe", root_sysfs(env));
+	int rc = path_make(path, "%s/bus/pci/drivers_probe", quoll_env_sysfs(env));
 
 	return rc ? rc : io->write(io->arg, path, name);
 }
@@ -161,7 +161,7 @@ static void module_hint(const struct quoll_env *env, const char *driver, struct 
 {
 	char path[PATH_BYTES];
 
-	if (!path_make(path, "%s/bus/pci/drivers/%s", root_sysfs(env), driver) && !path_exists(path))
+	if (!path_make(path, "%s/bus/pci/drivers/%s", quoll_env_sysfs(env), driver) && !path_exists(path))
 		quoll_error_hint(err, "the module of %s is not loaded: modprobe %s", driver, driver);
 }
 

@@ -49,7 +49,7 @@ bool driver_name_valid(const char *name)
 int driver_loaded(const struct quoll_env *env, const char *driver, struct quoll_error *err)
 {
 	char path[PATH_BYTES];
-	int rc = path_make(path, "%s/bus/pci/drivers/%s", root_sysfs(env), driver);
+	int rc = path_make(path, "%s/bus/pci/drivers/%s", quoll_env_sysfs(env), driver);
 
 	if (!rc && !path_exists(path))
 		rc = -ENOENT;

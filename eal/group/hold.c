@@ -38,8 +38,8 @@ int group_hold(struct holds *holds, const struct quoll_env *env, const struct gr
 	void *grown;
 	int fd;
 
-	if (path_make(node, "%s/vfio/%d", root_dev(env), id))
-		return quoll_error_set(err, ENAMETOOLONG, "group", root_dev(env), "the path is too long");
+	if (path_make(node, "%s/vfio/%d", quoll_env_dev(env), id))
+		return quoll_error_set(err, ENAMETOOLONG, "group", quoll_env_dev(env), "the path is too long");
 	for (unsigned int i = 0; i < holds->nr; i++)
 		if (holds->held[i].id == id)
 			return holds->held[i].fd == -EBUSY ? claimed(env, id, node, err) : 0;

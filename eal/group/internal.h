@@ -41,10 +41,6 @@ struct group_io {
 extern const struct group_io group_io_real;
 
 /* paths.c: files below the roots. Lengths that do not fit are -ENAMETOOLONG. */
-const char *root_sysfs(const struct quoll_env *env);
-const char *root_proc(const struct quoll_env *env);
-const char *root_dev(const struct quoll_env *env);
-const char *root_run(const struct quoll_env *env);
 int QUOLL_PRINTF(2, 3) path_make(char path[PATH_BYTES], const char *fmt, ...);
 bool path_exists(const char *path);
 bool path_under(const char *path, const char *dir); /* strictly below */

@@ -14,26 +14,6 @@
 
 #include "internal.h"
 
-const char *root_sysfs(const struct quoll_env *env)
-{
-	return env && env->sysfs_root ? env->sysfs_root : "/sys";
-}
-
-const char *root_proc(const struct quoll_env *env)
-{
-	return env && env->proc_root ? env->proc_root : "/proc";
-}
-
-const char *root_dev(const struct quoll_env *env)
-{
-	return env && env->dev_root ? env->dev_root : "/dev";
-}
-
-const char *root_run(const struct quoll_env *env)
-{
-	return env && env->run_root ? env->run_root : "/run/quoll";
-}
-
 int path_make(char path[PATH_BYTES], const char *fmt, ...)
 {
 	va_list ap;
@@ -119,7 +99,7 @@ int link_name(const char *path, char *name, size_t size)
 
 int device_path(const struct quoll_env *env, const char *name, const char *file, char path[PATH_BYTES])
 {
-	return path_make(path, "%s/bus/pci/devices/%s%s%s", root_sysfs(env), name, file[0] ? "/" : "", file);
+	return path_make(path, "%s/bus/pci/devices/%s%s%s", quoll_env_sysfs(env), name, file[0] ? "/" : "", file);
 }
 
 void printable(char *text)

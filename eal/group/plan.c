@@ -60,7 +60,7 @@ static int plan_step(const struct planner *p, int group, const struct quoll_memb
 				"devices can be bound",
 				group, m->bus, m->driver);
 		quoll_error_hint(err, "take it from its driver by hand: echo %s >%s/bus/%s/drivers/%s/unbind", m->name,
-				 root_sysfs(p->env), m->bus, m->driver);
+				 quoll_env_sysfs(p->env), m->bus, m->driver);
 		return -ENOTSUP;
 	}
 	if (m->is_bridge) {

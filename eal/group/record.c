@@ -74,7 +74,7 @@ static int lock(int run_fd, const struct group_io *io)
 int records_open(const struct quoll_env *env, const struct group_io *io, bool create, struct records *records,
 		 struct quoll_error *err)
 {
-	const char *run = root_run(env);
+	const char *run = quoll_env_run(env);
 	int run_fd = open_dir(AT_FDCWD, run, create), rc = 0;
 
 	*records = (struct records){.dir_fd = -1, .lock_fd = -1};
@@ -235,7 +235,7 @@ int record_remove(const struct records *records, const char *name)
 int records_list(const struct quoll_env *env, struct name_list *list)
 {
 	char dir[PATH_BYTES];
-	int rc = path_make(dir, "%s/" RECORDS_DIR, root_run(env));
+	int rc = path_make(dir, "%s/" RECORDS_DIR, quoll_env_run(env));
 
 	*list = (struct name_list){0};
 	return rc ? rc : name_list_read(dir, list);

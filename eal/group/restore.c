@@ -92,8 +92,8 @@ static int put_back(struct restoring *r, const struct record *record, struct quo
 		quoll_error_set(err, ESTALE, "restore", record->name,
 				"it was bound to %s and is with %s now, which was not done by quoll: left alone",
 				record->bound, one->from);
-		quoll_error_hint(err, "remove the record if that is as it should be: rm %s/bound/%s", root_run(r->env),
-				 record->name);
+		quoll_error_hint(err, "remove the record if that is as it should be: rm %s/bound/%s",
+				 quoll_env_run(r->env), record->name);
 		return -ESTALE;
 	}
 	if (driver_kind_of(one->from) == DRIVER_VFIO && group >= 0)
@@ -157,8 +157,8 @@ static int nothing_recorded(const struct restoring *r, struct quoll_error *err)
 		quoll_error_hint(err,
 				 "to let the kernel choose a driver: echo %s >%s/bus/pci/drivers/%s/unbind; echo "
 				 ">%s/bus/pci/devices/%s/driver_override; echo %s >%s/bus/pci/drivers_probe",
-				 target, root_sysfs(r->env), now, root_sysfs(r->env), target, target,
-				 root_sysfs(r->env));
+				 target, quoll_env_sysfs(r->env), now, quoll_env_sysfs(r->env), target, target,
+				 quoll_env_sysfs(r->env));
 	return -ENOENT;
 }
 

@@ -31,10 +31,10 @@ int no_iommu_error(const struct quoll_env *env, struct quoll_error *err)
 	char path[PATH_BYTES], cpu[16384] = "", cmdline[4096] = "", dir[PATH_BYTES];
 	const char *guest = "";
 
-	path_make(dir, "%s/kernel/iommu_groups", root_sysfs(env));
-	if (!path_make(path, "%s/cpuinfo", root_proc(env)))
+	path_make(dir, "%s/kernel/iommu_groups", quoll_env_sysfs(env));
+	if (!path_make(path, "%s/cpuinfo", quoll_env_proc(env)))
 		file_text(path, cpu, sizeof(cpu));
-	if (!path_make(path, "%s/cmdline", root_proc(env)))
+	if (!path_make(path, "%s/cmdline", quoll_env_proc(env)))
 		file_text(path, cmdline, sizeof(cmdline));
 	quoll_error_set(err, ENODEV, "describe", dir,
 			"this machine has no IOMMU groups: it has no IOMMU, or the IOMMU is off");
@@ -211,7 +211,7 @@ int describe_group(struct describer *d, int id, struct quoll_group_list *list, s
 		if (list->groups[i].id == id)
 			return 0;
 	snprintf(subject, sizeof(subject), "group %d", id);
-	rc = path_make(dir, "%s/kernel/iommu_groups/%d/devices", root_sysfs(d->env), id);
+	rc = path_make(dir, "%s/kernel/iommu_groups/%d/devices", quoll_env_sysfs(d->env), id);
 	if (!rc)
 		rc = name_list_read(dir, &names);
 	if (rc)
@@ -277,7 +277,7 @@ static int read_ids(const struct quoll_env *env, int **ids, unsigned int *nr)
 {
 	char dir[PATH_BYTES];
 	struct name_list names;
-	int rc = path_make(dir, "%s/kernel/iommu_groups", root_sysfs(env));
+	int rc = path_make(dir, "%s/kernel/iommu_groups", quoll_env_sysfs(env));
 
 	*nr = 0;
 	*ids = NULL;
@@ -322,8 +322,8 @@ int quoll_groups_read(const struct quoll_env *env, struct quoll_group_list *list
 
 	*list = (struct quoll_group_list){0};
 	if (rc)
-		return quoll_error_set(err, -rc, "describe", root_sysfs(env), "kernel/iommu_groups cannot be read: %s",
-				       strerror(-rc));
+		return quoll_error_set(err, -rc, "describe", quoll_env_sysfs(env),
+				       "kernel/iommu_groups cannot be read: %s", strerror(-rc));
 	if (!nr) {
 		free(ids);
 		return no_iommu_error(env, err);

@@ -62,7 +62,7 @@ static int read_class(struct block_map *map, const char *class, bool is_char)
 {
 	char dir[PATH_BYTES], path[PATH_BYTES];
 	struct name_list names;
-	int rc = path_make(dir, "%s/class/%s", root_sysfs(map->env), class);
+	int rc = path_make(dir, "%s/class/%s", quoll_env_sysfs(map->env), class);
 
 	if (rc || name_list_read(dir, &names))
 		return rc;
@@ -95,14 +95,14 @@ static void below_dev(const struct quoll_env *env, const char *path, char name[Q
 	const char *rest = NULL;
 
 	name[0] = '\0';
-	if (path_under(path, root_dev(env)))
-		rest = path + strlen(root_dev(env)) + 1;
+	if (path_under(path, quoll_env_dev(env)))
+		rest = path + strlen(quoll_env_dev(env)) + 1;
 	else if (path_under(path, "/dev"))
 		rest = path + 5;
 	if (!rest)
 		return;
-	resolved = path_make(here, "%s/%s", root_dev(env), rest) ? NULL : realpath(here, NULL);
-	if (resolved && realpath(root_dev(env), here) && !path_make(real_dev, "%s", here) &&
+	resolved = path_make(here, "%s/%s", quoll_env_dev(env), rest) ? NULL : realpath(here, NULL);
+	if (resolved && realpath(quoll_env_dev(env), here) && !path_make(real_dev, "%s", here) &&
 	    path_under(resolved, real_dev))
 		rest = resolved + strlen(real_dev) + 1;
 	if (strlen(rest) < QUOLL_NAME_BYTES)
@@ -179,7 +179,7 @@ static int read_table(struct block_map *map, const char *file, int (*add)(struct
 {
 	char path[PATH_BYTES], *line = NULL;
 	size_t size = 0;
-	int rc = path_make(path, "%s/%s", root_proc(map->env), file);
+	int rc = path_make(path, "%s/%s", quoll_env_proc(map->env), file);
 	FILE *f = rc ? NULL : fopen(path, "re");
 
 	while (f && !rc && getline(&line, &size, f) > 0)
@@ -208,7 +208,7 @@ static int add_opener(struct block_map *map, const char *dir, const char *fd, st
 	below_dev(map->env, target, o->node);
 	if (!o->node[0] || !find_node(map, o->node))
 		return 0;
-	if (!path_make(comm, "%s/%u/comm", root_proc(map->env), o->pid))
+	if (!path_make(comm, "%s/%u/comm", quoll_env_proc(map->env), o->pid))
 		file_text(comm, o->comm, sizeof(o->comm));
 	if (passing_by(o->comm))
 		return 0;
@@ -227,12 +227,12 @@ static int read_openers(struct block_map *map)
 	struct name_list pids, fds;
 	int rc = 0;
 
-	if (!map->nr || name_list_read(root_proc(map->env), &pids))
+	if (!map->nr || name_list_read(quoll_env_proc(map->env), &pids))
 		return 0;
 	for (unsigned int i = 0; !rc && i < pids.nr; i++) {
 		struct opener o = {.pid = (unsigned int)strtoul(pids.names[i], NULL, 10)};
 
-		if (!o.pid || path_make(dir, "%s/%u/fd", root_proc(map->env), o.pid) || name_list_read(dir, &fds))
+		if (!o.pid || path_make(dir, "%s/%u/fd", quoll_env_proc(map->env), o.pid) || name_list_read(dir, &fds))
 			continue;
 		for (unsigned int k = 0; !rc && k < fds.nr; k++)
 			rc = add_opener(map, dir, fds.names[k], &o);
@@ -299,7 +299,7 @@ static void mark_multipath(const struct block_map *map, bool *marked)
 	char dir[PATH_BYTES], path[PATH_BYTES], *real_path;
 	struct name_list names;
 
-	if (path_make(dir, "%s/class/nvme-subsystem", root_sysfs(map->env)) || name_list_read(dir, &names))
+	if (path_make(dir, "%s/class/nvme-subsystem", quoll_env_sysfs(map->env)) || name_list_read(dir, &names))
 		return;
 	for (unsigned int i = 0; i < map->nr; i++) {
 		for (unsigned int k = 0; marked[i] && map->nodes[i].is_char && k < names.nr; k++) {
@@ -365,7 +365,7 @@ static void btrfs_uses(const struct block_map *map, const bool *marked, struct u
 	char dir[PATH_BYTES], path[PATH_BYTES];
 	struct name_list names;
 
-	if (path_make(dir, "%s/fs/btrfs", root_sysfs(map->env)) || name_list_read(dir, &names))
+	if (path_make(dir, "%s/fs/btrfs", quoll_env_sysfs(map->env)) || name_list_read(dir, &names))
 		return;
 	for (unsigned int k = 0; k < names.nr; k++)
 		for (unsigned int i = 0; i < map->nr; i++)
@@ -402,7 +402,7 @@ static void ask_nodes(const struct block_map *map, const bool *marked, const str
 
 	for (unsigned int i = 0; i < map->nr; i++) {
 		if (!marked[i] || map->nodes[i].is_char ||
-		    path_make(path, "%s/%s", root_dev(map->env), map->nodes[i].name))
+		    path_make(path, "%s/%s", quoll_env_dev(map->env), map->nodes[i].name))
 			continue;
 		fd = io->open_node(io->arg, path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
 		if (fd == -EBUSY)

@@ -64,7 +64,7 @@ static void read_ipv4_routes(const struct quoll_env *env, const struct net_map *
 	char path[PATH_BYTES], line[512], name[32], destination[16], mask[16];
 	unsigned int flags;
 	struct nic *nic;
-	FILE *f = path_make(path, "%s/net/route", root_proc(env)) ? NULL : fopen(path, "re");
+	FILE *f = path_make(path, "%s/net/route", quoll_env_proc(env)) ? NULL : fopen(path, "re");
 
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%31s %15s %*s %x %*s %*s %*s %15s", name, destination, &flags, mask) != 4)
@@ -84,7 +84,7 @@ static void read_ipv6_routes(const struct quoll_env *env, const struct net_map *
 	char path[PATH_BYTES], line[512], name[32], destination[40], length[8];
 	unsigned int flags;
 	struct nic *nic;
-	FILE *f = path_make(path, "%s/net/ipv6_route", root_proc(env)) ? NULL : fopen(path, "re");
+	FILE *f = path_make(path, "%s/net/ipv6_route", quoll_env_proc(env)) ? NULL : fopen(path, "re");
 
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%39s %7s %*s %*s %*s %*s %*s %*s %x %31s", destination, length, &flags, name) != 4)
@@ -103,7 +103,7 @@ int net_map_read(const struct quoll_env *env, const struct group_io *io, struct 
 	struct net_map *map = calloc(1, sizeof(*map));
 	char dir[PATH_BYTES];
 	struct name_list names;
-	int rc = map ? path_make(dir, "%s/class/net", root_sysfs(env)) : -ENOMEM;
+	int rc = map ? path_make(dir, "%s/class/net", quoll_env_sysfs(env)) : -ENOMEM;
 
 	if (!rc && name_list_read(dir, &names) == 0) {
 		for (unsigned int i = 0; !rc && i < names.nr; i++)

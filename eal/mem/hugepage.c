@@ -29,14 +29,14 @@ bool hugepage_size_known(uint64_t page_bytes)
 
 static void pool_path(char *path, size_t size, const struct quoll_env *env, uint64_t page_bytes, const char *file)
 {
-	snprintf(path, size, "%s/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/%s",
-		 env->sysfs_root ? env->sysfs_root : "/sys", page_bytes >> 10, file);
+	snprintf(path, size, "%s/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/%s", quoll_env_sysfs(env),
+		 page_bytes >> 10, file);
 }
 
 static void node_path(char *path, size_t size, const struct quoll_env *env, uint64_t page_bytes, int node)
 {
 	snprintf(path, size, "%s/devices/system/node/node%d/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
-		 env->sysfs_root ? env->sysfs_root : "/sys", node, page_bytes >> 10);
+		 quoll_env_sysfs(env), node, page_bytes >> 10);
 }
 
 static int read_number(const char *path, uint64_t *value)

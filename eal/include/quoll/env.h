@@ -56,6 +56,30 @@ struct quoll_env {
 };
 
 /**
+ * quoll_env_sysfs(), quoll_env_proc(), quoll_env_dev(), quoll_env_run() - a root, or its default
+ * @env: NULL for the ordinary machine
+ */
+static inline const char *quoll_env_sysfs(const struct quoll_env *env)
+{
+	return env && env->sysfs_root ? env->sysfs_root : "/sys";
+}
+
+static inline const char *quoll_env_proc(const struct quoll_env *env)
+{
+	return env && env->proc_root ? env->proc_root : "/proc";
+}
+
+static inline const char *quoll_env_dev(const struct quoll_env *env)
+{
+	return env && env->dev_root ? env->dev_root : "/dev";
+}
+
+static inline const char *quoll_env_run(const struct quoll_env *env)
+{
+	return env && env->run_root ? env->run_root : "/run/quoll";
+}
+
+/**
  * quoll_log() - pass one line on, if the level is wanted
  * @env: NULL is allowed and drops the line
  *
