@@ -44,8 +44,6 @@ void check_records(const struct quoll_env *env, struct check *check);
 void check_found(struct check *check, enum check_status status, const char *fmt, ...) QUOLL_PRINTF(3, 4);
 void check_hint(struct check *check, const char *fmt, ...) QUOLL_PRINTF(2, 3);
 
-/* Roots of the environment, never NULL. */
-
 /**
  * check_read() - first line of a file, without its line break
  * Return: false if it cannot be read.
