@@ -92,8 +92,7 @@ struct backend_ops {
 	int (*device_open)(struct quoll_device *dev, struct quoll_error *err);
 	void (*device_close)(struct quoll_device *dev);
 	int (*device_reset)(struct quoll_device *dev);
-	int (*region_info)(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info,
-			   uint64_t *mmap_offset);
+	int (*region_info)(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info);
 	/* region_map: map one area at exactly va (already reserved) */
 	int (*region_map)(struct quoll_device *dev, unsigned int idx, uint64_t offset, uint64_t len, void *va);
 	int (*region_rw)(struct quoll_device *dev, unsigned int idx, uint64_t offset, void *buf, size_t len,

@@ -159,13 +159,11 @@ int vfio_device_reset(struct quoll_device *dev)
 	return ioctl(dev->fd, VFIO_DEVICE_RESET) ? -errno : 0;
 }
 
-int vfio_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info, uint64_t *mmap_offset)
+int vfio_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info)
 {
 	const struct vfio_region *region = (const struct vfio_region *)dev->priv + idx;
 
 	*info = region->info;
-	if (mmap_offset)
-		*mmap_offset = region->fd_offset;
 	return 0;
 }
 

@@ -43,7 +43,6 @@ static const char *area_fault(const struct quoll_region_info *info, unsigned int
 int quoll_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info,
 		      struct quoll_error *err)
 {
-	uint64_t mmap_offset;
 	const char *fault;
 	int rc;
 
@@ -51,7 +50,7 @@ int quoll_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_r
 	if (idx >= dev->info.nr_regions)
 		return quoll_error_set(err, ENXIO, "region", dev->name, "no region %u; there are %u", idx,
 				       dev->info.nr_regions);
-	rc = dev->group->ioas->ops->region_info(dev, idx, info, &mmap_offset);
+	rc = dev->group->ioas->ops->region_info(dev, idx, info);
 	if (rc)
 		return quoll_error_set(err, -rc, "region", dev->name, "region %u cannot be described", idx);
 	if (info->nr_areas > QUOLL_REGION_MAX_AREAS)

@@ -262,12 +262,10 @@ static int ops_device_reset(struct quoll_device *dev)
 	return -ENOTTY;
 }
 
-static int ops_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info,
-			   uint64_t *mmap_offset)
+static int ops_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info)
 {
 	struct fake_nvme *fake = dev->group->ioas->priv;
 
-	*mmap_offset = 0;
 	if (idx == QUOLL_PCI_CONFIG) {
 		info->size_bytes = sizeof(fake->config);
 		info->flags = QUOLL_REGION_READ | QUOLL_REGION_WRITE;

@@ -164,12 +164,10 @@ static int fake_device_reset(struct quoll_device *dev)
 	return fake_call("reset(master %d) ", fake.config[4] >> 2 & 1);
 }
 
-static int fake_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info,
-			    uint64_t *mmap_offset)
+static int fake_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info)
 {
 	(void)dev;
 	memset(info, 0, sizeof(*info));
-	*mmap_offset = 0;
 	if (idx == FAKE_BAR)
 		*info = fake.bar;
 	if (idx == QUOLL_PCI_CONFIG) {
