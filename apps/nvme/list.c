@@ -120,7 +120,7 @@ static json_t *describe_list(const struct cli *cli, const struct quoll_addr *add
 		for (unsigned int m = 0; m < list->groups[g].nr_members; m++) {
 			const struct quoll_member *member = &list->groups[g].members[m];
 
-			if (member->class_code != NVME_CLASS_CODE || !wanted(cli, addrs, member->name))
+			if (member->class_code != QUOLL_NVME_CLASS_CODE || !wanted(cli, addrs, member->name))
 				continue;
 			if (json_array_append_new(rows, describe_one(&cli->env, &list->groups[g], member))) {
 				json_decref(doc);

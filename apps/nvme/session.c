@@ -32,7 +32,7 @@ static int check_class(const struct nvme_session *s, struct quoll_error *err)
 	struct quoll_device_info info;
 
 	quoll_device_info(s->device, &info);
-	if (info.class_code == NVME_CLASS_CODE)
+	if (info.class_code == QUOLL_NVME_CLASS_CODE)
 		return 0;
 	quoll_error_set(err, ENODEV, "open", s->name, "not an NVMe controller: its class is %06" PRIx32,
 			info.class_code);

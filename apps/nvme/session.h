@@ -9,8 +9,6 @@
 
 #include "quoll/cli.h"
 
-#define NVME_CLASS_CODE 0x010802u
-
 /* Words of the --pages option; the order is that of enum quoll_heap_pages. */
 #define NVME_OPTION_PAGES(type)                                                                                        \
 	{                                                                                                              \

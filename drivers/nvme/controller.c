@@ -12,7 +12,6 @@
 
 #include "nvme_internal.h"
 
-#define NVME_CLASS_CODE 0x010802u
 #define MIB (1024u * 1024u)
 
 uint32_t nvme_reg_read32(struct quoll_nvme *nvme, unsigned int offset)
@@ -112,7 +111,7 @@ static int ctrl_look(struct quoll_nvme *nvme)
 		return -ENODEV;
 	if (events & QUOLL_DEVICE_ERROR)
 		return -EIO;
-	/* Ready without our having asked for a reset is as good as broken: its queues are no more. */
+	/* Not ready without our having asked for that is as good as broken: its queues are no more. */
 	if (NVME_CSTS_CFS(csts) || (nvme->enabled && !NVME_CSTS_RDY(csts)))
 		return -EIO;
 	return 0;
@@ -215,9 +214,9 @@ static int open_check_args(struct quoll_device *dev, struct quoll_heap *heap, co
 	if (!dev || !heap)
 		return quoll_error_set(err, EINVAL, "open", NULL, "no device or no heap given");
 	quoll_device_info(dev, &info);
-	if (info.bus != QUOLL_BUS_PCI || info.class_code != NVME_CLASS_CODE)
+	if (info.bus != QUOLL_BUS_PCI || info.class_code != QUOLL_NVME_CLASS_CODE)
 		return quoll_error_set(err, ENODEV, "open", info.name, "not an NVMe controller: class %06x, not %06x",
-				       info.class_code, NVME_CLASS_CODE);
+				       info.class_code, QUOLL_NVME_CLASS_CODE);
 	if (opts && (opts->admin_entries == 1 || opts->admin_entries > 4096 || opts->max_io_queues > 65535))
 		return quoll_error_set(err, EINVAL, "open", info.name,
 				       "options out of range: %u admin entries (2 .. 4096), %u I/O queues (.. 65535)",
@@ -273,7 +272,7 @@ static int bring_up(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts,
 		rc = nvme_admin_init(nvme, opts, err);
 	if (rc)
 		return rc;
-	/* Off after a reset or an earlier close; on only now that the controller knows no queue any more. */
+	/* Opening the device switched it on, an earlier quoll_nvme_close() off; the controller is disabled by now. */
 	rc = quoll_pci_bus_master(nvme->dev, true);
 	if (rc)
 		return quoll_error_set(err, -rc, "enable", nvme->name, "bus mastering could not be switched on");

@@ -19,6 +19,9 @@
 extern "C" {
 #endif
 
+/* Base class, sub-class and programming interface that quoll_nvme_open() takes. */
+#define QUOLL_NVME_CLASS_CODE 0x010802u
+
 struct nvme_id_ctrl;
 struct nvme_id_ns;
 struct quoll_nvme;

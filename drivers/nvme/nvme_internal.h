@@ -22,7 +22,6 @@
 
 #define NVME_MAX_NAMESPACES 8192u
 #define NVME_NS_TABLE_SIZE 64u
-#define NVME_MAX_ENTRIES 65536u
 #define NVME_LBA_SHIFT_MIN 9u
 #define NVME_LBA_SHIFT_MAX 16u
 #define NVME_CHECK_PERIOD_NS 1000000u
@@ -190,7 +189,6 @@ struct quoll_nvme_queue {
 	uint64_t nr_bad_cid;
 	uint64_t nr_bad_sqid;
 	uint64_t nr_bad_sqhd;
-	uint64_t nr_abandoned;
 	struct quoll_nvme *nvme;
 	quoll_iova_t sq_iova;
 	quoll_iova_t cq_iova;

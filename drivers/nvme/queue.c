@@ -253,7 +253,6 @@ static unsigned int queue_abandon(struct quoll_nvme_queue *queue, struct quoll_n
 		if (slot->expect & NVME_SLOT_FREE)
 			continue;
 		slot->expect |= NVME_SLOT_FREE;
-		queue->nr_abandoned++;
 		if (slot->parent == NVME_NO_PARENT)
 			comps[n++] = part;
 		else if (nvme_split_part_done(queue, slot->parent, &part, &comps[n]))
