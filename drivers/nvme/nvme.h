@@ -90,10 +90,12 @@ struct quoll_nvme_ns_info {
  * @opts: NULL for the defaults
  * @nvme: closed by quoll_nvme_close()
  * @err:  -ETIMEDOUT: not ready within CAP.TO (CSTS is quoted); -EIO: fatal status or a failed command (status named);
- *        -ENODEV: gone; -EPROTO: the controller says something impossible; -ENOTSUP: no NVM command set, page size
+ *        -ENODEV: gone, or not of that class; -EPROTO: the controller says something impossible; -ENOTSUP: no NVM
+ *        command set, page size; -EINVAL: @opts; -ENOSPC, -ENOMEM: as quoll_arena_create() and quoll_arena_alloc()
  *
  * Thread rule: set-up, blocks up to CAP.TO plus the admin time-outs. The controller belongs to one thread at a time,
- * each of its queues to one thread, which may be another.
+ * each of its queues to one thread, which may be another. Until it is closed quoll_device_events() is the driver's: it
+ * looks in whichever thread polls.
  */
 QUOLL_API int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const struct quoll_nvme_opts *opts,
 			      struct quoll_nvme **nvme, struct quoll_error *err);
@@ -166,11 +168,22 @@ struct quoll_nvme_queue_opts {
 	unsigned int entries;
 };
 
+/**
+ * quoll_nvme_queue_create() - one more queue pair
+ * @opts:  NULL for the defaults
+ * @queue: deleted by quoll_nvme_queue_destroy(), or with the controller
+ * @err:   -EINVAL: entries out of range; -ENOSPC: all max_io_queues exist, or the driver's arenas are full; -ENOMEM;
+ *         -ENODEV: gone or given up; -EIO: a failed command (status named); -ETIMEDOUT
+ *
+ * Thread rule: the controller's thread; blocks up to the admin time-out.
+ */
 QUOLL_API int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_queue_opts *opts,
 				      struct quoll_nvme_queue **queue, struct quoll_error *err);
 
 /**
  * quoll_nvme_queue_destroy() - delete the queue pair; commands still in flight end unseen
+ *
+ * Thread rule: the controller's thread, once the queue's own has left it; blocks up to the admin time-outs.
  */
 QUOLL_API void quoll_nvme_queue_destroy(struct quoll_nvme_queue *queue);
 
@@ -192,7 +205,8 @@ struct quoll_nvme_completion {
 };
 
 /**
- * quoll_nvme_prep_read(), quoll_nvme_prep_write() - put a request into the queue; the device does not see it yet
+ * quoll_nvme_prep_read(), quoll_nvme_prep_write(), quoll_nvme_prep_flush() - put a request into the queue; the device
+ * does not see it yet
  * @nsid:      namespace
  * @va:        buffer in the heap, dword aligned, nr_lbas × lba_bytes long, the device's until completion
  * @lba:       first block
@@ -200,7 +214,8 @@ struct quoll_nvme_completion {
  * @user_data: handed back
  *
  * Return: 0; -EAGAIN: no room until poll returns something; -ENOENT: no such namespace; -ERANGE: beyond its end;
- * -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0; -ENODEV: gone; else the namespace's @usable.
+ * -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0; -ENODEV: gone; else the namespace's @usable. Flush
+ * takes one namespace, not FFFFFFFFh, and has no -ERANGE, -EFAULT and -EINVAL.
  * Thread rule: the queue's thread; hot path.
  */
 QUOLL_API int quoll_nvme_prep_read(struct quoll_nvme_queue *queue, uint32_t nsid, void *va, uint64_t lba,

@@ -22,9 +22,11 @@ struct quoll_device;
  * @ioas:  where its devices' DMA goes
  * @addr:  any member of the group
  * @group: the result; given back by quoll_group_release()
- * @err:   -EBUSY: claimed by another process (named if it can be found), or not viable: every member is listed with its
- *         driver, and the command that binds them; -EACCES: no right to the group's file, with the command that grants
- *         it; -ENOENT, -ENODEV: no such device, no group, no IOMMU, or no member is with a driver that lets it go
+ * @err:   -EBUSY: claimed already, by this or by another process (named if it can be found), or not viable: every
+ * member is listed with its driver, and the command that binds them; -EACCES: no right to the group's file, with the
+ * command that grants it; -EPERM: the IOMMU does not remap interrupts; -ENOENT, -ENODEV: no such device, no group, no
+ * IOMMU, or no member is with a driver that lets it go; -EINVAL: not an address of a device in a group, or its IOMMU
+ *         does not go with that of the groups in @ioas; -ENOSPC: the 65th group
  *
  * What is mapped in @ioas stays so while it has no group: it is mapped again with the next one.
  *
@@ -51,7 +53,8 @@ QUOLL_API const char *quoll_group_device_name(const struct quoll_group *group, u
  * quoll_device_open() - open one member of a claimed group
  * @name:   as quoll_group_device_name() spells it, or addr->target
  * @device: the result; closed by quoll_device_close()
- * @err:    -ENOENT: not a member of this group; -EBUSY: open already
+ * @err:    -ENOENT: not an endpoint of this group; -EBUSY: open already; -ENODEV: not with a VFIO driver, or it does
+ *          not answer; -EPROTO: what the kernel says of it makes no sense
  *
  * Resets the device if it can be reset, subscribes to the kernel's request interrupt (PCI: and to the error interrupt),
  * then, for PCI, switches memory space and bus mastering on. Nothing is mapped yet.

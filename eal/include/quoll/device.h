@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * device.h - one member of a claimed group: regions, interrupts, reset, events. Bus-neutral; pci.h has what is PCI's.
+ *
+ * Thread rule: a device belongs to one thread at a time, as its IOAS does; registers, behind quoll_region_ptr() or by
+ * quoll_region_read() and quoll_region_write(), may be accessed from any.
  */
 #ifndef QUOLL_DEVICE_H
 #define QUOLL_DEVICE_H
@@ -54,8 +57,10 @@ QUOLL_API struct quoll_ioas *quoll_device_ioas(struct quoll_device *dev);
 QUOLL_API void quoll_device_close(struct quoll_device *dev);
 
 /**
- * quoll_device_reset() - function-level reset or what the bus has; bus mastering is off afterwards and switched on
- * again Return: 0, -ENOTTY if the device cannot be reset, -errno.
+ * quoll_device_reset() - function-level reset or what the bus has
+ *
+ * PCI: bus mastering is off meanwhile; afterwards it and memory space are as they were before.
+ * Return: 0, -ENOTTY if the device cannot be reset, -errno.
  */
 QUOLL_API int quoll_device_reset(struct quoll_device *dev, struct quoll_error *err);
 
@@ -67,7 +72,8 @@ QUOLL_API int quoll_device_reset(struct quoll_device *dev, struct quoll_error *e
 /**
  * quoll_device_events() - which events have come in so far; they stay set
  *
- * Costs a system call: look every millisecond or so, not every poll. Thread rule: the device's thread.
+ * Costs system calls: look every millisecond or so, not every poll. Thread rule: one thread at a time; a driver that
+ * has the device looks itself (quoll_nvme_poll() does), and nobody else may.
  */
 QUOLL_API unsigned int quoll_device_events(struct quoll_device *dev);
 
@@ -102,6 +108,10 @@ struct quoll_region_info {
 
 struct quoll_region;
 
+/**
+ * quoll_region_info() - what a region is like; checked, whatever the device or the kernel says
+ * @err: -ENXIO: index beyond nr_regions; -EPROTO: areas that overlap, or lie outside the region or off pages
+ */
 QUOLL_API int quoll_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info,
 				struct quoll_error *err);
 
@@ -122,7 +132,8 @@ QUOLL_API volatile void *quoll_region_ptr(const struct quoll_region *region, uin
 
 /**
  * quoll_region_read(), quoll_region_write() - access by system call or message; config space, unmappable pieces
- * Return: 0 when all @len bytes went over, -errno.
+ * Return: 0 when all @len bytes went over; -ENXIO: no such region; -EPERM: flags forbid it; -EINVAL: beyond its end;
+ * -errno. Each costs a system call or more.
  */
 QUOLL_API int quoll_region_read(struct quoll_device *dev, unsigned int idx, uint64_t offset, void *buf, size_t len);
 QUOLL_API int quoll_region_write(struct quoll_device *dev, unsigned int idx, uint64_t offset, const void *buf,
@@ -148,14 +159,22 @@ QUOLL_API int quoll_irq_info(struct quoll_device *dev, unsigned int idx, struct 
  * @eventfds:    one a vector, from vector 0 on; -1 leaves a vector without
  * @nr_eventfds: 1 .. nr_vectors
  *
- * The eventfds stay the caller's, who reads them. Return: 0, -EINVAL, -ENOSPC (too many), -errno.
+ * The eventfds stay the caller's, who reads them. Return: 0; -ENXIO: no such index; -EINVAL: no vector, or not by
+ * eventfd; -ENOSPC: too many; -EBUSY: another of INTx, MSI and MSI-X is enabled, or the index is one that
+ * quoll_device_events() listens to; -errno.
  */
 QUOLL_API int quoll_irq_enable(struct quoll_device *dev, unsigned int idx, const int *eventfds,
 			       unsigned int nr_eventfds, struct quoll_error *err);
+
+/**
+ * quoll_irq_disable() - no vector signals any more
+ * Return: 0, also if none was enabled; -ENXIO and -EBUSY as above; -errno.
+ */
 QUOLL_API int quoll_irq_disable(struct quoll_device *dev, unsigned int idx);
 
 /**
  * quoll_irq_unmask() - let an automasked (level-triggered) interrupt through again after it was served
+ * Return: 0, -ENXIO: no such index; -EINVAL: the vector is not enabled; -errno.
  */
 QUOLL_API int quoll_irq_unmask(struct quoll_device *dev, unsigned int idx, unsigned int vector);
 

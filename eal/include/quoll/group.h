@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * group.h - IOMMU groups: describe them, plan and carry out a change of drivers, claim them.
+ * group.h - IOMMU groups: describe them, plan and carry out a change of drivers. Claiming is in claim.h.
  *
  * A group is the smallest set of devices that the IOMMU can tell apart, so it is the unit of ownership: it is bound and
  * claimed whole or not at all. Describing and planning need no privilege and change nothing.
@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include <quoll/addr.h>
-#include <quoll/ioas.h>
+#include <quoll/env.h>
 
 #ifdef __cplusplus
 extern "C" {

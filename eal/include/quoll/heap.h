@@ -75,10 +75,12 @@ struct quoll_heap_info {
 
 /**
  * quoll_heap_create() - reserve the windows, attach to the given IOASes
+ * @env:  copied; NULL for the ordinary machine
  * @opts: NULL or zeroes for the defaults (numa_node 0 is node 0)
  * @heap: the result; freed by quoll_heap_destroy()
  * @err:  -ERANGE: no IOVA window of that size fits all apertures (the largest that would is named); -ENOMEM: no such
- *        hugepages (says how many pages are free, how many are needed and the command that reserves them)
+ *        hugepages (says how many pages are free, how many are needed and the command that reserves them); else as
+ *        quoll_heap_attach() for each of opts->ioases
  *
  * Thread rule: set-up; heap and arenas belong to one thread at a time, quoll_heap_iova() may be called from any.
  */

@@ -45,7 +45,7 @@ struct quoll_ioas;
 
 /**
  * quoll_ioas_open() - a new, empty address space
- * @env:     copied
+ * @env:     copied; NULL for the ordinary machine
  * @backend: "vfio" (others come with later back-ends), or NULL for the best that the machine offers
  * @ioas:    the result; closed by quoll_ioas_close()
  * @err:     -ENOENT: no such back-end, or the kernel does not offer it (says how to get it); -EACCES; -ENODEV: no IOMMU

@@ -29,7 +29,7 @@ extern "C" {
 typedef uint64_t quoll_iova_t;
 #define QUOLL_IOVA_INVALID ((quoll_iova_t)UINT64_MAX)
 
-/* Little-endian values as they lie in device memory; go through quoll_{cpu_to_le,le_to_cpu}{16,32,64}. */
+/* Little-endian values as they lie in device memory; go through quoll_cpu_to_le32(), quoll_le32_to_cpu() and so on. */
 typedef uint16_t quoll_le16;
 typedef uint32_t quoll_le32;
 typedef uint64_t quoll_le64;
