@@ -184,6 +184,12 @@ static bool changes_namespaces(uint8_t opcode)
 	return opcode == nvme_admin_format_nvm || opcode == nvme_admin_ns_mgmt || opcode == nvme_admin_ns_attach;
 }
 
+/* There are controllers whose namespaces have one format in common. */
+static bool formats_all(const struct quoll_nvme *nvme, uint8_t opcode)
+{
+	return opcode == nvme_admin_format_nvm && (nvme->id->fna & NVME_CTRL_FNA_FMT_ALL_NAMESPACES);
+}
+
 int quoll_nvme_admin(struct quoll_nvme *nvme, const struct quoll_nvme_cmd *cmd, uint32_t *result)
 {
 	struct nvme_sqe sqe = {
@@ -212,7 +218,7 @@ int quoll_nvme_admin(struct quoll_nvme *nvme, const struct quoll_nvme_cmd *cmd, 
 	}
 	/* Marked before it is sent: even if it fails or times out, nobody knows what it has done by then. */
 	if (changes_namespaces(cmd->opcode))
-		nvme_ns_mark_stale(nvme, cmd->nsid);
+		nvme_ns_mark_stale(nvme, formats_all(nvme, cmd->opcode) ? NVME_NSID_ALL : cmd->nsid);
 	return nvme_admin_exec(nvme, &sqe, result);
 }
 

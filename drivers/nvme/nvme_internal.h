@@ -290,8 +290,12 @@ struct nvme_io {
 };
 
 int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io);
-/* Send on what there is room for, one doorbell. */
-void nvme_split_continue(struct quoll_nvme_queue *queue);
+/*
+ * Send on what there is room for, one doorbell. Return: completions in @comps now: @n, and requests with nothing in
+ * flight of which nothing may be sent any more.
+ */
+unsigned int nvme_split_continue(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n,
+				 unsigned int max);
 /* A part is back. Return: true if that was the last one and @comp is filled in. */
 bool nvme_split_part_done(struct quoll_nvme_queue *queue, uint16_t parent, const struct quoll_nvme_completion *part,
 			  struct quoll_nvme_completion *comp);

@@ -348,7 +348,7 @@ unsigned int quoll_nvme_poll(struct quoll_nvme_queue *queue, struct quoll_nvme_c
 	if (QUOLL_LIKELY(taken))
 		queue_reap_end(queue, &reap, taken);
 	if (QUOLL_UNLIKELY(queue->split_first != NVME_NO_PARENT))
-		nvme_split_continue(queue);
+		n = nvme_split_continue(queue, comps, n, max);
 	if (QUOLL_UNLIKELY(!n || !--queue->busy_polls))
 		n = queue_poll_slow(queue, comps, n, max);
 	return n;

@@ -89,28 +89,6 @@ int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io)
 	return 0;
 }
 
-/*
- * If parts were sent, the doorbell also shows the device what the user has prepared and not yet submitted: entries are
- * in one order, and earlier is not wrong.
- */
-void nvme_split_continue(struct quoll_nvme_queue *queue)
-{
-	bool sent = false;
-	uint16_t idx;
-
-	while (!queue->dead && (idx = queue->split_first) != NVME_NO_PARENT) {
-		struct nvme_parent *parent = &queue->parents[idx];
-
-		if (!queue->nr_free || (queue->nr_free <= queue->split_reserve && parent->in_flight))
-			break;
-		if (!send_part(queue, idx))
-			list_remove(queue, idx);
-		sent = true;
-	}
-	if (sent)
-		quoll_nvme_submit(queue);
-}
-
 static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nvme_completion *comp)
 {
 	const struct nvme_parent *parent = &queue->parents[idx];
@@ -123,6 +101,57 @@ static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nv
 		.result = parent->result,
 	};
 	queue->free_parents[queue->nr_free_parents++] = idx;
+}
+
+/*
+ * Formatted meanwhile: what prep checked, block size above all, is no longer so, and nothing more is sent. Return:
+ * false if the request is to be handed back and there is no room for that.
+ */
+static bool stop_stale(struct quoll_nvme_queue *queue, uint16_t idx, int refuse, struct quoll_nvme_completion *comp)
+{
+	struct nvme_parent *parent = &queue->parents[idx];
+
+	if (!parent->in_flight && !comp)
+		return false;
+	list_remove(queue, idx);
+	parent->remaining = 0;
+	parent->error = refuse;
+	if (!parent->in_flight)
+		finish(queue, idx, comp);
+	return true;
+}
+
+/*
+ * If parts were sent, the doorbell also shows the device what the user has prepared and not yet submitted: entries are
+ * in one order, and earlier is not wrong.
+ */
+unsigned int nvme_split_continue(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n,
+				 unsigned int max)
+{
+	bool sent = false;
+	uint16_t idx;
+
+	while (!queue->dead && (idx = queue->split_first) != NVME_NO_PARENT) {
+		struct nvme_parent *parent = &queue->parents[idx];
+		int refuse = __atomic_load_n(&parent->ns->refuse, __ATOMIC_RELAXED);
+
+		if (QUOLL_UNLIKELY(refuse)) {
+			bool done = !parent->in_flight;
+
+			if (!stop_stale(queue, idx, refuse, n < max ? &comps[n] : NULL))
+				break;
+			n += done;
+			continue;
+		}
+		if (!queue->nr_free || (queue->nr_free <= queue->split_reserve && parent->in_flight))
+			break;
+		if (!send_part(queue, idx))
+			list_remove(queue, idx);
+		sent = true;
+	}
+	if (sent)
+		quoll_nvme_submit(queue);
+	return n;
 }
 
 bool nvme_split_part_done(struct quoll_nvme_queue *queue, uint16_t idx, const struct quoll_nvme_completion *part,

@@ -620,6 +620,22 @@ static void formatting_makes_what_is_known_of_a_namespace_stale(void)
 	fixture_fini(&fx);
 }
 
+/* FNA bit 0: a format of one namespace is one of all (Base Specification 2.0, figure 275). */
+static void formatting_one_may_make_all_stale(void)
+{
+	struct quoll_nvme_cmd cmd = {.opcode = nvme_admin_format_nvm, .nsid = 1};
+
+	fixture_init(&fx);
+	fx.fake.id.fna = NVME_CTRL_FNA_FMT_ALL_NAMESPACES;
+	fake_nvme_add_ns(&fx.fake, 2, 100, 12, 0);
+	fixture_open_queue(&fx, 16);
+	CU_ASSERT_EQUAL(quoll_nvme_prep_write(fx.queue, 2, fx.buf, 0, 1, 0), 0);
+	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), 0);
+	CU_ASSERT_EQUAL(quoll_nvme_prep_write(fx.queue, 1, fx.buf, 0, 1, 0), -ESTALE);
+	CU_ASSERT_EQUAL(quoll_nvme_prep_write(fx.queue, 2, fx.buf, 0, 1, 0), -ESTALE);
+	fixture_fini(&fx);
+}
+
 static void a_shutdown_that_does_not_end_is_bounded(void)
 {
 	uint64_t start;
@@ -671,6 +687,7 @@ static const struct unit_test tests[] = {
 	{"a time-out takes the caller's buffer out of reach", a_time_out_takes_the_callers_buffer_out_of_reach},
 	{"strays in the admin queue are dropped", strays_in_the_admin_queue_are_dropped},
 	{"formatting makes what is known of a namespace stale", formatting_makes_what_is_known_of_a_namespace_stale},
+	{"formatting one namespace may make all stale", formatting_one_may_make_all_stale},
 	{"a shutdown that does not end is bounded", a_shutdown_that_does_not_end_is_bounded},
 	{"every status has a name", every_status_has_a_name},
 };

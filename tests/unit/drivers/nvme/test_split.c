@@ -255,6 +255,41 @@ static void requests_beyond_the_parents_wait_their_turn(void)
 	fixture_fini(&fx);
 }
 
+/* Of a request that waits for slots nothing is sent in blocks of the old size, and it is handed back once. */
+static void after_a_format_no_part_is_sent(void)
+{
+	struct quoll_nvme_cmd cmd = {.opcode = nvme_admin_format_nvm, .nsid = 1};
+	struct quoll_nvme_completion comps[16];
+	unsigned int n = 0, nr_huge = 0;
+	uint64_t nr_io;
+
+	fixture_init(&fx);
+	fixture_open_queue(&fx, 8);
+	/* Six small ones and the first part of the huge one fill the queue. */
+	for (unsigned int i = 0; i < 6; i++)
+		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, fx.buf, i, 1, 100 + i), 0);
+	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, fx.buf, 0, 16384, 1), 0);
+	quoll_nvme_submit(fx.queue);
+	fake_nvme_step(&fx.fake);
+	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), 0);
+	nr_io = fx.fake.nr_io;
+	CU_ASSERT_EQUAL(nr_io, 7);
+	/* One at a time, so that slots come free while the first part is not collected yet. */
+	for (unsigned int round = 0; n < 7 && round < 1000; round++) {
+		unsigned int got = quoll_nvme_poll(fx.queue, comps + n, 1);
+
+		fake_nvme_step(&fx.fake);
+		for (; got; got--, n++) {
+			nr_huge += comps[n].user_data == 1;
+			CU_ASSERT_EQUAL(comps[n].error, comps[n].user_data == 1 ? -ESTALE : 0);
+		}
+	}
+	CU_ASSERT_EQUAL(n, 7);
+	CU_ASSERT_EQUAL(nr_huge, 1);
+	CU_ASSERT_EQUAL(fx.fake.nr_io, nr_io);
+	fixture_fini(&fx);
+}
+
 static const struct unit_test tests[] = {
 	{"distance to a boundary agrees with division", distance_to_a_boundary_agrees_with_division},
 	{"parts cover a request once and cross nothing", parts_cover_a_request_once_and_cross_nothing},
@@ -267,6 +302,7 @@ static const struct unit_test tests[] = {
 	{"a huge request goes on while small ones fill the queue",
 	 a_huge_request_goes_on_while_small_ones_fill_the_queue},
 	{"requests beyond the parents wait their turn", requests_beyond_the_parents_wait_their_turn},
+	{"after a format no part is sent", after_a_format_no_part_is_sent},
 };
 
 UNIT_MAIN("nvme split", tests)
