@@ -163,18 +163,29 @@ static int check_uses(struct binding *b, struct quoll_error *err)
 
 /*
  * A device that we bound before keeps the record of that time, which tells what was there before Quoll; one that a
- * kernel driver has taken since gets a new one, as all others do.
+ * kernel driver has taken since gets a new one, as all others do. But not where a bind died between its first two
+ * steps: the driver is still the one recorded, and the override already ours.
  */
+static bool keeps_record(const struct binding *b, const struct record *now)
+{
+	enum driver_kind kind = driver_kind_of(now->driver);
+	struct record old;
+
+	if (record_read(&b->records, now->name, &old, NULL))
+		return false;
+	if (kind == DRIVER_NONE || kind == DRIVER_VFIO)
+		return true;
+	return now->override[0] && !strcmp(now->override, old.bound) && !strcmp(now->driver, old.driver);
+}
+
 static int record_all(struct binding *b, struct quoll_error *err)
 {
-	struct record old;
 	int rc = 0;
 
 	for (unsigned int i = 0; i < b->nr_changes && !rc; i++) {
 		struct change *c = &b->changes[i];
-		enum driver_kind now = driver_kind_of(c->before.driver);
 
-		if ((now == DRIVER_NONE || now == DRIVER_VFIO) && !record_read(&b->records, c->before.name, &old, NULL))
+		if (keeps_record(b, &c->before))
 			continue;
 		rc = record_write(&b->records, &c->before, err);
 		c->recorded = !rc;

@@ -176,6 +176,28 @@ static void test_restore_after_crash(void)
 	}
 }
 
+/* Binding again after such a death: what is put back in the end is still what was there before the first time. */
+static void test_bind_again_after_crash(void)
+{
+	char before[4096], after[4096];
+	struct quoll_error err;
+	struct fake f;
+
+	for (unsigned int k = 1; k <= 6; k++) {
+		fake_open(&f, fake_lab, fake_lab_nr);
+		fake_state(&f, before, sizeof(before));
+		f.fail_at = k;
+		f.failure = FAIL_ONWARDS;
+		CU_ASSERT_EQUAL(bind_it(&f, LAB_SLOT0, NULL, &err), -EIO);
+		f.fail_at = 0;
+		CU_ASSERT(bind_it(&f, LAB_SLOT0, NULL, &err) > 0);
+		CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), 0);
+		fake_state(&f, after, sizeof(after));
+		CU_ASSERT_STRING_EQUAL(before, after);
+		fake_close(&f);
+	}
+}
+
 static void test_driver_that_refuses(void)
 {
 	char before[4096], after[4096];
@@ -408,6 +430,7 @@ static const struct unit_test tests[] = {
 	{"failing at each step of each member puts all drivers back (slot)", test_roll_back_slot},
 	{"failing at each step of each member puts all drivers back (bridge)", test_roll_back_bridge_group},
 	{"records put everything back after a crash at any step", test_restore_after_crash},
+	{"binding again after a crash still restores what was there first", test_bind_again_after_crash},
 	{"a driver that refuses is named with its errno", test_driver_that_refuses},
 	{"a driver that does not let go is waited for in bounded time", test_driver_that_does_not_let_go},
 	{"a driver that matches by override only gets its device back", test_put_back_by_override},
