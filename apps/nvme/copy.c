@@ -222,6 +222,7 @@ static uint64_t written_before(const struct copy *c, uint64_t taken)
 int copy_write(struct copy *c, struct quoll_error *err)
 {
 	uint64_t taken = 0;
+	struct quoll_error second; /* the first one is told */
 	int ret = 0, drained;
 
 	c->started_ticks = quoll_ticks(&c->t.clock);
@@ -249,7 +250,7 @@ int copy_write(struct copy *c, struct quoll_error *err)
 	}
 	/* what was taken from the input is written, even if the rest cannot be had */
 	if (!ret || ret == -EINTR || ret == -EINVAL || ret == -ENOSPC) {
-		drained = flush(c, ret ? NULL : err);
+		drained = flush(c, ret ? &second : err);
 		ret = ret ? ret : drained;
 	}
 	c->done_lbas = written_before(c, taken);

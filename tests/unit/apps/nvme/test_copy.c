@@ -221,6 +221,24 @@ static void a_device_that_is_gone_is_said_to_be_gone(void)
 	close_copy(&f);
 }
 
+/* Whatever ends a copy, what was taken is still waited for; and the device may be gone by then. */
+static void a_device_that_goes_after_the_input_failed_is_survived(void)
+{
+	struct fixture f;
+
+	session_fixture_init(&f.sf);
+	session_fixture_open(&f.sf);
+	open_copy(&f, UINT64_MAX, COPY_SLOT_BYTES + 100);
+	f.copy.t.stall_ms = 5000;
+	f.sf.fx.fake.mute_io = true;
+	fake_nvme_yank(&f.sf.fx.fake);
+	CU_ASSERT_EQUAL(copy_write(&f.copy, &f.sf.err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "not whole blocks"));
+	CU_ASSERT_EQUAL(f.copy.done_lbas, 0);
+	CU_ASSERT_FALSE(f.copy.crc_known);
+	close_copy(&f);
+}
+
 static const struct unit_test tests[] = {
 	{"a file goes to the blocks and nowhere else", a_file_goes_to_the_blocks_and_nowhere_else},
 	{"blocks come back in order although the device shuffles",
@@ -233,6 +251,8 @@ static const struct unit_test tests[] = {
 	 a_failed_write_is_named_and_what_came_before_it_counted},
 	{"a device that answers no more is given up", a_device_that_answers_no_more_is_given_up},
 	{"a device that is gone is said to be gone", a_device_that_is_gone_is_said_to_be_gone},
+	{"a device that goes after the input failed is survived",
+	 a_device_that_goes_after_the_input_failed_is_survived},
 };
 
 UNIT_MAIN("copying between namespace and file", tests)
