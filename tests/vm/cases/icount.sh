@@ -23,11 +23,12 @@ fio_busy() { # fio_busy QD IOS: busy time of a run
 fio_busy 1 100 >/dev/null # the first start also reads fio from the image
 for qd in 1 32; do
 	"$loop" --qd $qd --ios "$ios" "$dev" >"/tmp/loop-$qd"
-	# Start and end of fio cost more than the I/O: the difference of two runs is what an I/O costs.
-	short=$(fio_busy $qd "$ios")
-	long=$(fio_busy $qd $((3 * ios)))
-	echo $(((long - short) / (2 * ios))) >"/tmp/fio-$qd"
 done
+# Start and end of fio cost more than the I/O: the difference of two runs is what an I/O costs. At QD 1 that difference
+# swings by a factor of eight from pair to pair (fio's own timers while it waits), so it is not given.
+short=$(fio_busy 32 "$ios")
+long=$(fio_busy 32 $((3 * ios)))
+fio_32=$(((long - short) / (2 * ios)))
 quoll bind "$disk" >/dev/null || fail 'icount: bind'
 for qd in 1 32; do
 	batch=$((qd < 8 ? qd : 8))
@@ -37,12 +38,14 @@ quoll restore "$disk" >/dev/null
 for qd in 1 32; do
 	mine=$(jq '.useful_ns_per_io | round' "/tmp/icount-$qd")
 	thin=$(jq .busy_ns_per_io "/tmp/loop-$qd")
-	fio=$(cat "/tmp/fio-$qd")
-	check "icount: QD $qd: all three counted" test "${mine:-0}" -gt 0 -a "${thin:-0}" -gt 0 -a "${fio:-0}" -gt 0
+	fio=-
+	[ $qd = 1 ] || fio=$fio_32
+	check "icount: QD $qd: Quoll and the thin loop counted" test "${mine:-0}" -gt 0 -a "${thin:-0}" -gt 0
 	echo "figure | instructions an I/O, randread 4 KiB | QD $qd | quoll $mine | thin io_uring loop $thin | fio io_uring $fio |" \
 		"ratio to the thin loop 1:$((thin / (mine > 0 ? mine : 1)))," \
 		"doorbells an I/O $(jq -r '.sq_doorbells_per_io + .cq_doorbells_per_io' "/tmp/icount-$qd")"
 done
+check 'icount: fio counted at QD 32' test "$fio_32" -gt 0
 # An instruction count is repeatable, so the aim can be tested: a fifth of the kernel's at QD 1.
 check 'icount: at QD 1 Quoll needs at most a fifth of the instructions of the kernel behind a thin loop' \
 	test "$(($(jq '.useful_ns_per_io | ceil' /tmp/icount-1) * 5))" -le "$(jq .busy_ns_per_io /tmp/loop-1)"
