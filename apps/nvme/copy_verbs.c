@@ -204,7 +204,9 @@ const struct cli_verb verb_nvme_write = {
 	.min_args = 1,
 	.max_args = 1,
 	.summary = "copy a file or a pipe to blocks of a namespace, flush, and print their CRC-32",
-	.details = "Overwrites without asking. Input that does not fill whole blocks is an error without --pad.",
+	.details =
+		"Overwrites without asking. Input that does not fill whole blocks, or has fewer than --blocks, is an\n"
+		"error without --pad.",
 	.has_json = true,
 	.options = write_options,
 	.defaults = &defaults,
