@@ -168,17 +168,20 @@ static int bar_open(struct quoll_nvme *nvme, struct quoll_error *err)
  */
 static int arenas_create(struct quoll_nvme *nvme, unsigned int nr_queues, struct quoll_error *err)
 {
-	uint64_t wish = nvme->heap->size_bytes / 256;
+	struct quoll_heap_info heap;
+	uint64_t wish;
 	uint64_t least = (uint64_t)MIB * 2 * (1 + (uint64_t)nr_queues);
 	uint64_t rw = (uint64_t)MIB * (2 + (uint64_t)nr_queues);
 	int rc;
 
+	quoll_heap_info(nvme->heap, &heap);
+	wish = heap.size_bytes / 256;
 	if (wish > 256 * (uint64_t)MIB)
 		wish = 256 * (uint64_t)MIB;
-	if (least > nvme->heap->size_bytes / 4)
-		least = nvme->heap->size_bytes / 4;
-	if (rw > nvme->heap->size_bytes / 8)
-		rw = nvme->heap->size_bytes / 8;
+	if (least > heap.size_bytes / 4)
+		least = heap.size_bytes / 4;
+	if (rw > heap.size_bytes / 8)
+		rw = heap.size_bytes / 8;
 	rc = quoll_arena_create(nvme->heap, "nvme-read", QUOLL_ARENA_DEVICE_READ, wish > least ? wish : least,
 				&nvme->arena_read, err);
 	if (rc)
