@@ -2,7 +2,6 @@
 /*
  * plan.c - `quoll plan` and `quoll bind`: what taking devices from their kernel drivers means, and doing it.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,18 +59,12 @@ static int make_plan(const struct cli *cli, const struct plan_values *v, struct 
 
 	if (status)
 		return status;
-	list = calloc(cli->nr_args, sizeof(*list));
-	if (!list) {
-		quoll_error_set(&err, ENOMEM, "plan", "", "out of memory");
-		status = cli_error(cli, &err);
-		goto out;
-	}
-	for (unsigned int i = 0; i < cli->nr_args; i++)
-		list[i] = &addrs[i];
-	if (quoll_plan_make(&cli->env, list, cli->nr_args, &opts, plan, &err))
+	list = cli_addr_list(cli, addrs);
+	if (!list)
+		status = CLI_FAILED;
+	else if (quoll_plan_make(&cli->env, list, cli->nr_args, &opts, plan, &err))
 		status = cli_error(cli, &err);
 	free(list);
-out:
 	free(addrs);
 	return status;
 }

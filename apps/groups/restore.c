@@ -2,7 +2,6 @@
 /*
  * restore.c - `quoll restore`: the drivers that were there before `quoll bind`.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -62,14 +61,11 @@ static int run_restore(struct cli *cli, const void *values)
 	status = cli_addrs(cli, &addrs);
 	if (status)
 		return status;
-	list = calloc(cli->nr_args + 1, sizeof(*list));
+	list = cli_addr_list(cli, addrs);
 	if (!list) {
 		free(addrs);
-		quoll_error_set(&err, ENOMEM, "restore", "", "out of memory");
-		return cli_error(cli, &err);
+		return CLI_FAILED;
 	}
-	for (unsigned int i = 0; i < cli->nr_args; i++)
-		list[i] = &addrs[i];
 	ret = quoll_restore(&cli->env, list, cli->nr_args, &done, &nr_done, &err);
 	/* what went back before a failure is told too */
 	if (!ret || nr_done)

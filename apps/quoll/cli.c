@@ -145,6 +145,21 @@ int cli_addrs(const struct cli *cli, struct quoll_addr **addrs)
 	return 0;
 }
 
+const struct quoll_addr **cli_addr_list(const struct cli *cli, const struct quoll_addr *addrs)
+{
+	const struct quoll_addr **list = calloc(cli->nr_args + 1, sizeof(*list));
+	struct quoll_error err;
+
+	if (!list) {
+		quoll_error_set(&err, ENOMEM, "address", "", "out of memory");
+		cli_error(cli, &err);
+		return NULL;
+	}
+	for (unsigned int i = 0; i < cli->nr_args; i++)
+		list[i] = &addrs[i];
+	return list;
+}
+
 int cli_emit(const struct cli *cli, json_t *doc, void (*text)(FILE *f, const json_t *doc))
 {
 	struct quoll_error err;

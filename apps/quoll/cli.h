@@ -122,6 +122,12 @@ int cli_wrong(const struct cli *cli, const char *fmt, ...) QUOLL_PRINTF(2, 3);
 int cli_addrs(const struct cli *cli, struct quoll_addr **addrs);
 
 /**
+ * cli_addr_list() - the addresses of cli_addrs() as what the library takes: an array of pointers to them
+ * Return: to be freed with free(), also if there are none; NULL after the error was printed.
+ */
+const struct quoll_addr **cli_addr_list(const struct cli *cli, const struct quoll_addr *addrs);
+
+/**
  * cli_emit() - print a document to cli->out: as JSON, or through @text, which renders the same document
  * @doc: given up to this function; NULL counts as out of memory
  * Return: CLI_DONE, or CLI_FAILED after the error was printed.
