@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,11 +41,50 @@ static int file_error(const struct copy *c, int errnum, struct quoll_error *err)
 	return quoll_error_set(err, errnum, "file", c->path, "%s", strerror(errnum));
 }
 
+/*
+ * Wait for a pipe, but not longer than the device is ours: the kernel waits for us to let go of it, and nothing else
+ * looks while we are held up here. Events are looked at first, because a poll of the queue may have taken the signal.
+ */
+static int wait_for_file(const struct copy *c, short events, struct quoll_error *err)
+{
+	const struct quoll_nvme_completion gone = {.error = -ENODEV};
+	struct quoll_device *dev = c->t.session->device;
+	struct pollfd fds[] = {{.fd = c->fd, .events = events}, {.fd = quoll_device_event_fd(dev), .events = POLLIN}};
+
+	if (poll(fds, 1, 0) > 0)
+		return 0;
+	for (;;) {
+		if (quoll_device_events(dev) & (QUOLL_DEVICE_GONE | QUOLL_DEVICE_REMOVE_REQUESTED))
+			return transfer_failed(c->t.session, &gone, "the copy", err);
+		if (poll(fds, 2, -1) < 0) {
+			if (errno == EINTR && !cli_stopped())
+				continue;
+			return file_error(c, errno, err);
+		}
+		if (fds[0].revents)
+			return 0;
+	}
+}
+
+static void begin(struct copy *c)
+{
+	struct stat st;
+
+	c->is_file = !fstat(c->fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+	c->started_ticks = quoll_ticks(&c->t.clock);
+}
+
 static int write_all(const struct copy *c, const uint8_t *data, size_t len, struct quoll_error *err)
 {
 	while (len) {
-		ssize_t n = write(c->fd, data, len);
+		/* no more than a pipe that is ready takes at once, so that write() does not wait */
+		size_t once = c->is_file || len < PIPE_BUF ? len : PIPE_BUF;
+		int ret = c->is_file ? 0 : wait_for_file(c, POLLOUT, err);
+		ssize_t n;
 
+		if (ret)
+			return ret;
+		n = write(c->fd, data, once);
 		if (n < 0 && errno == EINTR && !cli_stopped())
 			continue;
 		if (n < 0)
@@ -59,8 +100,12 @@ static int read_all(const struct copy *c, uint8_t *data, size_t len, size_t *got
 {
 	*got = 0;
 	while (*got < len) {
-		ssize_t n = read(c->fd, data + *got, len - *got);
+		int ret = c->is_file ? 0 : wait_for_file(c, POLLIN, err);
+		ssize_t n;
 
+		if (ret)
+			return ret;
+		n = read(c->fd, data + *got, len - *got);
 		if (!n)
 			break;
 		if (n < 0 && errno == EINTR && !cli_stopped())
@@ -97,7 +142,7 @@ int copy_read(struct copy *c, struct quoll_error *err)
 	uint64_t started = 0;
 	int ret = 0;
 
-	c->started_ticks = quoll_ticks(&c->t.clock);
+	begin(c);
 	c->crc_known = true;
 	while (!ret && c->done_lbas < c->nr_lbas) {
 		struct transfer_slot *head = &c->t.slots[c->done_lbas / slot_lbas(c) % c->t.nr_slots];
@@ -225,7 +270,7 @@ int copy_write(struct copy *c, struct quoll_error *err)
 	struct quoll_error second; /* the first one is told */
 	int ret = 0, drained;
 
-	c->started_ticks = quoll_ticks(&c->t.clock);
+	begin(c);
 	for (unsigned int i = 0; !ret; i++) {
 		struct transfer_slot *slot = &c->t.slots[i % c->t.nr_slots];
 		int64_t bytes;

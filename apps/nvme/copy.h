@@ -32,6 +32,7 @@ struct copy {
 	uint64_t done_lbas;
 	uint32_t crc;
 	bool crc_known;
+	bool is_file; /* rather than a pipe, whose other end may keep us waiting */
 	uint64_t started_ticks;
 	uint64_t next_progress_ticks;
 };

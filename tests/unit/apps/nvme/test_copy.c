@@ -3,9 +3,13 @@
  * test_copy.c - data between a namespace and files, on the fake controller.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -239,6 +243,93 @@ static void a_device_that_goes_after_the_input_failed_is_survived(void)
 	close_copy(&f);
 }
 
+struct asker {
+	struct fake_nvme *fake;
+	int fd;
+};
+
+/* Once something has come through the pipe, so that nothing is in flight. */
+static void *ask_when_readable(void *arg)
+{
+	struct asker *asker = arg;
+	struct pollfd fd = {.fd = asker->fd, .events = POLLIN};
+
+	if (poll(&fd, 1, -1) == 1)
+		fake_nvme_request_removal(asker->fake);
+	return NULL;
+}
+
+/* The driver notices by itself, with nothing in flight: the fake takes DMA after that for a violation. */
+static void wait_until_given_up(struct fixture *f)
+{
+	struct quoll_nvme_completion comp;
+
+	while (fake_nvme_bus_master(&f->sf.fx.fake))
+		CU_ASSERT_EQUAL(quoll_nvme_poll(f->copy.t.queue, &comp, 1), 0);
+}
+
+/* A pipe that has nothing, or takes nothing any more, while the kernel wants the device back. */
+static void a_silent_pipe_does_not_keep_the_device_from_the_kernel(void)
+{
+	for (int writing = 0; writing < 2; writing++) {
+		struct asker asker;
+		struct fixture f;
+		pthread_t thread;
+		int ends[2];
+
+		start(&f, COPY_SLOT_BYTES / LBA, 0);
+		CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_CLOEXEC), 0);
+		close(f.copy.fd);
+		f.copy.fd = ends[!writing];
+		asker = (struct asker){.fake = &f.sf.fx.fake, .fd = ends[0]};
+		alarm(20); /* ends a program that waits for the pipe */
+		if (writing)
+			fake_nvme_request_removal(&f.sf.fx.fake);
+		else
+			CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, ask_when_readable, &asker), 0);
+		CU_ASSERT_EQUAL((writing ? copy_write : copy_read)(&f.copy, &f.sf.err), -ENODEV);
+		CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "the kernel requested the device back"));
+		wait_until_given_up(&f);
+		alarm(0);
+		if (!writing)
+			pthread_join(thread, NULL);
+		close(ends[writing]);
+		close_copy(&f);
+	}
+}
+
+/* What a pipe takes bit by bit arrives whole. */
+static void a_pipe_gets_all_blocks(void)
+{
+	size_t bytes = 3 * COPY_SLOT_BYTES, got = 0;
+	uint8_t *back = malloc(bytes);
+	struct fixture f;
+	int ends[2];
+	pid_t pid;
+	int status = 1;
+	ssize_t n;
+
+	start(&f, bytes / LBA, bytes);
+	memcpy(f.sf.fx.fake.ns[0].disk + 7 * LBA, f.data, bytes);
+	CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		/* the child only reads, and tells by its status whether all of it came */
+		close(ends[1]);
+		while (got < bytes && (n = read(ends[0], back + got, bytes - got)) > 0)
+			got += (size_t)n;
+		_exit(got == bytes && !memcmp(back, f.data, bytes) ? 0 : 1);
+	}
+	close(ends[0]);
+	close(f.copy.fd);
+	f.copy.fd = ends[1];
+	CU_ASSERT_EQUAL(copy_read(&f.copy, &f.sf.err), 0);
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+	free(back);
+	close_copy(&f);
+}
+
 static const struct unit_test tests[] = {
 	{"a file goes to the blocks and nowhere else", a_file_goes_to_the_blocks_and_nowhere_else},
 	{"blocks come back in order although the device shuffles",
@@ -253,6 +344,9 @@ static const struct unit_test tests[] = {
 	{"a device that is gone is said to be gone", a_device_that_is_gone_is_said_to_be_gone},
 	{"a device that goes after the input failed is survived",
 	 a_device_that_goes_after_the_input_failed_is_survived},
+	{"a silent pipe does not keep the device from the kernel",
+	 a_silent_pipe_does_not_keep_the_device_from_the_kernel},
+	{"a pipe gets all blocks", a_pipe_gets_all_blocks},
 };
 
 UNIT_MAIN("copying between namespace and file", tests)
