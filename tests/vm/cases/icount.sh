@@ -29,10 +29,10 @@ done
 short=$(fio_busy 32 "$ios")
 long=$(fio_busy 32 $((3 * ios)))
 fio_32=$(((long - short) / (2 * ios)))
-quoll bind "$disk" >/dev/null || fail 'icount: bind'
+quoll bind "$disk" --user quoll >/dev/null || fail 'icount: bind'
 for qd in 1 32; do
 	batch=$((qd < 8 ? qd : 8))
-	quoll nvme perf "$disk" --qd $qd --batch $batch --ios $((3 * ios)) --json >"/tmp/icount-$qd"
+	as_user quoll nvme perf "$disk" --qd $qd --batch $batch --ios $((3 * ios)) --json >"/tmp/icount-$qd"
 done
 quoll restore "$disk" >/dev/null
 for qd in 1 32; do

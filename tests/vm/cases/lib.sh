@@ -67,10 +67,10 @@ wait_for() {
 
 hugepages_free() { cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages; }
 
-# as_user COMMAND...: as the unprivileged user, with no capability
-as_user() {
-	setpriv --reuid quoll --regid quoll --clear-groups --no-new-privs "$@"
-}
+# as_user COMMAND...: as the unprivileged user, with no capability. In the background use "${user[@]}" COMMAND... &, whose $! is
+# the command itself and not a shell around it.
+user=(setpriv --reuid quoll --regid quoll --clear-groups --no-new-privs)
+as_user() { "${user[@]}" "$@"; }
 
 same() { [ "$1" = "$2" ] || { printf 'before:\n%s\nafter:\n%s\n' "$1" "$2"; return 1; }; }
 

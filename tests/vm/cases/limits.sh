@@ -5,7 +5,7 @@
 : "${sys:?set by lib.sh}"
 disk=$(addr nvme1)
 expect 'claim: a drive that is with its kernel driver' 1 "$disk" 'nvme' 'try: .*quoll bind' -- quoll nvme identify "$disk"
-expect 'claim: a device that has no group of ours to open (not NVMe)' 1 -- quoll nvme identify "$(addr net0)"
+expect 'claim: a NIC that is with its kernel driver' 1 -- quoll nvme identify "$(addr net0)"
 quoll bind "$disk" >/dev/null || fail 'limits: bind'
 free=$(hugepages_free)
 

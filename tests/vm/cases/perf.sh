@@ -32,9 +32,9 @@ wait_for 30 has_block "$disk"
 for ((round = 0; round < rounds; round++)); do
 	wait_for 30 has_block "$disk"
 	fio_round
-	quoll bind "$disk" >/dev/null || fail "perf: bind, round $round"
+	quoll bind "$disk" --user quoll >/dev/null || fail "perf: bind, round $round"
 	for qd in 1 32; do
-		quoll nvme perf "$disk" --rw randread --size 4k --qd $qd --time "$seconds" --json |
+		as_user quoll nvme perf "$disk" --rw randread --size 4k --qd $qd --time "$seconds" --json |
 			jq -c '{iops, p50_ns: .latency.p50_ns, p99_ns: .latency.p99_ns, bad: .bad_completions, errors}' \
 				>>"/tmp/perf-quoll-$qd"
 	done
