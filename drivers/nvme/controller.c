@@ -330,6 +330,10 @@ int quoll_nvme_close(struct quoll_nvme *nvme)
 		if (nvme->queues[i])
 			quoll_nvme_queue_destroy(nvme->queues[i]);
 	rc = nvme_ctrl_shutdown(nvme);
+	if (rc == -ETIMEDOUT)
+		quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_WARN, "nvme",
+			  "%s: the shutdown did not end in time: what the drive had cached and not flushed may be lost",
+			  nvme->name);
 	ctrl_free(nvme);
 	return rc;
 }

@@ -364,7 +364,7 @@ int fake_nvme_ioas_open(struct fake_nvme *fake, struct quoll_ioas **ioas)
 	reg_set(fake, NVME_REG_VS, fake->version);
 	reg_set(fake, NVME_REG_CRTO, fake->crto);
 	opening = fake;
-	rc = ioas_open_ops(NULL, &fake_ops, ioas, NULL);
+	rc = ioas_open_ops(&fake->env, &fake_ops, ioas, NULL);
 	opening = NULL;
 	return rc;
 }

@@ -57,6 +57,7 @@ struct fake_nvme {
 	bool never_ready;
 	bool fatal_on_enable;
 	bool never_shut_down;
+	struct quoll_env env; /* of the address space; a test may listen to its log */
 	bool mute_admin; /* admin commands are fetched and not answered */
 	bool refuses;	 /* admin commands of @refused_opcode fail */
 	uint8_t refused_opcode;

@@ -636,17 +636,27 @@ static void formatting_one_may_make_all_stale(void)
 	fixture_fini(&fx);
 }
 
-static void a_shutdown_that_does_not_end_is_bounded(void)
+static void count_warnings(void *arg, enum quoll_log_level level, const char *area, const char *line)
 {
+	(void)area;
+	if (level == QUOLL_LOG_WARN && strstr(line, "shutdown"))
+		++*(unsigned int *)arg;
+}
+
+static void a_shutdown_that_does_not_end_is_bounded_and_told(void)
+{
+	unsigned int warnings = 0;
 	uint64_t start;
 
 	fixture_init(&fx);
+	fx.fake.env = (struct quoll_env){.log = count_warnings, .log_arg = &warnings, .log_level = QUOLL_LOG_WARN};
 	fx.fake.never_shut_down = true;
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, NULL), 0);
 	start = now_ms();
 	fixture_fini(&fx);
 	CU_ASSERT_EQUAL(fx.close_rc, -ETIMEDOUT);
 	CU_ASSERT(now_ms() - start < 10000);
+	CU_ASSERT_EQUAL(warnings, 1);
 }
 
 static void every_status_has_a_name(void)
@@ -688,7 +698,7 @@ static const struct unit_test tests[] = {
 	{"strays in the admin queue are dropped", strays_in_the_admin_queue_are_dropped},
 	{"formatting makes what is known of a namespace stale", formatting_makes_what_is_known_of_a_namespace_stale},
 	{"formatting one namespace may make all stale", formatting_one_may_make_all_stale},
-	{"a shutdown that does not end is bounded", a_shutdown_that_does_not_end_is_bounded},
+	{"a shutdown that does not end is bounded, and told", a_shutdown_that_does_not_end_is_bounded_and_told},
 	{"every status has a name", every_status_has_a_name},
 };
 
