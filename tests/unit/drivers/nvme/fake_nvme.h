@@ -58,8 +58,8 @@ struct fake_nvme {
 	bool fatal_on_enable;
 	bool never_shut_down;
 	struct quoll_env env; /* of the address space; a test may listen to its log */
-	bool mute_admin; /* admin commands are fetched and not answered */
-	bool refuses;	 /* admin commands of @refused_opcode fail */
+	bool mute_admin;      /* admin commands are fetched and not answered */
+	bool refuses;	      /* admin commands of @refused_opcode fail */
 	uint8_t refused_opcode;
 	bool mute_io;		/* I/O commands are not even fetched */
 	bool shuffle;		/* complete in random order */
