@@ -41,18 +41,22 @@ for ((round = 0; round < rounds; round++)); do
 	quoll restore "$disk" >/dev/null || fail "perf: restore, round $round"
 done
 
-median() { jq -s "map($1) | sort | .[length / 2 | floor] | round" "$2"; }
-spread() { jq -sr "map($1) | \"\(min | round)-\(max | round)\"" "$2"; }
+# One line a row: medians and spread, or nothing if a round is missing or without I/O. A single jq, whose start is slow here.
+summary() { # summary FILE
+	jq -sr --argjson rounds "$rounds" '
+		def median: sort | .[length / 2 | floor];
+		select(length == $rounds and all(.[]; .iops > 0 and .p50_ns > 0 and .p99_ns >= .p50_ns)) |
+		"\(map(.iops) | median | round) IOPS (\(map(.iops) | min | round)-\(map(.iops) | max | round)) | " +
+		"p50 \(map(.p50_ns) | median / 1000 | floor) us, p99 \(map(.p99_ns) | median / 1000 | floor) us"' "$1"
+}
+
 for name in quoll interrupt iopoll; do
 	for qd in 1 32; do
-		f=/tmp/perf-$name-$qd
-		check "perf: $name, QD $qd: $rounds rounds, each with I/O and percentiles" \
-			jq -es "length == $rounds and all(.iops > 0 and .p50_ns > 0 and .p99_ns >= .p50_ns)" "$f"
-		jq -e .p50_ns "$f" >/dev/null || continue
+		row=$(summary "/tmp/perf-$name-$qd")
+		check "perf: $name, QD $qd: $rounds rounds, each with I/O and percentiles" test -n "$row"
 		label=$name
 		[ "$name" = quoll ] || label="fio io_uring, $name"
-		echo "figure | randread 4 KiB | QD $qd | $label | $(median .iops "$f") IOPS ($(spread .iops "$f")) |" \
-			"p50 $(($(median .p50_ns "$f") / 1000)) us, p99 $(($(median .p99_ns "$f") / 1000)) us"
+		[ -z "$row" ] || echo "figure | randread 4 KiB | QD $qd | $label | $row"
 	done
 done
 check 'perf: no bad completion, no error' jq -es 'all(.bad == 0 and .errors == 0)' /tmp/perf-quoll-1 /tmp/perf-quoll-32
