@@ -11,8 +11,9 @@ results=${results:-/tmp/results}
 sys=/sys/bus/pci/devices
 
 # addr ID: 0000:bb:dd.f of a device of the lab
+lab_devices=$(lab-devices) # slow, and addresses stay
 addr() {
-	lab-devices | awk -v id="$1" '$1 == id { print $2 }'
+	awk -v id="$1" '$1 == id { print $2 }' <<<"$lab_devices"
 }
 
 # driver ADDR: name of the kernel driver it is with, empty for none

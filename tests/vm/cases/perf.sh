@@ -7,18 +7,19 @@
 disk=$(addr nvme1)
 rounds=${PERF_ROUNDS:-5}
 seconds=${PERF_SECONDS:-1}
+qds=${PERF_QDS:-1 32}
 rm -f /tmp/perf-*
 
 # fio_round: all four kernel rows, one after the other in one fio, whose start costs more than the I/O here
 fio_round() {
 	local qd job=(--rw=randread --bs=4k --ioengine=io_uring --direct=1 --fixedbufs=1 --registerfiles=1 --time_based
 		--runtime="$seconds" --filename="$(block "$disk")" --stonewall) jobs=()
-	for qd in 1 32; do
+	for qd in $qds; do
 		jobs+=(--name="interrupt-$qd" "--iodepth=$qd" "${job[@]}" --name="iopoll-$qd" "--iodepth=$qd" "${job[@]}" --hipri)
 	done
 	fio --output-format=json "${jobs[@]}" >/tmp/fio.json
-	for job in interrupt-1 interrupt-32 iopoll-1 iopoll-32; do
-		jq -c --arg job $job '.jobs[] | select(.jobname == $job).read |
+	for job in $(for qd in $qds; do echo "interrupt-$qd iopoll-$qd"; done); do
+		jq -c --arg job "$job" '.jobs[] | select(.jobname == $job).read |
 			{iops, p50_ns: .clat_ns.percentile["50.000000"], p99_ns: .clat_ns.percentile["99.000000"]}' \
 			/tmp/fio.json >>"/tmp/perf-$job"
 	done
@@ -33,8 +34,8 @@ for ((round = 0; round < rounds; round++)); do
 	wait_for 30 has_block "$disk"
 	fio_round
 	quoll bind "$disk" --user quoll >/dev/null || fail "perf: bind, round $round"
-	for qd in 1 32; do
-		as_user quoll nvme perf "$disk" --rw randread --size 4k --qd $qd --time "$seconds" --json |
+	for qd in $qds; do
+		as_user quoll nvme perf "$disk" --rw randread --size 4k --qd "$qd" --time "$seconds" --json |
 			jq -c '{iops, p50_ns: .latency.p50_ns, p99_ns: .latency.p99_ns, bad: .bad_completions, errors}' \
 				>>"/tmp/perf-quoll-$qd"
 	done
@@ -51,7 +52,7 @@ summary() { # summary FILE
 }
 
 for name in quoll interrupt iopoll; do
-	for qd in 1 32; do
+	for qd in $qds; do
 		row=$(summary "/tmp/perf-$name-$qd")
 		check "perf: $name, QD $qd: $rounds rounds, each with I/O and percentiles" test -n "$row"
 		label=$name
@@ -59,4 +60,4 @@ for name in quoll interrupt iopoll; do
 		[ -z "$row" ] || echo "figure | randread 4 KiB | QD $qd | $label | $row"
 	done
 done
-check 'perf: no bad completion, no error' jq -es 'all(.bad == 0 and .errors == 0)' /tmp/perf-quoll-1 /tmp/perf-quoll-32
+check 'perf: no bad completion, no error' jq -es 'all(.bad == 0 and .errors == 0)' /tmp/perf-quoll-*
