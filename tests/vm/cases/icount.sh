@@ -25,7 +25,7 @@ for qd in 1 32; do
 	"$loop" --qd $qd --ios "$ios" "$dev" >"/tmp/loop-$qd"
 done
 # Start and end of fio cost more than the I/O: the difference of two runs is what an I/O costs. At QD 1 that difference
-# swings by a factor of eight from pair to pair (fio's own timers while it waits), so it is not given.
+# swings by a factor of eight from pair to pair, for a reason not found, so it is not given.
 short=$(fio_busy 32 "$ios")
 long=$(fio_busy 32 $((3 * ios)))
 fio_32=$(((long - short) / (2 * ios)))
