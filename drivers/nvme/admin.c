@@ -121,7 +121,7 @@ int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_
 {
 	uint16_t cid = nvme->admin.next_cid++ & ADMIN_CID_MASK;
 	int dead = nvme_ctrl_dead(nvme);
-	struct nvme_wait wait;
+	struct quoll_wait wait;
 	uint32_t dw0;
 	uint32_t dw3;
 	bool more = true;
@@ -129,7 +129,7 @@ int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_
 	if (dead)
 		return -ENODEV;
 	admin_submit(nvme, cmd, cid);
-	nvme_wait_start(&wait, &nvme->clock, nvme->admin.timeout_ns);
+	quoll_wait_start(&wait, &nvme->clock, nvme->admin.timeout_ns);
 	while (!admin_reap(nvme, cid, &dw0, &dw3)) {
 		dead = nvme_ctrl_check(nvme);
 		if (dead)
@@ -138,7 +138,7 @@ int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_
 			nvme_ctrl_kill(nvme, -EIO);
 			return -ETIMEDOUT;
 		}
-		more = nvme_wait_more(&wait);
+		more = quoll_wait_more(&wait);
 	}
 	if (result)
 		*result = dw0;

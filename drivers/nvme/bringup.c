@@ -67,11 +67,11 @@ int nvme_ctrl_read_cap(struct quoll_nvme *nvme, struct quoll_error *err)
  */
 static int wait_ready(struct quoll_nvme *nvme, unsigned int want, const char *stage, struct quoll_error *err)
 {
-	struct nvme_wait wait;
+	struct quoll_wait wait;
 	uint32_t csts;
 	bool more = true;
 
-	nvme_wait_start(&wait, &nvme->clock, nvme->ready_timeout_ns);
+	quoll_wait_start(&wait, &nvme->clock, nvme->ready_timeout_ns);
 	for (;;) {
 		csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
 		if (csts == UINT32_MAX)
@@ -83,11 +83,11 @@ static int wait_ready(struct quoll_nvme *nvme, unsigned int want, const char *st
 			return 0;
 		if (!more)
 			break;
-		more = nvme_wait_more(&wait);
+		more = quoll_wait_more(&wait);
 	}
 	quoll_error_set(err, ETIMEDOUT, stage, nvme->name,
 			"CSTS is 0x%08x (%s) after %" PRIu64 " ms; ready bit %u awaited, CAP.TO is %u ms", csts,
-			nvme_csts_text(csts), nvme_wait_elapsed_ms(&wait), want,
+			nvme_csts_text(csts), quoll_wait_elapsed_ms(&wait), want,
 			(unsigned int)NVME_CAP_TO(nvme->cap) * 500);
 	quoll_error_hint(err, "reset or power-cycle the device");
 	return -ETIMEDOUT;
@@ -155,10 +155,10 @@ static uint64_t shutdown_timeout_ns(const struct quoll_nvme *nvme)
 
 static int wait_shutdown(struct quoll_nvme *nvme)
 {
-	struct nvme_wait wait;
+	struct quoll_wait wait;
 	bool more = true;
 
-	nvme_wait_start(&wait, &nvme->clock, shutdown_timeout_ns(nvme));
+	quoll_wait_start(&wait, &nvme->clock, shutdown_timeout_ns(nvme));
 	for (;;) {
 		uint32_t csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
 
@@ -168,7 +168,7 @@ static int wait_shutdown(struct quoll_nvme *nvme)
 			return 0;
 		if (!more || NVME_CSTS_CFS(csts))
 			return -ETIMEDOUT;
-		more = nvme_wait_more(&wait);
+		more = quoll_wait_more(&wait);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include <quoll/env.h>
 #include <quoll/mmio.h>
 #include <quoll/pci.h>
+#include <quoll/wait.h>
 
 #include "nvme.h"
 #include "nvme_wire.h"
@@ -239,19 +240,6 @@ int nvme_ctrl_read_cap(struct quoll_nvme *nvme, struct quoll_error *err);
 int nvme_ctrl_disable(struct quoll_nvme *nvme, struct quoll_error *err);
 int nvme_ctrl_enable(struct quoll_nvme *nvme, struct quoll_error *err);
 int nvme_ctrl_shutdown(struct quoll_nvme *nvme);
-
-/* wait.c: a bounded wait for the device that spins first and then sleeps a little longer each time */
-struct nvme_wait {
-	const struct quoll_clock *clock;
-	uint64_t start;
-	uint64_t limit_ticks;
-	unsigned int rounds;
-};
-
-void nvme_wait_start(struct nvme_wait *wait, const struct quoll_clock *clock, uint64_t limit_ns);
-/* Return: false once the time is up; the condition must then be looked at one last time. */
-bool nvme_wait_more(struct nvme_wait *wait);
-uint64_t nvme_wait_elapsed_ms(const struct nvme_wait *wait);
 
 /* admin.c */
 int nvme_admin_init(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts, struct quoll_error *err);

@@ -3,13 +3,13 @@
  * wait.c - bounded waits of the set-up path. Registers and admin completions raise no interrupt here, so a wait looks
  * again and again: at once for what takes microseconds, then after sleeps that grow to a millisecond.
  */
-#include "nvme_internal.h"
+#include <quoll/wait.h>
 
 #define WAIT_SPINS 2000u
 #define WAIT_SLEEP_MIN_NS 20000u
 #define WAIT_SLEEP_MAX_NS 1000000u
 
-void nvme_wait_start(struct nvme_wait *wait, const struct quoll_clock *clock, uint64_t limit_ns)
+void quoll_wait_start(struct quoll_wait *wait, const struct quoll_clock *clock, uint64_t limit_ns)
 {
 	wait->clock = clock;
 	wait->limit_ticks = quoll_ns_to_ticks(clock, limit_ns);
@@ -17,7 +17,7 @@ void nvme_wait_start(struct nvme_wait *wait, const struct quoll_clock *clock, ui
 	wait->start = quoll_ticks(clock);
 }
 
-bool nvme_wait_more(struct nvme_wait *wait)
+bool quoll_wait_more(struct quoll_wait *wait)
 {
 	struct timespec ts = {.tv_nsec = WAIT_SLEEP_MIN_NS};
 
@@ -36,7 +36,7 @@ bool nvme_wait_more(struct nvme_wait *wait)
 	return true;
 }
 
-uint64_t nvme_wait_elapsed_ms(const struct nvme_wait *wait)
+uint64_t quoll_wait_elapsed_ms(const struct quoll_wait *wait)
 {
 	return quoll_ticks_to_ns(wait->clock, quoll_ticks(wait->clock) - wait->start) / 1000000u;
 }

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net.h - network ports: receive and transmit a batch at a time, whatever is behind the port.
+ *
+ * A queue belongs to one thread. Buffers come from the cache that its receive queue was given, and go back to the one
+ * of the transmit queue; a thread that receives and sends gives both queues the same cache, and buffers stay warm.
+ * Nothing is called back: link changes, errors and removal are found by the polls themselves and asked for with
+ * quoll_port_link() and quoll_port_error().
+ */
+#ifndef QUOLL_NET_H
+#define QUOLL_NET_H
+
+#include <stdbool.h>
+
+#include <quoll/addr.h>
+#include <quoll/buf_cache.h>
+#include <quoll/device.h>
+
+#include "net_queue.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUOLL_MAC_BYTES 6
+#define QUOLL_PORT_MAX_QUEUES 64
+#define QUOLL_PORT_MAX_MACS 16
+#define QUOLL_PORT_DEFAULT_MTU 1500
+
+/* Offloads: what a port can do, and what it is asked to do. */
+#define QUOLL_OFFLOAD_RX_CSUM (1u << 0) /* check IPv4, TCP and UDP checksums */
+#define QUOLL_OFFLOAD_TX_CSUM (1u << 1) /* QUOLL_BUF_TX_*_CSUM */
+#define QUOLL_OFFLOAD_VLAN_STRIP (1u << 2)
+#define QUOLL_OFFLOAD_VLAN_INSERT (1u << 3)
+#define QUOLL_OFFLOAD_RX_SCATTER (1u << 4) /* a frame longer than a buffer comes as a chain; else it is dropped */
+
+struct quoll_net;
+struct quoll_port;
+
+/**
+ * quoll_net_create() - what ports hang off: an environment, a heap, and the names of rings
+ * @env:  copied; NULL for the ordinary machine
+ * @heap: where descriptor rings go; pools of the buffers are in it too. Stays the caller's
+ * @net:  freed by quoll_net_destroy()
+ */
+QUOLL_API int quoll_net_create(const struct quoll_env *env, struct quoll_heap *heap, struct quoll_net **net,
+			       struct quoll_error *err);
+
+/**
+ * quoll_net_destroy() - Return: 0, or -EBUSY while a port is open (nothing is changed then).
+ */
+QUOLL_API int quoll_net_destroy(struct quoll_net *net);
+
+/**
+ * quoll_port_open() - bring a port up as far as it goes without buffers: reset, MAC address, link
+ * @addr: null:[?size=BYTES] frames of that size without end, and nowhere; ring:NAME one end of a ring in this process,
+ *        the second port of that name is the other end, or with ?loop=1 what is sent comes back; pci: with @dev
+ * @dev:  the open device of a pci: address, which stays the caller's; NULL for others. Until the port is closed
+ *        quoll_device_events() is the port's
+ * @port: closed by quoll_port_close()
+ * @err:  -ENOTSUP: no driver for that scheme or device; -EINVAL: option; -EBUSY: third port on a ring; -ENODEV: gone;
+ *        -ETIMEDOUT, -EIO, -EPROTO: the device does not do as its datasheet says; -ENOMEM, -ENOSPC
+ *
+ * Thread rule: set-up, may block. A port belongs to one thread at a time, each of its queues to one, which may be
+ * another.
+ */
+QUOLL_API int quoll_port_open(struct quoll_net *net, const struct quoll_addr *addr, struct quoll_device *dev,
+			      struct quoll_port **port, struct quoll_error *err);
+
+/**
+ * quoll_port_close() - stop if it runs, quiesce the device (bus mastering off), free
+ */
+QUOLL_API void quoll_port_close(struct quoll_port *port);
+
+/**
+ * struct quoll_port_info - what a port is
+ * @name:      the address as the user spells it, without options
+ * @driver:    "e1000e", "null", …
+ * @mac:       its own address; zeroes if it has none
+ * @offloads:  QUOLL_OFFLOAD_* that it can do, each done by the device and none by software
+ * @max_rxqs, @max_txqs: how many queues it can have
+ * @min_entries, @max_entries: of a ring of descriptors
+ * @max_mtu:   longest payload of a frame (without Ethernet header, tag and FCS)
+ * @max_macs:  further addresses it can filter in hardware
+ * @max_tx_links: longest chain that transmit takes
+ * @numa_node: -1 if unknown
+ */
+struct quoll_port_info {
+	const char *name;
+	const char *driver;
+	uint8_t mac[QUOLL_MAC_BYTES];
+	uint32_t offloads;
+	unsigned int max_rxqs;
+	unsigned int max_txqs;
+	unsigned int min_entries;
+	unsigned int max_entries;
+	unsigned int max_mtu;
+	unsigned int max_macs;
+	unsigned int max_tx_links;
+	int numa_node;
+};
+
+QUOLL_API void quoll_port_info(const struct quoll_port *port, struct quoll_port_info *info);
+
+/**
+ * struct quoll_port_settings - how a port shall be; desired state, applied as a whole
+ * @mtu:           0 for QUOLL_PORT_DEFAULT_MTU
+ * @offloads:      QUOLL_OFFLOAD_*, each among those in quoll_port_info
+ * @promiscuous:   take every frame
+ * @all_multicast: take every multicast frame
+ * @mac:           own address; zeroes for the device's
+ * @nr_macs, @macs: further addresses to take, unicast or multicast
+ */
+struct quoll_port_settings {
+	unsigned int mtu;
+	uint32_t offloads;
+	bool promiscuous;
+	bool all_multicast;
+	uint8_t mac[QUOLL_MAC_BYTES];
+	unsigned int nr_macs;
+	uint8_t macs[QUOLL_PORT_MAX_MACS][QUOLL_MAC_BYTES];
+};
+
+/**
+ * struct quoll_port_queues - which queues a port shall have
+ * @nr_rxqs, @nr_txqs: either may be 0, not both. With several receive queues frames are spread by a hash of their flow
+ * @entries:    descriptors a queue, rounded up to what the device can; 0 for 512 or as many as it can
+ * @rx_caches:  one a receive queue: where empty buffers come from. Their pool's buffers must hold a frame, unless
+ *              QUOLL_OFFLOAD_RX_SCATTER is set
+ * @tx_caches:  one a transmit queue: where buffers go that were sent. Buffers of other pools find home too, only slower
+ *
+ * A cache belongs to the thread that polls the queue; two queues of one thread may share it.
+ */
+struct quoll_port_queues {
+	unsigned int nr_rxqs;
+	unsigned int nr_txqs;
+	unsigned int entries;
+	struct quoll_buf_cache *const *rx_caches;
+	struct quoll_buf_cache *const *tx_caches;
+};
+
+/**
+ * quoll_port_start() - rings, buffers, receiver and transmitter on
+ * @settings: NULL for the defaults
+ * @err:      -EINVAL: out of range, named; -ENOTSUP: an offload that the port lacks, named; -EBUSY: it runs; -ENOBUFS:
+ *            a pool has too few buffers to fill a ring (how many are needed is named); -ENODEV, -EIO, -ETIMEDOUT
+ * Thread rule: the port's thread, before its queues are polled.
+ */
+QUOLL_API int quoll_port_start(struct quoll_port *port, const struct quoll_port_queues *queues,
+			       const struct quoll_port_settings *settings, struct quoll_error *err);
+
+/**
+ * quoll_port_apply() - change settings while it runs
+ * @err: as quoll_port_start(); -EBUSY: mtu and offloads take a stop and a start. All or nothing.
+ */
+QUOLL_API int quoll_port_apply(struct quoll_port *port, const struct quoll_port_settings *settings,
+			       struct quoll_error *err);
+
+/**
+ * quoll_port_stop() - quiesce; every buffer goes back to its queue's cache, sent or not
+ *
+ * Thread rule: the port's thread, after its queues' threads have left them.
+ * Return: 0; -ETIMEDOUT, -EIO: it did not stop by itself and lost bus mastering instead, or -ENODEV: gone (buffers are
+ * back all the same).
+ */
+QUOLL_API int quoll_port_stop(struct quoll_port *port);
+
+/**
+ * quoll_port_rxq(), quoll_port_txq() - the i-th queue of a started port (net_queue.h), NULL past the end; good until it
+ * is stopped
+ */
+QUOLL_API struct quoll_rxq *quoll_port_rxq(struct quoll_port *port, unsigned int i);
+QUOLL_API struct quoll_txq *quoll_port_txq(struct quoll_port *port, unsigned int i);
+
+/* State; all of these from any thread. */
+
+/**
+ * struct quoll_port_link - the line
+ * @nr_changes: how often it went up or down since the port was opened
+ */
+struct quoll_port_link {
+	bool up;
+	bool full_duplex;
+	uint32_t mbit_per_s;
+	uint32_t nr_changes;
+};
+
+QUOLL_API void quoll_port_link(const struct quoll_port *port, struct quoll_port_link *link);
+
+/**
+ * quoll_port_error() - 0 while all is well; -ENODEV: gone, or the kernel wants it back; -EIO: a fatal error. A port
+ * that is dead receives and sends nothing any more and does no DMA; stop and close it.
+ */
+QUOLL_API int quoll_port_error(const struct quoll_port *port);
+
+/**
+ * quoll_port_check() - look at link, events and removal now; receive queues do so about once a millisecond, so only
+ * threads that send and never receive need it. Return: quoll_port_error().
+ */
+QUOLL_API int quoll_port_check(struct quoll_port *port);
+
+/**
+ * struct quoll_port_stats - counters since the port was opened
+ * @rx_packets, @rx_bytes, @tx_packets, @tx_bytes: frames without FCS, as handed to the caller, as taken from the caller
+ * @rx_missed:  dropped by the device, as its ring had no free buffer
+ * @rx_no_buf:  dropped by the driver, as the pool had no fresh buffer
+ * @rx_errors:  dropped by the device: CRC, alignment, length
+ * @rx_bad:     dropped by the driver: descriptors that make no sense
+ * @tx_bad:     taken and dropped: see quoll_tx()
+ * @tx_errors:  the device could not send
+ */
+struct quoll_port_stats {
+	uint64_t rx_packets;
+	uint64_t rx_bytes;
+	uint64_t tx_packets;
+	uint64_t tx_bytes;
+	uint64_t rx_missed;
+	uint64_t rx_no_buf;
+	uint64_t rx_errors;
+	uint64_t rx_bad;
+	uint64_t tx_bad;
+	uint64_t tx_errors;
+};
+
+QUOLL_API void quoll_port_stats(const struct quoll_port *port, struct quoll_port_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

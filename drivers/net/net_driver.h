@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_driver.h - what a port driver implements: one table, and a port whose common half is here.
+ *
+ * net.c checks all that a caller says (ranges, offloads, states) before a driver sees it, keeps the settings, and knows
+ * which thread may do what; a driver knows its device. Each driver is one folder and one row of the table in net.c.
+ */
+#ifndef QUOLL_NET_DRIVER_H
+#define QUOLL_NET_DRIVER_H
+
+#include <quoll/clock.h>
+#include <quoll/device.h>
+#include <quoll/heap.h>
+
+#include "net.h"
+
+#define NET_CHECK_PERIOD_NS 1000000u
+/* A queue that never has an empty poll looks at the clock this often, in polls. */
+#define NET_BUSY_POLLS 256u
+
+struct net_driver;
+
+/**
+ * struct quoll_port - the common half; a driver's own port has it as its first member
+ * @info:     filled in by open
+ * @settings: what was applied last; zero values replaced by what they stand for
+ * @queues:   as started, entries rounded; arrays of cache pointers are the port's copies
+ * @rxqs, @txqs: set by start, freed by stop
+ * @dead:     0, or the -errno that ended it; set once, with release order, after DMA is off
+ */
+struct quoll_port {
+	const struct net_driver *driver;
+	struct quoll_net *net;
+	struct quoll_device *dev; /* NULL: no device */
+	struct quoll_port_info info;
+	struct quoll_port_settings settings;
+	struct quoll_port_queues queues;
+	struct quoll_rxq *rxqs[QUOLL_PORT_MAX_QUEUES];
+	struct quoll_txq *txqs[QUOLL_PORT_MAX_QUEUES];
+	struct quoll_clock clock;
+	struct quoll_port_stats ended; /* of queues that are no more */
+	bool running;
+	uint16_t id;
+	char name[QUOLL_ADDR_MAX_BYTES];
+	struct quoll_port *next;
+
+	/* Any thread; see net_port_check(). */
+	struct {
+		int dead;
+		unsigned int checking;
+		uint64_t last_check;
+		uint64_t check_ticks;
+		uint64_t link; /* net_port_set_link() packs it into one word */
+	} QUOLL_CACHE_ALIGNED shared;
+};
+
+/**
+ * struct net_driver - a driver
+ * @name:    "e1000e"
+ * @scheme:  of the addresses it takes
+ * @matches: of several drivers of one scheme: is this device one of its own? NULL: always
+ * @port_bytes: size of its port, whose first member is struct quoll_port; zeroed by net.c
+ * @options: address options it reads, NULL-terminated; NULL for none
+ * @open:    bring the device up as far as it goes without buffers; fill in port->info
+ * @close:   free all that open made; the port is stopped
+ * @start:   make the queues of port->queues with port->settings, fill rings, set port->rxqs and txqs, switch on
+ * @stop:    quiesce, give every buffer back to its queue's cache, free the queues; also after a start that failed
+ * @apply:   change over to @settings while running; port->settings still has the old ones. mtu and offloads are equal
+ * @stats:   add what the device counted to @stats; the queues' own counters are there already. Any thread. May be NULL
+ * @arm, @disarm, @fd: of a receive queue; NULL all three if it cannot wake anybody
+ * @check:   about once a millisecond, in whichever thread polls, never in two at once: link, events, health. Return: 0,
+ *           or the -errno that the port is to die of. net.c calls @dma_off then. NULL: nothing ever happens
+ * @dma_off: the device must do no DMA from now on (bus mastering off); net.c marks the port dead after it. NULL: no DMA
+ */
+struct net_driver {
+	const char *name;
+	enum quoll_addr_scheme scheme;
+	bool (*matches)(const struct quoll_device_info *info);
+	size_t port_bytes;
+	const char *const *options;
+
+	int (*open)(struct quoll_port *port, const struct quoll_addr *addr, struct quoll_error *err);
+	void (*close)(struct quoll_port *port);
+	int (*start)(struct quoll_port *port, struct quoll_error *err);
+	int (*stop)(struct quoll_port *port);
+	int (*apply)(struct quoll_port *port, const struct quoll_port_settings *settings, struct quoll_error *err);
+	void (*stats)(struct quoll_port *port, struct quoll_port_stats *stats);
+	int (*fd)(const struct quoll_rxq *rxq);
+	int (*arm)(struct quoll_rxq *rxq);
+	void (*disarm)(struct quoll_rxq *rxq);
+	int (*check)(struct quoll_port *port);
+	void (*dma_off)(struct quoll_port *port);
+};
+
+extern const struct net_driver net_null;
+extern const struct net_driver net_ring;
+extern const struct net_driver net_e1000e;
+
+/* net.c, for drivers */
+
+const struct quoll_env *net_env(const struct quoll_port *port);
+struct quoll_heap *net_heap(const struct quoll_port *port);
+/* The other ports of the same net: for ring:, which looks for its peer. */
+struct quoll_port *net_first_port(const struct quoll_port *port);
+/* What others read with quoll_port_link(); a change is counted and logged. */
+void net_port_set_link(struct quoll_port *port, bool up, bool full_duplex, uint32_t mbit_per_s);
+/* Mark it dead for @why (-ENODEV, -EIO), after dma_off. Safe to call again. */
+void net_port_kill(struct quoll_port *port, int why);
+/* Out of line part of net_rxq_idle(). */
+void net_port_check_due(struct quoll_port *port);
+
+static inline int net_port_dead(const struct quoll_port *port)
+{
+	/* Pairs with the release in net_port_kill(): who sees it also knows that DMA is off. */
+	return __atomic_load_n(&port->shared.dead, __ATOMIC_ACQUIRE);
+}
+
+/**
+ * net_rxq_polled() - at the end of each poll of a receive queue: now and then, look at the port's health
+ * @n: frames that this poll returned
+ */
+static inline void net_rxq_polled(struct quoll_rxq *rxq, unsigned int n)
+{
+	if (QUOLL_LIKELY(n && --rxq->polls_left))
+		return;
+	rxq->polls_left = NET_BUSY_POLLS;
+	net_port_check_due(rxq->port);
+}
+
+/* Counters: written by the queue's thread only, read by any; relaxed, nothing depends on them. Once a batch. */
+static inline void net_count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t net_counted(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+#endif

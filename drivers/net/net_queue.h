@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net_queue.h - the data path of ports: what buffers carry, receive and transmit, waiting for frames.
+ *
+ * A queue belongs to one thread; it comes from quoll_port_rxq() or quoll_port_txq() (net.h).
+ */
+#ifndef QUOLL_NET_QUEUE_H
+#define QUOLL_NET_QUEUE_H
+
+#include <quoll/buf_cache.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quoll_port;
+
+/* quoll_buf.flags set by receive. Not known to be good and not known to be bad: nobody looked. */
+#define QUOLL_BUF_RX_IP_GOOD (1u << 0) /* IPv4 header checksum */
+#define QUOLL_BUF_RX_IP_BAD (1u << 1)
+#define QUOLL_BUF_RX_L4_GOOD (1u << 2) /* TCP or UDP checksum */
+#define QUOLL_BUF_RX_L4_BAD (1u << 3)
+#define QUOLL_BUF_RX_VLAN (1u << 4) /* vlan_tci holds the tag that was stripped */
+#define QUOLL_BUF_RX_HASH (1u << 5) /* hash holds the receive-side scaling hash */
+
+/*
+ * quoll_buf.flags that ask transmit for something; l2_bytes, l3_bytes and l4_bytes are filled in for the first three.
+ * What receive sets has no meaning to transmit, so a forwarded buffer needs no cleaning.
+ */
+#define QUOLL_BUF_TX_IP_CSUM (1u << 16)	 /* IPv4 header checksum; the field holds 0 */
+#define QUOLL_BUF_TX_TCP_CSUM (1u << 17) /* the field holds the pseudo-header's sum */
+#define QUOLL_BUF_TX_UDP_CSUM (1u << 18)
+#define QUOLL_BUF_TX_VLAN (1u << 19) /* insert vlan_tci */
+
+/**
+ * struct quoll_rxq, struct quoll_txq - what the inline calls touch; a driver's own follows
+ */
+struct quoll_rxq {
+	/* private: */
+	unsigned int (*burst)(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsigned int n);
+	struct quoll_buf_cache *cache;
+	struct quoll_port *port;
+	uint64_t nr_packets; /* these are written by the queue's thread and read by any, relaxed */
+	uint64_t nr_bytes;
+	uint64_t nr_no_buf;
+	uint64_t nr_bad;
+	uint32_t polls_left; /* until a busy queue looks at the port's health */
+	uint16_t id;
+	uint16_t port_id;
+};
+
+struct quoll_txq {
+	/* private: */
+	unsigned int (*burst)(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n);
+	struct quoll_buf_cache *cache;
+	struct quoll_port *port;
+	uint64_t nr_packets;
+	uint64_t nr_bytes;
+	uint64_t nr_bad;
+	uint16_t id;
+	uint16_t port_id;
+};
+
+/**
+ * quoll_rx() - receive
+ * @bufs: room for @n; each is the first link of a frame without FCS, and the caller's from now on
+ *
+ * Return: number of frames, 0 if none came or the port is dead. Thread rule: the queue's; hot path, one indirect call a
+ * batch.
+ */
+static inline unsigned int quoll_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsigned int n)
+{
+	return rxq->burst(rxq, bufs, n);
+}
+
+/**
+ * quoll_tx() - send
+ * @bufs: frames of at least 14 bytes without FCS (total_bytes and nr_links filled in), buffers of a pool that is
+ * attached to the device's IOAS
+ *
+ * Return: how many frames, from the first on, are no longer the caller's; the rest stay, as the ring is full, or the
+ * port dead. What cannot be sent at all (too long, too many links, an offload that was not switched on) is taken,
+ * counted and dropped. Thread rule: the queue's; hot path. Buffers that were sent come back in later calls.
+ */
+static inline unsigned int quoll_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n)
+{
+	return txq->burst(txq, bufs, n);
+}
+
+/**
+ * quoll_rxq_fd(), quoll_rxq_arm(), quoll_rxq_disarm() - for a poller of the loop (loop.h), which see
+ *
+ * Interrupts are let through between arm and disarm only. fd is -1 if the port cannot wake anybody, arm is -ENOTSUP
+ * then.
+ */
+QUOLL_API int quoll_rxq_fd(const struct quoll_rxq *rxq);
+QUOLL_API int quoll_rxq_arm(struct quoll_rxq *rxq);
+QUOLL_API void quoll_rxq_disarm(struct quoll_rxq *rxq);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
