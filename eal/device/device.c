@@ -115,15 +115,21 @@ static int device_start(struct quoll_device *dev, struct quoll_error *err)
 		return quoll_error_set(err, ENOMEM, "open", dev->name, "out of memory");
 	if (dev->info.bus == QUOLL_BUS_PCI)
 		rc = pci_identify(dev, err);
+	/* Whoever had it before us: what it still does, it does not to the memory that is mapped now. */
+	if (!rc && dev->info.bus == QUOLL_BUS_PCI) {
+		rc = quoll_pci_bus_master(dev, false);
+		if (rc)
+			quoll_error_set(err, -rc, "open", dev->name, "cannot switch bus mastering off");
+	}
 	if (!rc && dev->info.can_reset)
 		rc = quoll_device_reset(dev, err);
 	if (!rc)
 		rc = watch_events(dev, err);
 	if (rc || dev->info.bus != QUOLL_BUS_PCI)
 		return rc;
-	rc = pci_command(dev, 0, PCI_CMD_MEMORY | PCI_CMD_MASTER);
+	rc = pci_command(dev, PCI_CMD_MASTER, PCI_CMD_MEMORY);
 	if (rc)
-		quoll_error_set(err, -rc, "open", dev->name, "cannot switch memory space and bus mastering on");
+		quoll_error_set(err, -rc, "open", dev->name, "cannot switch memory space on");
 	return rc;
 }
 

@@ -51,7 +51,9 @@ QUOLL_API int quoll_pci_config_write(struct quoll_device *dev, unsigned int offs
 QUOLL_API int quoll_pci_find_capability(struct quoll_device *dev, uint8_t cap_id);
 
 /**
- * quoll_pci_bus_master() - let the device do DMA or keep it from it (command register, bit 2)
+ * quoll_pci_bus_master() - let the device do DMA, and send MSIs, or keep it from both (command register, bit 2)
+ *
+ * Off after quoll_device_open(): a driver switches it on once it has stopped whatever the device was told before.
  */
 QUOLL_API int quoll_pci_bus_master(struct quoll_device *dev, bool on);
 

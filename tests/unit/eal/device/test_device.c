@@ -17,8 +17,8 @@ static void open_and_close_in_order(void)
 	fake.config[4] = 0x4; /* somebody left bus mastering on */
 	fixture_claim(&f);
 	CU_ASSERT_EQUAL_FATAL(quoll_device_open(f.group, FAKE_NAME, &f.dev, NULL), 0);
-	CU_ASSERT_STRING_EQUAL(fake.calls, "device_open() command(0) reset(master 0) command(0x4) irq_set(4:1) "
-					   "irq_set(3:1) command(0x6) ");
+	CU_ASSERT_STRING_EQUAL(fake.calls, "device_open() command(0) reset(master 0) irq_set(4:1) irq_set(3:1) "
+					   "command(0x2) ");
 	quoll_device_info(f.dev, &info);
 	CU_ASSERT_STRING_EQUAL(info.name, FAKE_NAME);
 	CU_ASSERT_EQUAL(info.vendor_id, 0x1b36);
@@ -28,11 +28,29 @@ static void open_and_close_in_order(void)
 
 	CU_ASSERT_EQUAL(quoll_irq_enable(f.dev, QUOLL_PCI_IRQ_MSIX, fds, 2, NULL), 0);
 	CU_ASSERT_EQUAL(quoll_region_map(f.dev, FAKE_BAR, &region, NULL), 0);
+	CU_ASSERT_EQUAL(quoll_pci_bus_master(f.dev, true), 0);
 	fake_forget_calls();
 	fixture_close(&f);
 	CU_ASSERT_STRING_EQUAL(fake.calls, "irq_set(2:0) command(0x2) command(0) reset(master 0) irq_set(3:0) "
 					   "irq_set(4:0) device_close() release() ioas_close() ");
 	CU_ASSERT_EQUAL(fake.config[4], 0);
+}
+
+/* With and without a reset: whoever had the device before may have left it running. */
+static void bus_mastering_is_off_until_the_driver_wants_it(void)
+{
+	struct fixture f;
+
+	for (int no_reset = 0; no_reset < 2; no_reset++) {
+		fake_reset();
+		fake.no_reset = no_reset;
+		fake.config[4] = 0x6;
+		fixture_claim(&f);
+		CU_ASSERT_EQUAL_FATAL(quoll_device_open(f.group, FAKE_NAME, &f.dev, NULL), 0);
+		CU_ASSERT_EQUAL(fake.config[4], 0x2);
+		CU_ASSERT_PTR_NULL(strstr(fake.calls, "command(0x6)"));
+		fixture_close(&f);
+	}
 }
 
 static int mapped_at_bus_master_off;
@@ -139,6 +157,8 @@ static void reset_is_done_with_bus_mastering_off_and_puts_it_back(void)
 
 	fake_reset();
 	fixture_open(&f);
+	quoll_pci_bus_master(f.dev, true);
+	fake_forget_calls();
 	CU_ASSERT_EQUAL(quoll_device_reset(f.dev, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(fake.calls, "command(0x2) reset(master 0) command(0x6) ");
 	quoll_pci_bus_master(f.dev, false);
@@ -229,6 +249,7 @@ static void other_buses_have_no_config_space(void)
 }
 
 static const struct unit_test tests[] = {
+	{"bus mastering is off until the driver wants it", bus_mastering_is_off_until_the_driver_wants_it},
 	{"open and close in order", open_and_close_in_order},
 	{"regions are unmapped before the reset", regions_are_unmapped_before_the_reset},
 	{"a failed open leaves nothing", a_failed_open_leaves_nothing},
