@@ -61,8 +61,8 @@ QUOLL_API int quoll_net_destroy(struct quoll_net *net);
  * @err:  -ENOTSUP: no driver for that scheme or device; -EINVAL: option; -EBUSY: third port on a ring; -ENODEV: gone;
  *        -ETIMEDOUT, -EIO, -EPROTO: the device does not do as its datasheet says; -ENOMEM, -ENOSPC
  *
- * Thread rule: set-up, may block. A port belongs to one thread at a time, each of its queues to one, which may be
- * another.
+ * Thread rule: set-up, may block; ports of one net are opened and closed by one thread at a time. A port belongs to one
+ * thread at a time, each of its queues to one, which may be another.
  */
 QUOLL_API int quoll_port_open(struct quoll_net *net, const struct quoll_addr *addr, struct quoll_device *dev,
 			      struct quoll_port **port, struct quoll_error *err);
@@ -151,7 +151,8 @@ QUOLL_API int quoll_port_start(struct quoll_port *port, const struct quoll_port_
 
 /**
  * quoll_port_apply() - change settings while it runs
- * @err: as quoll_port_start(); -EBUSY: mtu and offloads take a stop and a start. All or nothing.
+ * @err: as quoll_port_start(), but -EINVAL if it does not run; -EBUSY: mtu and offloads take a stop and a start. All or
+ *       nothing.
  */
 QUOLL_API int quoll_port_apply(struct quoll_port *port, const struct quoll_port_settings *settings,
 			       struct quoll_error *err);
@@ -206,7 +207,7 @@ QUOLL_API int quoll_port_check(struct quoll_port *port);
  * @rx_no_buf:  dropped by the driver, as the pool had no fresh buffer
  * @rx_errors:  dropped by the device: CRC, alignment, length
  * @rx_bad:     dropped by the driver: descriptors that make no sense
- * @tx_bad:     taken and dropped: see quoll_tx()
+ * @tx_bad:     taken and dropped, and in none of the above: see quoll_tx()
  * @tx_errors:  the device could not send
  */
 struct quoll_port_stats {

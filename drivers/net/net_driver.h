@@ -8,6 +8,8 @@
 #ifndef QUOLL_NET_DRIVER_H
 #define QUOLL_NET_DRIVER_H
 
+#include <pthread.h>
+
 #include <quoll/clock.h>
 #include <quoll/device.h>
 #include <quoll/heap.h>
@@ -17,6 +19,9 @@
 #define NET_CHECK_PERIOD_NS 1000000u
 /* A queue that never has an empty poll looks at the clock this often, in polls. */
 #define NET_BUSY_POLLS 256u
+/* A frame without FCS is at most this much longer than the mtu: Ethernet header and one tag. */
+#define NET_FRAME_OVERHEAD_BYTES 18u
+#define NET_MIN_FRAME_BYTES 14u
 
 struct net_driver;
 
@@ -25,7 +30,8 @@ struct net_driver;
  * @info:     filled in by open
  * @settings: what was applied last; zero values replaced by what they stand for
  * @queues:   as started, entries rounded; arrays of cache pointers are the port's copies
- * @rxqs, @txqs: set by start, freed by stop
+ * @rxqs, @txqs: set by start, freed by stop; their common halves are filled in by net_rxq_init() and net_txq_init()
+ * @lock:     held while queues come and go and while the driver counts, so that stats may be asked for by any thread
  * @dead:     0, or the -errno that ended it; set once, with release order, after DMA is off
  */
 struct quoll_port {
@@ -38,15 +44,19 @@ struct quoll_port {
 	struct quoll_rxq *rxqs[QUOLL_PORT_MAX_QUEUES];
 	struct quoll_txq *txqs[QUOLL_PORT_MAX_QUEUES];
 	struct quoll_clock clock;
+	pthread_mutex_t lock;
 	struct quoll_port_stats ended; /* of queues that are no more */
 	bool running;
 	uint16_t id;
 	char name[QUOLL_ADDR_MAX_BYTES];
 	struct quoll_port *next;
+	struct quoll_buf_cache *rx_caches[QUOLL_PORT_MAX_QUEUES]; /* what queues points to */
+	struct quoll_buf_cache *tx_caches[QUOLL_PORT_MAX_QUEUES];
 
-	/* Any thread; see net_port_check(). */
+	/* Any thread; see net_health.c. */
 	struct {
 		int dead;
+		unsigned int killing;
 		unsigned int checking;
 		uint64_t last_check;
 		uint64_t check_ticks;
@@ -61,12 +71,15 @@ struct quoll_port {
  * @matches: of several drivers of one scheme: is this device one of its own? NULL: always
  * @port_bytes: size of its port, whose first member is struct quoll_port; zeroed by net.c
  * @options: address options it reads, NULL-terminated; NULL for none
- * @open:    bring the device up as far as it goes without buffers; fill in port->info
+ * @open:    bring the device up as far as it goes without buffers; fill in port->info. What fails cleans up after
+ * itself
  * @close:   free all that open made; the port is stopped
  * @start:   make the queues of port->queues with port->settings, fill rings, set port->rxqs and txqs, switch on
  * @stop:    quiesce, give every buffer back to its queue's cache, free the queues; also after a start that failed
- * @apply:   change over to @settings while running; port->settings still has the old ones. mtu and offloads are equal
- * @stats:   add what the device counted to @stats; the queues' own counters are there already. Any thread. May be NULL
+ * @apply:   change over to @settings while running; port->settings still has the old ones. mtu and offloads are equal.
+ *           NULL: there is nothing to change
+ * @stats:   add what the device counted since open to @stats; the queues' own counters are there already. Any thread,
+ *           never two at once, and not during start and stop. May be NULL
  * @arm, @disarm, @fd: of a receive queue; NULL all three if it cannot wake anybody
  * @check:   about once a millisecond, in whichever thread polls, never in two at once: link, events, health. Return: 0,
  *           or the -errno that the port is to die of. net.c calls @dma_off then. NULL: nothing ever happens
@@ -96,7 +109,14 @@ extern const struct net_driver net_null;
 extern const struct net_driver net_ring;
 extern const struct net_driver net_e1000e;
 
-/* net.c, for drivers */
+/* net.c and net_port.c, for drivers */
+
+/* The common half of a queue that start made, in port->rxqs[i] or txqs[i]: all but burst. */
+void net_rxq_init(struct quoll_port *port, struct quoll_rxq *rxq, unsigned int i);
+void net_txq_init(struct quoll_port *port, struct quoll_txq *txq, unsigned int i);
+/* quoll_port_open() with a driver that need not be in the table: for tests. */
+int net_port_open_driver(struct quoll_net *net, const struct net_driver *driver, const struct quoll_addr *addr,
+			 struct quoll_device *dev, struct quoll_port **port, struct quoll_error *err);
 
 const struct quoll_env *net_env(const struct quoll_port *port);
 struct quoll_heap *net_heap(const struct quoll_port *port);
@@ -104,10 +124,17 @@ struct quoll_heap *net_heap(const struct quoll_port *port);
 struct quoll_port *net_first_port(const struct quoll_port *port);
 /* What others read with quoll_port_link(); a change is counted and logged. */
 void net_port_set_link(struct quoll_port *port, bool up, bool full_duplex, uint32_t mbit_per_s);
-/* Mark it dead for @why (-ENODEV, -EIO), after dma_off. Safe to call again. */
+/* Mark it dead for @why (-ENODEV, -EIO), after dma_off; any thread, not from dma_off. It is dead on return. */
 void net_port_kill(struct quoll_port *port, int why);
-/* Out of line part of net_rxq_idle(). */
+/* Out of line part of net_rxq_polled(). */
 void net_port_check_due(struct quoll_port *port);
+
+/* net_settings.c, for net.c: see quoll_port_start(), quoll_port_apply(). They fill in @to with defaults in place. */
+int net_check_settings(const struct quoll_port *port, const struct quoll_port_settings *from,
+		       struct quoll_port_settings *to, struct quoll_error *err);
+int net_check_queues(const struct quoll_port *port, const struct quoll_port_queues *queues,
+		     const struct quoll_port_settings *settings, struct quoll_error *err);
+unsigned int net_round_entries(const struct quoll_port *port, unsigned int entries);
 
 static inline int net_port_dead(const struct quoll_port *port)
 {

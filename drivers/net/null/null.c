@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * null.c - null:[?size=BYTES]: frames of one size without end on receive, and nowhere on transmit.
+ *
+ * For measuring all that is around a port: each buffer is taken from the pool, gets its lengths, and is given back, as
+ * with any other port, so it is never faster by doing nothing. What the frames hold is what the memory held.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../net_driver.h"
+#include "../net_frame.h"
+
+#define MAX_FRAME_BYTES 16128u
+#define DEFAULT_FRAME_BYTES 64u
+
+struct null_port {
+	struct quoll_port port;
+	uint32_t frame_bytes;
+};
+
+struct null_rxq {
+	struct quoll_rxq rxq;
+	uint32_t frame_bytes;
+} QUOLL_CACHE_ALIGNED;
+
+struct null_txq {
+	struct quoll_txq txq;
+	struct net_tx_rules rules;
+} QUOLL_CACHE_ALIGNED;
+
+/* The cache gives all or nothing: half as many, and so on, until it has them. */
+static unsigned int get_fewer(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsigned int n)
+{
+	unsigned int got = 0;
+
+	for (unsigned int step = n / 2; step; step /= 2)
+		if (!quoll_buf_get(rxq->cache, bufs + got, step))
+			got += step;
+	net_count(&rxq->nr_no_buf, n - got);
+	return got;
+}
+
+static unsigned int null_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsigned int n)
+{
+	uint32_t bytes = ((struct null_rxq *)rxq)->frame_bytes;
+
+	if (QUOLL_UNLIKELY(net_port_dead(rxq->port)))
+		return 0;
+	if (QUOLL_UNLIKELY(quoll_buf_get(rxq->cache, bufs, n)))
+		n = get_fewer(rxq, bufs, n);
+	for (unsigned int i = 0; i < n; i++) {
+		bufs[i]->data_bytes = bytes;
+		bufs[i]->total_bytes = bytes;
+		bufs[i]->port = rxq->port_id;
+	}
+	net_count(&rxq->nr_packets, n);
+	net_count(&rxq->nr_bytes, (uint64_t)n * bytes);
+	net_rxq_polled(rxq, n);
+	return n;
+}
+
+static unsigned int null_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n)
+{
+	struct net_tx_sum sum;
+
+	if (QUOLL_UNLIKELY(net_port_dead(txq->port)))
+		return 0;
+	net_tx_look(&((struct null_txq *)txq)->rules, bufs, n, &sum);
+	net_count(&txq->nr_packets, n - sum.nr_bad);
+	net_count(&txq->nr_bytes, sum.bytes);
+	if (QUOLL_UNLIKELY(sum.nr_bad))
+		net_count(&txq->nr_bad, sum.nr_bad);
+	if (QUOLL_LIKELY(!sum.chains))
+		quoll_buf_put(txq->cache, bufs, n);
+	else
+		for (unsigned int i = 0; i < n; i++)
+			quoll_buf_put_chain(txq->cache, bufs[i]);
+	return n;
+}
+
+static int null_open(struct quoll_port *port, const struct quoll_addr *addr, struct quoll_error *err)
+{
+	const char *size = quoll_addr_option(addr, "size");
+	uint64_t bytes = DEFAULT_FRAME_BYTES;
+
+	if (size && (quoll_size_parse(size, &bytes) || bytes < NET_MIN_FRAME_BYTES || bytes > MAX_FRAME_BYTES))
+		return quoll_error_set(err, EINVAL, "open", port->name, "size: \"%s\" is not %u to %u bytes", size,
+				       NET_MIN_FRAME_BYTES, MAX_FRAME_BYTES);
+	((struct null_port *)port)->frame_bytes = (uint32_t)bytes;
+	port->info.max_rxqs = QUOLL_PORT_MAX_QUEUES;
+	port->info.max_txqs = QUOLL_PORT_MAX_QUEUES;
+	port->info.min_entries = 1;
+	port->info.max_entries = 65536;
+	port->info.max_mtu = MAX_FRAME_BYTES - NET_FRAME_OVERHEAD_BYTES;
+	port->info.max_tx_links = UINT16_MAX;
+	return 0;
+}
+
+static void null_close(struct quoll_port *port)
+{
+	(void)port;
+}
+
+static void *new_queue(size_t bytes)
+{
+	void *queue = aligned_alloc(QUOLL_CACHE_LINE_BYTES, bytes);
+
+	return queue ? memset(queue, 0, bytes) : NULL;
+}
+
+static int null_start(struct quoll_port *port, struct quoll_error *err)
+{
+	uint32_t frame_bytes = ((struct null_port *)port)->frame_bytes;
+
+	if (frame_bytes > port->settings.mtu + NET_FRAME_OVERHEAD_BYTES) {
+		quoll_error_set(err, EINVAL, "start", port->name, "frames of size=%u do not fit an mtu of %u",
+				frame_bytes, port->settings.mtu);
+		quoll_error_hint(err, "an mtu of %u or more, or a smaller size", frame_bytes - NET_MIN_FRAME_BYTES);
+		return -EINVAL;
+	}
+	for (unsigned int i = 0; i < port->queues.nr_rxqs; i++) {
+		struct null_rxq *q = new_queue(sizeof(*q));
+
+		if (!q)
+			return quoll_error_set(err, ENOMEM, "start", port->name, "out of memory");
+		q->frame_bytes = frame_bytes;
+		q->rxq.burst = null_rx;
+		net_rxq_init(port, &q->rxq, i);
+	}
+	for (unsigned int i = 0; i < port->queues.nr_txqs; i++) {
+		struct null_txq *q = new_queue(sizeof(*q));
+
+		if (!q)
+			return quoll_error_set(err, ENOMEM, "start", port->name, "out of memory");
+		net_tx_rules_init(&q->rules, port);
+		q->txq.burst = null_tx;
+		net_txq_init(port, &q->txq, i);
+	}
+	net_port_set_link(port, true, true, 0);
+	return 0;
+}
+
+static int null_stop(struct quoll_port *port)
+{
+	for (unsigned int i = 0; i < QUOLL_PORT_MAX_QUEUES; i++) {
+		free(port->rxqs[i]);
+		free(port->txqs[i]);
+	}
+	net_port_set_link(port, false, false, 0);
+	return 0;
+}
+
+static const char *const options[] = {"size", NULL};
+
+const struct net_driver net_null = {
+	.name = "null",
+	.scheme = QUOLL_ADDR_NULL,
+	.port_bytes = sizeof(struct null_port),
+	.options = options,
+	.open = null_open,
+	.close = null_close,
+	.start = null_start,
+	.stop = null_stop,
+};
