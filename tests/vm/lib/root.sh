@@ -16,7 +16,16 @@ choose_packages() {
 			fi
 		done
 		say "no package for $line in $(host_codename); left out"
-	done < <(list "$lab/guest/packages")
+	done < <(list "$lab/guest/packages" | grep -v '^!')
+}
+
+# assume_installed STATE: "!name" in guest/packages: what needs it gets on without it.
+assume_installed() {
+	local name
+	list "$lab/guest/packages" | sed -n 's/^!//p' | while read -r name; do
+		printf 'Package: %s\nStatus: install ok installed\nVersion: 999\nArchitecture: amd64\nMaintainer: lab\n' "$name"
+		printf 'Multi-Arch: same\nDescription: assumed\n\n'
+	done >"$1/status"
 }
 
 build_root() {
@@ -27,6 +36,7 @@ build_root() {
 	root=$out/tree
 	mkdir -p "$out/debs" "$root"/usr/{bin,sbin,lib,lib64}
 	for deb in bin sbin lib lib64; do ln -s "usr/$deb" "$root/$deb"; done
+	assume_installed "$state"
 	packages=$(choose_packages "$state")
 	mapfile -t packages <<<"$packages"
 	say "fetching the guest's packages (${#packages[@]} and what they need)"
