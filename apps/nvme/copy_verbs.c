@@ -31,7 +31,7 @@ static const struct copy_values defaults = {.nr_lbas = ALL, .path = "-"};
 	NVME_OPTION_NSID(struct copy_values),                                                                          \
 		{"lba", CLI_NUMBER, offsetof(struct copy_values, lba), "N", "first block; 0 unless told otherwise",    \
 		 0,	0},                                                                                            \
-		NVME_OPTION_PAGES(struct copy_values)
+		CLAIMS_OPTION_PAGES(struct copy_values)
 
 static const struct cli_option read_options[] = {
 	COPY_OPTIONS,

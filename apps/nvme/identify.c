@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
 	{"nsid", CLI_NUMBER, offsetof(struct identify_values, nsid), "N", "only this namespace", 1, 0xfffffffe},
 	{"raw", CLI_TEXT, offsetof(struct identify_values, raw), "FILE",
 	 "also store the 4096 bytes of Identify data as the controller sent them;\nof the namespace with --nsid", 0, 0},
-	NVME_OPTION_PAGES(struct identify_values),
+	CLAIMS_OPTION_PAGES(struct identify_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
 

@@ -57,7 +57,7 @@ static const struct cli_option options[] = {
 	 "queue pairs, all polled by one thread; 1 unless told otherwise", 1, 1024},
 	{"seed", CLI_NUMBER, offsetof(struct perf_values, seed), "N", "of the random places; 1 unless told otherwise",
 	 0, 0},
-	NVME_OPTION_PAGES(struct perf_values),
+	CLAIMS_OPTION_PAGES(struct perf_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
 

@@ -7,25 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <quoll/claim.h>
-#include <quoll/group.h>
-
 #include "session.h"
-
-/* The NUMA node of a device, -1 if unknown. */
-static int numa_node_of(const struct quoll_env *env, const struct quoll_addr *addr)
-{
-	struct quoll_group_list list;
-	int node = -1;
-
-	if (quoll_group_read(env, addr, &list, NULL))
-		return -1;
-	for (unsigned int i = 0; list.nr_groups && i < list.groups[0].nr_members; i++)
-		if (!strcmp(list.groups[0].members[i].name, addr->target))
-			node = list.groups[0].members[i].numa_node;
-	quoll_groups_free(&list);
-	return node;
-}
 
 static int check_class(const struct nvme_session *s, struct quoll_error *err)
 {
@@ -43,24 +25,18 @@ static int check_class(const struct nvme_session *s, struct quoll_error *err)
 int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr, const struct nvme_session_opts *opts,
 		      struct nvme_session *s, struct quoll_error *err)
 {
-	struct quoll_heap_opts heap_opts = {.pages = opts->pages, .nr_ioases = 1};
 	struct quoll_nvme_opts nvme_opts = {.max_io_queues = opts->nr_queues};
 	int ret;
 
 	memset(s, 0, sizeof(*s));
 	snprintf(s->name, sizeof(s->name), "%s", addr->target);
-	ret = quoll_ioas_open(env, NULL, &s->ioas, err);
-	if (!ret)
-		ret = quoll_group_claim(s->ioas, addr, &s->group, err);
-	if (!ret)
-		ret = quoll_device_open(s->group, addr->target, &s->device, err);
+	s->claims.env = env;
+	ret = claims_device(&s->claims, addr, &s->device, err);
 	if (!ret)
 		ret = check_class(s, err);
-	if (!ret) {
-		heap_opts.ioases = &s->ioas;
-		heap_opts.numa_node = numa_node_of(env, addr);
-		ret = quoll_heap_create(env, &heap_opts, &s->heap, err);
-	}
+	if (!ret)
+		ret = claims_heap(&s->claims, opts->pages, err);
+	s->heap = s->claims.heap;
 	if (!ret)
 		ret = quoll_nvme_open(s->device, s->heap, &nvme_opts, &s->nvme, err);
 	if (ret)
@@ -74,14 +50,7 @@ int nvme_session_close(struct nvme_session *s)
 
 	if (s->nvme)
 		ret = quoll_nvme_close(s->nvme);
-	if (s->device)
-		quoll_device_close(s->device);
-	if (s->heap)
-		quoll_heap_destroy(s->heap);
-	if (s->group)
-		quoll_group_release(s->group);
-	if (s->ioas)
-		quoll_ioas_close(s->ioas);
+	claims_close(&s->claims);
 	memset(s, 0, sizeof(*s));
 	return ret;
 }

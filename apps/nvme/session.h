@@ -7,14 +7,9 @@
 
 #include <nvme/nvme.h>
 
+#include "quoll/claims.h"
 #include "quoll/cli.h"
 
-/* Words of the --pages option; the order is that of enum quoll_heap_pages. */
-#define NVME_OPTION_PAGES(type)                                                                                        \
-	{                                                                                                              \
-		"pages", CLI_CHOICE, offsetof(type, pages), "best|4k|2m|1g",                                           \
-			"size of the pages of DMA memory; best takes hugepages where there are any", 0, 0              \
-	}
 #define NVME_OPTION_NSID(type)                                                                                         \
 	{                                                                                                              \
 		"nsid", CLI_NUMBER, offsetof(type, nsid), "N", "namespace; the only one unless told otherwise", 1,     \
@@ -23,11 +18,11 @@
 
 /**
  * struct nvme_session - everything between a verb and its controller
+ * @claims: what @device and @heap belong to
  */
 struct nvme_session {
 	char name[QUOLL_ADDR_MAX_BYTES];
-	struct quoll_ioas *ioas;
-	struct quoll_group *group;
+	struct claims claims;
 	struct quoll_device *device;
 	struct quoll_heap *heap;
 	struct quoll_nvme *nvme;

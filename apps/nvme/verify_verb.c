@@ -45,7 +45,7 @@ static const struct cli_option options[] = {
 	 "of one write or read; 256k unless told otherwise; small ones are as frequent as large", 512, 64 << 20},
 	{"qd", CLI_NUMBER, offsetof(struct verify_values, qd), "N", "requests in flight; 8 unless told otherwise", 1,
 	 64},
-	NVME_OPTION_PAGES(struct verify_values),
+	CLAIMS_OPTION_PAGES(struct verify_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
 

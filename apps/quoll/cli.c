@@ -116,9 +116,22 @@ int cli_wrong(const struct cli *cli, const char *fmt, ...)
 	return CLI_WRONG_USE;
 }
 
-int cli_addrs(const struct cli *cli, struct quoll_addr **addrs)
+static int parse_pci(const char *text, struct quoll_addr *addr, struct quoll_error *err)
 {
 	static const char *const no_options[] = {NULL};
+	int ret = quoll_addr_parse(text, addr, err);
+
+	if (!ret)
+		ret = quoll_addr_options_known(addr, no_options, err);
+	if (!ret && addr->scheme != QUOLL_ADDR_PCI)
+		ret = quoll_error_set(err, EINVAL, "address", text, "not the address of a PCI device");
+	return ret;
+}
+
+static int parse_addrs(const struct cli *cli,
+		       int (*parse)(const char *text, struct quoll_addr *addr, struct quoll_error *err),
+		       const char *example, struct quoll_addr **addrs)
+{
 	struct quoll_error err;
 
 	*addrs = calloc(cli->nr_args ? cli->nr_args : 1, sizeof(**addrs));
@@ -127,22 +140,26 @@ int cli_addrs(const struct cli *cli, struct quoll_addr **addrs)
 		return cli_error(cli, &err);
 	}
 	for (unsigned int i = 0; i < cli->nr_args; i++) {
-		int ret = quoll_addr_parse(cli->args[i], &(*addrs)[i], &err);
-
-		if (!ret)
-			ret = quoll_addr_options_known(&(*addrs)[i], no_options, &err);
-		if (!ret && (*addrs)[i].scheme != QUOLL_ADDR_PCI)
-			ret = quoll_error_set(&err, EINVAL, "address", cli->args[i], "not the address of a PCI device");
-		if (ret) {
-			if (!err.hint[0])
-				quoll_error_hint(&err, "an address like pci:0000:01:00.0; quoll groups lists them");
-			cli_error(cli, &err);
-			free(*addrs);
-			*addrs = NULL;
-			return CLI_WRONG_USE;
-		}
+		if (!parse(cli->args[i], &(*addrs)[i], &err))
+			continue;
+		if (!err.hint[0])
+			quoll_error_hint(&err, "an address like %s", example);
+		cli_error(cli, &err);
+		free(*addrs);
+		*addrs = NULL;
+		return CLI_WRONG_USE;
 	}
 	return 0;
+}
+
+int cli_addrs(const struct cli *cli, struct quoll_addr **addrs)
+{
+	return parse_addrs(cli, parse_pci, "pci:0000:01:00.0; quoll groups lists them", addrs);
+}
+
+int cli_port_addrs(const struct cli *cli, struct quoll_addr **addrs)
+{
+	return parse_addrs(cli, quoll_addr_parse, "pci:0000:01:00.0, null: or ring:NAME", addrs);
 }
 
 const struct quoll_addr **cli_addr_list(const struct cli *cli, const struct quoll_addr *addrs)

@@ -122,6 +122,11 @@ int cli_wrong(const struct cli *cli, const char *fmt, ...) QUOLL_PRINTF(2, 3);
 int cli_addrs(const struct cli *cli, struct quoll_addr **addrs);
 
 /**
+ * cli_port_addrs() - the same, but any address; whoever opens it says whether it is that of a port
+ */
+int cli_port_addrs(const struct cli *cli, struct quoll_addr **addrs);
+
+/**
  * cli_addr_list() - the addresses of cli_addrs() as what the library takes: an array of pointers to them
  * Return: to be freed with free(), also if there are none; NULL after the error was printed.
  */

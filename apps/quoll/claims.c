@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * claims.c - claiming groups, opening devices, making a heap for them, and back again.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <quoll/device.h>
+#include <quoll/group.h>
+
+#include "claims.h"
+
+/* The NUMA node of a device, -1 if unknown. */
+static int numa_node_of(const struct quoll_env *env, const struct quoll_addr *addr)
+{
+	struct quoll_group_list list;
+	int node = -1;
+
+	if (quoll_group_read(env, addr, &list, NULL))
+		return -1;
+	for (unsigned int i = 0; list.nr_groups && i < list.groups[0].nr_members; i++)
+		if (!strcmp(list.groups[0].members[i].name, addr->target))
+			node = list.groups[0].members[i].numa_node;
+	quoll_groups_free(&list);
+	return node;
+}
+
+/* The claimed group that a device is in, NULL if none is. */
+static struct quoll_group *find_group(const struct claims *claims, const char *device_name)
+{
+	const char *name;
+
+	for (unsigned int g = 0; g < claims->nr_groups; g++)
+		for (unsigned int i = 0; (name = quoll_group_device_name(claims->groups[g], i)); i++)
+			if (!strcmp(name, device_name))
+				return claims->groups[g];
+	return NULL;
+}
+
+int claims_device(struct claims *claims, const struct quoll_addr *addr, struct quoll_device **device,
+		  struct quoll_error *err)
+{
+	struct quoll_group *group = find_group(claims, addr->target);
+	int ret = 0;
+
+	if (claims->nr_devices == CLAIMS_MAX_DEVICES)
+		return quoll_error_set(err, ENOSPC, "open", addr->target, "more than %d devices", CLAIMS_MAX_DEVICES);
+	if (!claims->ioas)
+		ret = quoll_ioas_open(claims->env, NULL, &claims->ioas, err);
+	if (!ret && !group) {
+		ret = quoll_group_claim(claims->ioas, addr, &group, err);
+		if (!ret)
+			claims->groups[claims->nr_groups++] = group;
+	}
+	if (!ret)
+		ret = quoll_device_open(group, addr->target, device, err);
+	if (ret)
+		return ret;
+	claims->nodes[claims->nr_devices] = numa_node_of(claims->env, addr);
+	claims->devices[claims->nr_devices++] = *device;
+	return 0;
+}
+
+int claims_node(const struct claims *claims)
+{
+	for (unsigned int i = 1; i < claims->nr_devices; i++)
+		if (claims->nodes[i] != claims->nodes[0])
+			return -1;
+	return claims->nr_devices ? claims->nodes[0] : -1;
+}
+
+int claims_heap(struct claims *claims, enum quoll_heap_pages pages, struct quoll_error *err)
+{
+	struct quoll_heap_opts opts = {.pages = pages, .numa_node = claims_node(claims)};
+
+	if (claims->ioas) {
+		opts.ioases = &claims->ioas;
+		opts.nr_ioases = 1;
+	}
+	return quoll_heap_create(claims->env, &opts, &claims->heap, err);
+}
+
+void claims_close(struct claims *claims)
+{
+	while (claims->nr_devices)
+		quoll_device_close(claims->devices[--claims->nr_devices]);
+	if (claims->heap)
+		quoll_heap_destroy(claims->heap);
+	while (claims->nr_groups)
+		quoll_group_release(claims->groups[--claims->nr_groups]);
+	if (claims->ioas)
+		quoll_ioas_close(claims->ioas);
+	claims->heap = NULL;
+	claims->ioas = NULL;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * claims.h - the devices that a verb works with: one address space, the groups claimed into it, devices, a heap.
+ *
+ * They share what the heap places: devices that work on the same buffers gain nothing from being kept apart.
+ */
+#ifndef QUOLL_APPS_CLAIMS_H
+#define QUOLL_APPS_CLAIMS_H
+
+#include <quoll/claim.h>
+#include <quoll/heap.h>
+
+#define CLAIMS_MAX_DEVICES 32
+
+/* The --pages option; the order of its words is that of enum quoll_heap_pages. */
+#define CLAIMS_OPTION_PAGES(type)                                                                                      \
+	{                                                                                                              \
+		"pages", CLI_CHOICE, offsetof(type, pages), "best|4k|2m|1g",                                           \
+			"size of the pages of DMA memory; best takes hugepages where there are any", 0, 0              \
+	}
+
+/**
+ * struct claims - zeroed and with @env set at first
+ * @env:     of the verb; stays the caller's
+ * @ioas:    NULL while there is no device
+ * @heap:    NULL before claims_heap()
+ * @devices: in the order in which they were opened; @nodes: the NUMA node of each, -1 if unknown
+ */
+struct claims {
+	const struct quoll_env *env;
+	struct quoll_ioas *ioas;
+	struct quoll_heap *heap;
+	unsigned int nr_groups;
+	unsigned int nr_devices;
+	struct quoll_group *groups[CLAIMS_MAX_DEVICES];
+	struct quoll_device *devices[CLAIMS_MAX_DEVICES];
+	int nodes[CLAIMS_MAX_DEVICES];
+};
+
+/**
+ * claims_device() - open a device; its group is claimed, unless an earlier device of it is here
+ * @addr:   of a PCI device
+ * @device: closed by claims_close()
+ * @err:    as quoll_ioas_open(), quoll_group_claim(), quoll_device_open(); -ENOSPC: too many
+ */
+int claims_device(struct claims *claims, const struct quoll_addr *addr, struct quoll_device **device,
+		  struct quoll_error *err);
+
+/**
+ * claims_node() - the NUMA node that all devices are at; -1 if they differ, or one is unknown, or there is none
+ */
+int claims_node(const struct claims *claims);
+
+/**
+ * claims_heap() - a heap at the devices' node, which they all reach; also without any device
+ * @err: as quoll_heap_create()
+ */
+int claims_heap(struct claims *claims, enum quoll_heap_pages pages, struct quoll_error *err);
+
+/**
+ * claims_close() - devices, heap, groups, address space, as far as there are any; drivers are closed before
+ */
+void claims_close(struct claims *claims);
+
+#endif
