@@ -81,12 +81,40 @@ unit() { # unit SECTION DIRECTORY [PATTERN of programs]
 	done < <(find "$dir/tests/unit" -maxdepth 3 -type f -name 'test_*' -perm -u+x | grep -E "$pattern" | sort)
 }
 
-# Instructions are repeatable, so that a budget can be a test.
+# Instructions are repeatable, so that a rise can be a failure: one line a path.
 instructions() {
+	local path rc
 	section 'instructions'
-	check 'instructions: a 4 KiB NVMe read stays in its budget' meson test -C "$QUOLL_BUILD" --no-rebuild \
-		drivers/nvme/instructions
-	sed -n '/instructions a/s/^/figure | /p' "$QUOLL_BUILD/meson-logs/testlog.txt"
+	for path in $(tests/instructions/run --list); do
+		rc=0
+		tests/instructions/run --build "$QUOLL_BUILD" "$path" >"$work/count" 2>&1 || rc=$?
+		case $rc in
+		0) pass "instructions: $path: no dearer than recorded" ;;
+		77) skip "instructions: $path" "$(tail -n 1 "$work/count")" ;;
+		*) fail "instructions: $path: no dearer than recorded" "$work/count" ;;
+		esac
+		[ "$rc" = 77 ] || sed -n "s/^$path: /figure | instructions | &/p" "$work/count"
+	done
+}
+
+# Each test of Python's unittest counts: "test_behaviour (where) ... ok".
+python_unit() { # python_unit FILE...
+	local file rc verdict behaviour out=$work/unit.log
+	section 'unit, Python'
+	for file in "$@"; do
+		rc=0
+		python3 -B -m unittest -v "$file" >"$out" 2>&1 || rc=$?
+		while read -r verdict behaviour; do
+			case $verdict in
+			ok) pass "${file%/*}: ${behaviour//_/ }" ;;
+			*) fail "${file%/*}: ${behaviour//_/ }" "$out" ;;
+			esac
+		done < <(sed -n 's/^test_\([^ ]*\) .* \.\.\. \(ok\|FAIL\|ERROR\)$/\2 \1/p' "$out")
+		if ! grep -q '^Ran [1-9]' "$out" || { [ $rc -ne 0 ] && ! grep -Eq '^(FAIL|ERROR): test_' "$out"; }; then
+			echo "exit status $rc" >>"$out"
+			fail "${file%/*}: runs to its end" "$out"
+		fi
+	done
 }
 
 sanitizers() {
@@ -184,6 +212,7 @@ tests/setup || { fail 'the set-up'; summary; exit 1; }
 style
 cold_build
 unit 'unit' "$QUOLL_BUILD"
+python_unit tests/*/test_*.py
 instructions
 sanitizers
 fuzz

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * count_io.c - a load for counting instructions: 8,192 reads of 4 KiB at queue depth 32 in batches of 8 against the
- * fake controller, which works between the calls. Poll is called only when there are completions. count_instructions
- * runs it under callgrind.
+ * fake controller, which works between the calls. Poll is called only when there are completions.
+ * tests/instructions/run runs it under callgrind.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "nvme_fixture.h"
@@ -50,6 +51,7 @@ static void four_kib_reads_in_batches(void)
 	CU_ASSERT_EQUAL(stats.sq_doorbells, NR_IOS / BATCH);
 	CU_ASSERT_EQUAL(stats.cq_doorbells, NR_IOS / BATCH);
 	fixture_fini(&fx);
+	printf("\nitems %u\n", NR_IOS);
 }
 
 static const struct unit_test tests[] = {
