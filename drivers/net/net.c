@@ -12,6 +12,7 @@
 /* One row a driver. */
 static const struct net_driver *const drivers[] = {
 	&net_null,
+	&net_ring,
 };
 
 #define NR_DRIVERS (sizeof(drivers) / sizeof(drivers[0]))

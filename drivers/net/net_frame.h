@@ -58,4 +58,42 @@ static inline void net_tx_look(const struct net_tx_rules *rules, struct quoll_bu
 	sum->chains = links != 1;
 }
 
+/**
+ * struct net_rx_rules - what a port without hardware receives
+ * @max_bytes: longest frame
+ * @max_links: 1 unless QUOLL_OFFLOAD_RX_SCATTER is on
+ */
+struct net_rx_rules {
+	uint32_t max_bytes;
+	uint32_t max_links;
+};
+
+static inline void net_rx_rules_init(struct net_rx_rules *rules, const struct quoll_port *port)
+{
+	rules->max_bytes = port->settings.mtu + NET_FRAME_OVERHEAD_BYTES;
+	rules->max_links = port->settings.offloads & QUOLL_OFFLOAD_RX_SCATTER ? UINT16_MAX : 1;
+}
+
+static inline bool net_rx_bad(const struct net_rx_rules *rules, const struct quoll_buf *buf)
+{
+	return (buf->total_bytes > rules->max_bytes) | (buf->nr_links > rules->max_links);
+}
+
+/* Make a sender's frames received ones of this port. Return: how many are not to be received. */
+static inline unsigned int net_rx_look(const struct net_rx_rules *rules, struct quoll_buf **bufs, unsigned int n,
+				       uint16_t port_id, uint64_t *bytes_out)
+{
+	uint64_t bytes = 0;
+	unsigned int bad = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		bytes += bufs[i]->total_bytes;
+		bad += net_rx_bad(rules, bufs[i]);
+		bufs[i]->port = port_id;
+		bufs[i]->flags = 0;
+	}
+	*bytes_out = bytes;
+	return bad;
+}
+
 #endif

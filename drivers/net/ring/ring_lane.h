@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ring_lane.h - one direction of one queue pair between two ring ports: the ring, and the bell for a receiver asleep.
+ *
+ * Set-up happens under the link's lock; the hot path touches the ring, and reads open and armed.
+ */
+#ifndef RING_LANE_H
+#define RING_LANE_H
+
+#include <stdbool.h>
+
+#include <quoll/ring.h>
+
+/**
+ * struct ring_lane - a lane
+ * @ring:           there while either end runs
+ * @fd:             eventfd, as long as @ring, so that a sender never writes to a file that is another one by now; -1 if
+ *                  nobody can sleep
+ * @open:           atomic: both queues are there; senders put nothing in else
+ * @armed:          atomic: the receiver is asleep, or about to be
+ * @has_tx, @has_rx: a started port has this queue
+ */
+struct ring_lane {
+	struct quoll_spsc *ring;
+	int fd;
+	unsigned int open;
+	unsigned int armed;
+	bool has_tx;
+	bool has_rx;
+} QUOLL_CACHE_ALIGNED;
+
+/* Whether this kernel can do what sleeping needs. Asked once a port, at open; any number of times. */
+bool ring_lane_can_sleep(void);
+int ring_lane_make(struct ring_lane *lane, unsigned int entries, bool can_sleep);
+void ring_lane_free(struct ring_lane *lane);
+int ring_lane_arm(struct ring_lane *lane);
+void ring_lane_disarm(struct ring_lane *lane);
+void ring_lane_wake(struct ring_lane *lane);
+
+/*
+ * After frames went in. The receiver sets armed, then looks at the ring; we fill the ring, then look at armed: one of
+ * the two sees the other, if neither CPU moves its load before its store. The receiver's call of membarrier() in
+ * ring_lane_arm() makes that so for both, and nothing but the compiler has to be held here.
+ */
+static inline void ring_lane_filled(struct ring_lane *lane)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (QUOLL_UNLIKELY(__atomic_load_n(&lane->armed, __ATOMIC_RELAXED)))
+		ring_lane_wake(lane);
+}
+
+#endif
