@@ -275,7 +275,7 @@ static int bring_up(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts,
 		rc = nvme_admin_init(nvme, opts, err);
 	if (rc)
 		return rc;
-	/* Off since the device was opened, or since an earlier quoll_nvme_close(); the controller is disabled by now. */
+	/* Off since the device was opened, or an earlier quoll_nvme_close(); the controller is disabled by now. */
 	rc = quoll_pci_bus_master(nvme->dev, true);
 	if (rc)
 		return quoll_error_set(err, -rc, "enable", nvme->name, "bus mastering could not be switched on");

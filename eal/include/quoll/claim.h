@@ -57,8 +57,8 @@ QUOLL_API const char *quoll_group_device_name(const struct quoll_group *group, u
  *          not answer; -EPROTO: what the kernel says of it makes no sense
  *
  * PCI: bus mastering goes off first and stays off: the driver stops what may still run in the device, then calls
- * quoll_pci_bus_master(). Resets the device if it can be reset, subscribes to the kernel's request interrupt (PCI: and to
- * the error interrupt), then, for PCI, switches memory space on. Nothing is mapped yet.
+ * quoll_pci_bus_master(). Resets the device if it can be reset, subscribes to the kernel's request interrupt (PCI: and
+ * to the error interrupt), then, for PCI, switches memory space on. Nothing is mapped yet.
  */
 QUOLL_API int quoll_device_open(struct quoll_group *group, const char *name, struct quoll_device **device,
 				struct quoll_error *err);
