@@ -65,7 +65,7 @@ struct quoll_timer {
 
 /**
  * struct quoll_loop_opts - when a loop backs off; zeroes are the defaults
- * @spin_ns:       after so long without work it pauses between polls; 0 for 50,000
+ * @spin_ns:       after so long without work of pollers it pauses between polls; 0 for 50,000
  * @sleep_ns:      after so long without work it sleeps; 0 for 200,000
  * @wake_bound_ns: longest nap while a poller without arm is in the loop; 0 for 100,000
  * @never_sleep:   pause, but never sleep: for the lowest latency at the price of a CPU
@@ -147,7 +147,8 @@ QUOLL_API void quoll_loop_remove(struct quoll_poller *poller);
 
 /**
  * quoll_timer_start() - call timer->fn in @delay_ns, then every @period_ns, or once if that is 0. Restarts a running
- * one. A period is counted from the time that was due, and turns that were missed are left out. Return: 0, -ENOMEM.
+ * one. A period is counted from the time that was due, and turns that were missed are left out. Never early; late by a
+ * round, or in a sleep by the thread's timer slack (50 us unless changed). Return: 0, -ENOMEM.
  */
 QUOLL_API int quoll_timer_start(struct quoll_loop *loop, struct quoll_timer *timer, uint64_t delay_ns,
 				uint64_t period_ns);
