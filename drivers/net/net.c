@@ -13,6 +13,7 @@
 static const struct net_driver *const drivers[] = {
 	&net_null,
 	&net_ring,
+	&net_e1000e,
 };
 
 #define NR_DRIVERS (sizeof(drivers) / sizeof(drivers[0]))
