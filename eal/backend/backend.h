@@ -98,7 +98,10 @@ struct backend_ops {
 	int (*region_rw)(struct quoll_device *dev, unsigned int idx, uint64_t offset, void *buf, size_t len,
 			 bool write);
 	int (*irq_info)(struct quoll_device *dev, unsigned int idx, struct quoll_irq_info *info);
-	/* irq_set: eventfds of vectors first .. first + nr - 1; nr 0 switches the index off */
+	/*
+	 * irq_set: eventfds of vectors first .. first + nr - 1, -1 for none; others stay as they are; nr 0 switches the
+	 * index off. Of an index that is on it is called from any thread.
+	 */
 	int (*irq_set)(struct quoll_device *dev, unsigned int idx, unsigned int first, unsigned int nr,
 		       const int *eventfds);
 	int (*irq_unmask)(struct quoll_device *dev, unsigned int idx, unsigned int vector);

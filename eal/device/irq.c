@@ -90,6 +90,18 @@ int quoll_irq_enable(struct quoll_device *dev, unsigned int idx, const int *even
 	return 0;
 }
 
+/* Any thread: irqs_enabled is only read here, and does not change while vectors are in use. */
+int quoll_irq_attach(struct quoll_device *dev, unsigned int idx, unsigned int vector, int eventfd)
+{
+	if (idx >= dev->info.nr_irqs)
+		return -ENXIO;
+	if (irq_is_own(dev, idx))
+		return -EBUSY;
+	if (vector >= dev->irqs_enabled[idx])
+		return -EINVAL;
+	return dev->group->ioas->ops->irq_set(dev, idx, vector, 1, &eventfd);
+}
+
 int quoll_irq_disable(struct quoll_device *dev, unsigned int idx)
 {
 	int rc;

@@ -156,7 +156,7 @@ QUOLL_API int quoll_irq_info(struct quoll_device *dev, unsigned int idx, struct 
 /**
  * quoll_irq_enable() - have vectors signal eventfds
  * @idx:         which kind (PCI: QUOLL_PCI_IRQ_*)
- * @eventfds:    one a vector, from vector 0 on; -1 leaves a vector without
+ * @eventfds:    one a vector, from vector 0 on; -1 leaves a vector without, masked
  * @nr_eventfds: 1 .. nr_vectors
  *
  * The eventfds stay the caller's, who reads them. Return: 0; -ENXIO: no such index; -EINVAL: no vector, or not by
@@ -165,6 +165,17 @@ QUOLL_API int quoll_irq_info(struct quoll_device *dev, unsigned int idx, struct 
  */
 QUOLL_API int quoll_irq_enable(struct quoll_device *dev, unsigned int idx, const int *eventfds,
 			       unsigned int nr_eventfds, struct quoll_error *err);
+
+/**
+ * quoll_irq_attach() - have one vector of an index that is enabled signal another eventfd, or none
+ * @vector:  below the number that was enabled; enabled with -1 it stays masked until now
+ * @eventfd: -1: masked again, and when this returns the last eventfd is written no more
+ *
+ * A masked MSI-X vector remembers that it wanted to signal, so an eventfd may be signalled as soon as it is attached.
+ * Return: 0; -ENXIO, -EBUSY as above; -EINVAL: the vector is not enabled; -errno. Costs a system call. Thread rule: any
+ * thread, one a vector at a time, and none while the index is enabled or disabled.
+ */
+QUOLL_API int quoll_irq_attach(struct quoll_device *dev, unsigned int idx, unsigned int vector, int eventfd);
 
 /**
  * quoll_irq_disable() - no vector signals any more

@@ -196,6 +196,10 @@ static void check_irqs(struct quoll_device *dev, const char *name)
 			check(!quoll_irq_enable(dev, QUOLL_PCI_IRQ_MSIX, fds, 2, &err), "%s: two of them", name);
 		check(quoll_irq_enable(dev, QUOLL_PCI_IRQ_MSIX, fds, info.nr_vectors + 1, &err) == -ENOSPC,
 		      "%s: not one too many", name);
+		check(!quoll_irq_attach(dev, QUOLL_PCI_IRQ_MSIX, 0, -1), "%s: the vector detached", name);
+		check(!quoll_irq_attach(dev, QUOLL_PCI_IRQ_MSIX, 0, fds[1]), "%s: and attached to another", name);
+		check(quoll_irq_attach(dev, QUOLL_PCI_IRQ_MSIX, info.nr_vectors, fds[0]) == -EINVAL,
+		      "%s: none that is not enabled", name);
 		/* Left on: closing the device has to switch them off. */
 	}
 	close(fds[0]);

@@ -219,11 +219,12 @@ static int fake_irq_info(struct quoll_device *dev, unsigned int idx, struct quol
 static int fake_irq_set(struct quoll_device *dev, unsigned int idx, unsigned int first, unsigned int nr,
 			const int *eventfds)
 {
-	int rc = fake_call("irq_set(%u:%u) ", idx, nr);
+	int rc = first ? fake_call("irq_set(%u:%u+%u) ", idx, first, nr) : fake_call("irq_set(%u:%u) ", idx, nr);
 
 	(void)dev;
 	for (unsigned int i = 0; !rc && i < 8; i++)
-		fake.irq_fds[idx][i] = i >= first && i < first + nr ? eventfds[i - first] : -1;
+		if (!nr || (i >= first && i < first + nr))
+			fake.irq_fds[idx][i] = nr ? eventfds[i - first] : -1;
 	return rc;
 }
 

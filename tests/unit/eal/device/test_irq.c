@@ -60,6 +60,38 @@ static void more_vectors_where_they_can_grow_take_none(void)
 	fixture_close(&f);
 }
 
+static void one_vector_is_attached_and_detached_and_the_others_stay(void)
+{
+	static const int none[4] = {-1, -1, -1, -1};
+	struct fixture f;
+
+	fake_reset();
+	fixture_open(&f);
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_MSIX, 0, 10), -EINVAL); /* not enabled */
+	CU_ASSERT_EQUAL(quoll_irq_enable(f.dev, QUOLL_PCI_IRQ_MSIX, none, 4, NULL), 0);
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_MSIX, 2, 12), 0);
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_MSIX, 3, 13), 0);
+	CU_ASSERT_EQUAL(fake.irq_fds[QUOLL_PCI_IRQ_MSIX][1], -1);
+	CU_ASSERT_EQUAL(fake.irq_fds[QUOLL_PCI_IRQ_MSIX][2], 12);
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_MSIX, 2, -1), 0);
+	CU_ASSERT_EQUAL(fake.irq_fds[QUOLL_PCI_IRQ_MSIX][2], -1);
+	CU_ASSERT_EQUAL(fake.irq_fds[QUOLL_PCI_IRQ_MSIX][3], 13);
+	CU_ASSERT_STRING_EQUAL(fake.calls, "irq_set(2:4) irq_set(2:2+1) irq_set(2:3+1) irq_set(2:2+1) ");
+	fake_forget_calls();
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_MSIX, 4, 14), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_INTX, 0, 14), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_REQ, 0, 14), -EBUSY);
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, 5, 0, 14), -ENXIO);
+	CU_ASSERT_STRING_EQUAL(fake.calls, FAKE_NO_CALL);
+	fake.fail_call = "irq_set";
+	fake.fail_rc = -ENODEV;
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_MSIX, 0, 14), -ENODEV);
+	fake.fail_call = NULL;
+	CU_ASSERT_EQUAL(quoll_irq_disable(f.dev, QUOLL_PCI_IRQ_MSIX), 0);
+	CU_ASSERT_EQUAL(quoll_irq_attach(f.dev, QUOLL_PCI_IRQ_MSIX, 2, 12), -EINVAL);
+	fixture_close(&f);
+}
+
 static void one_kind_at_a_time(void)
 {
 	struct quoll_error err;
@@ -114,6 +146,8 @@ static const struct unit_test tests[] = {
 	{"indices and counts are bounded", indices_and_counts_are_bounded},
 	{"more vectors where they cannot grow take a restart", more_vectors_where_they_cannot_grow_take_a_restart},
 	{"more vectors where they can grow take none", more_vectors_where_they_can_grow_take_none},
+	{"one vector is attached and detached, and the others stay",
+	 one_vector_is_attached_and_detached_and_the_others_stay},
 	{"one kind at a time", one_kind_at_a_time},
 	{"the device's own interrupts cannot be taken", the_devices_own_interrupts_cannot_be_taken},
 	{"a failed enable leaves them off", a_failed_enable_leaves_them_off},
