@@ -219,7 +219,7 @@ static void a_device_that_is_gone_is_said_to_be_gone(void)
 	open_copy(&f, 4, 4 * LBA);
 	f.copy.t.stall_ms = 5000;
 	f.sf.fx.fake.mute_io = true;
-	fake_nvme_yank(&f.sf.fx.fake);
+	fake_pci_yank(&f.sf.fx.fake.pci);
 	CU_ASSERT_EQUAL(copy_read(&f.copy, &f.sf.err), -ENODEV);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "gone"));
 	close_copy(&f);
@@ -235,7 +235,7 @@ static void a_device_that_goes_after_the_input_failed_is_survived(void)
 	open_copy(&f, UINT64_MAX, COPY_SLOT_BYTES + 100);
 	f.copy.t.stall_ms = 5000;
 	f.sf.fx.fake.mute_io = true;
-	fake_nvme_yank(&f.sf.fx.fake);
+	fake_pci_yank(&f.sf.fx.fake.pci);
 	CU_ASSERT_EQUAL(copy_write(&f.copy, &f.sf.err), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "not whole blocks"));
 	CU_ASSERT_EQUAL(f.copy.done_lbas, 0);
@@ -255,7 +255,7 @@ static void *ask_when_readable(void *arg)
 	struct pollfd fd = {.fd = asker->fd, .events = POLLIN};
 
 	if (poll(&fd, 1, -1) == 1)
-		fake_nvme_request_removal(asker->fake);
+		fake_pci_request_removal(&asker->fake->pci);
 	return NULL;
 }
 
@@ -264,7 +264,7 @@ static void wait_until_given_up(struct fixture *f)
 {
 	struct quoll_nvme_completion comp;
 
-	while (fake_nvme_bus_master(&f->sf.fx.fake))
+	while (fake_pci_bus_master(&f->sf.fx.fake.pci))
 		CU_ASSERT_EQUAL(quoll_nvme_poll(f->copy.t.queue, &comp, 1), 0);
 }
 
@@ -284,7 +284,7 @@ static void a_silent_pipe_does_not_keep_the_device_from_the_kernel(void)
 		asker = (struct asker){.fake = &f.sf.fx.fake, .fd = ends[0]};
 		alarm(20); /* ends a program that waits for the pipe */
 		if (writing)
-			fake_nvme_request_removal(&f.sf.fx.fake);
+			fake_pci_request_removal(&f.sf.fx.fake.pci);
 		else
 			CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, ask_when_readable, &asker), 0);
 		CU_ASSERT_EQUAL((writing ? copy_write : copy_read)(&f.copy, &f.sf.err), -ENODEV);

@@ -204,7 +204,7 @@ static void a_device_that_is_gone_ends_the_run_and_is_said_to_be_gone(void)
 	job.stall_ms = 20000;
 	run = start(&sf, &job);
 	sf.fx.fake.mute_io = true;
-	fake_nvme_yank(&sf.fx.fake);
+	fake_pci_yank(&sf.fx.fake.pci);
 	CU_ASSERT_EQUAL(perf_loop(run, &sf.err), -ENODEV);
 	CU_ASSERT_PTR_NOT_NULL(strstr(sf.err.what, "gone"));
 	CU_ASSERT_EQUAL(run->end, PERF_END_ERROR);

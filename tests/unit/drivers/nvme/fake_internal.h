@@ -8,7 +8,6 @@
 
 #include "fake_nvme.h"
 
-void fake_violation(struct fake_nvme *fake, const char *fmt, ...) QUOLL_PRINTF(2, 3);
 uint32_t fake_doorbell(const struct fake_nvme *fake, uint16_t qid, unsigned int is_cq);
 void fake_doorbell_reset(struct fake_nvme *fake, uint16_t qid, unsigned int is_cq);
 void fake_run_queues(struct fake_nvme *fake);

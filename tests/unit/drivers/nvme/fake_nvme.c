@@ -19,23 +19,6 @@
 #define STATUS_INVALID_QSIZE 0x102
 #define STATUS_INVALID_DELETION 0x10c
 
-void fake_violation(struct fake_nvme *fake, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (fake->nr_violations++)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(fake->violation, sizeof(fake->violation), fmt, ap);
-	va_end(ap);
-}
-
-uint32_t fake_nvme_random(struct fake_nvme *fake)
-{
-	fake->seed = fake->seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(fake->seed >> 33);
-}
-
 struct fake_ns *fake_nvme_ns(struct fake_nvme *fake, uint32_t nsid)
 {
 	for (unsigned int i = 0; i < fake->nr_ns; i++)
@@ -44,32 +27,10 @@ struct fake_ns *fake_nvme_ns(struct fake_nvme *fake, uint32_t nsid)
 	return NULL;
 }
 
-/* Host memory at an IOVA, as far as the mappings and the bus master bit allow; NULL is an IOMMU fault. */
-static void *dma(struct fake_nvme *fake, quoll_iova_t iova, uint64_t len, bool write)
-{
-	if (!fake_nvme_bus_master(fake)) {
-		fake_violation(fake, "DMA at 0x%llx with bus mastering off", (unsigned long long)iova);
-		return NULL;
-	}
-	for (unsigned int i = 0; i < fake->nr_maps; i++) {
-		const struct ioas_mapping *m = &fake->maps[i];
-
-		if (iova < m->iova || iova - m->iova >= m->len_bytes || len > m->len_bytes - (iova - m->iova))
-			continue;
-		if (m->access & (write ? MAP_DEVICE_WRITE : MAP_DEVICE_READ))
-			return (char *)m->va + (iova - m->iova);
-		fake_violation(fake, "no permission to %s at 0x%llx", write ? "write" : "read",
-			       (unsigned long long)iova);
-		return NULL;
-	}
-	fake_violation(fake, "nothing mapped at 0x%llx + 0x%llx", (unsigned long long)iova, (unsigned long long)len);
-	return NULL;
-}
-
 /* Move one piece that lies within a page. */
 static bool move_piece(struct fake_nvme *fake, quoll_iova_t iova, uint8_t *local, uint32_t len, bool to_host)
 {
-	void *host = dma(fake, iova, len, to_host);
+	void *host = fake_pci_dma(&fake->pci, iova, len, to_host);
 
 	if (!host)
 		return false;
@@ -88,10 +49,11 @@ static bool list_entry(struct fake_nvme *fake, quoll_iova_t *at, uint32_t left, 
 		const quoll_le64 *entry;
 
 		if (*at & 7) {
-			fake_violation(fake, "PRP list at 0x%llx is not qword aligned", (unsigned long long)*at);
+			fake_pci_violation(&fake->pci, "PRP list at 0x%llx is not qword aligned",
+					   (unsigned long long)*at);
 			return false;
 		}
-		entry = dma(fake, *at, sizeof(*entry), false);
+		entry = fake_pci_dma(&fake->pci, *at, sizeof(*entry), false);
 		if (!entry)
 			return false;
 		if (last_of_page && left > 4096) {
@@ -101,7 +63,7 @@ static bool list_entry(struct fake_nvme *fake, quoll_iova_t *at, uint32_t left, 
 		*page = quoll_le64_to_cpu(*entry);
 		*at += sizeof(*entry);
 		if (*page & 4095)
-			fake_violation(fake, "PRP 0x%llx in a list is not a page", (unsigned long long)*page);
+			fake_pci_violation(&fake->pci, "PRP 0x%llx in a list is not a page", (unsigned long long)*page);
 		return !(*page & 4095);
 	}
 }
@@ -113,7 +75,7 @@ static bool move_prps(struct fake_nvme *fake, const union nvme_sq_slot *sqe, uin
 	uint32_t piece = 4096 - (uint32_t)(prp1 & 4095);
 
 	if (prp1 & 3)
-		fake_violation(fake, "PRP1 0x%llx is not dword aligned", (unsigned long long)prp1);
+		fake_pci_violation(&fake->pci, "PRP1 0x%llx is not dword aligned", (unsigned long long)prp1);
 	if (piece > len)
 		piece = len;
 	if (!move_piece(fake, prp1, local, piece, to_host))
@@ -121,10 +83,10 @@ static bool move_prps(struct fake_nvme *fake, const union nvme_sq_slot *sqe, uin
 	local += piece;
 	len -= piece;
 	if (!len && prp2)
-		fake_violation(fake, "PRP2 is 0x%llx, though PRP1 is enough", (unsigned long long)prp2);
+		fake_pci_violation(&fake->pci, "PRP2 is 0x%llx, though PRP1 is enough", (unsigned long long)prp2);
 	if (len && len <= 4096) {
 		if (prp2 & 4095)
-			fake_violation(fake, "PRP2 0x%llx is not a page", (unsigned long long)prp2);
+			fake_pci_violation(&fake->pci, "PRP2 0x%llx is not a page", (unsigned long long)prp2);
 		return move_piece(fake, prp2, local, len, to_host);
 	}
 	while (len) {
@@ -152,7 +114,7 @@ static bool cq_full(struct fake_nvme *fake, uint16_t cqid)
 static void cq_write(struct fake_nvme *fake, uint16_t cqid, struct nvme_cqe cqe)
 {
 	struct fake_cq *cq = &fake->cq[cqid];
-	struct nvme_cqe *slot = dma(fake, cq->iova + cq->tail * sizeof(cqe), sizeof(cqe), true);
+	struct nvme_cqe *slot = fake_pci_dma(&fake->pci, cq->iova + cq->tail * sizeof(cqe), sizeof(cqe), true);
 
 	if (!slot)
 		return;
@@ -170,9 +132,9 @@ static void cq_write(struct fake_nvme *fake, uint16_t cqid, struct nvme_cqe cqe)
 
 void fake_nvme_post(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe cqe)
 {
-	pthread_mutex_lock(&fake->lock);
+	pthread_mutex_lock(&fake->pci.lock);
 	cq_write(fake, qid, cqe);
-	pthread_mutex_unlock(&fake->lock);
+	pthread_mutex_unlock(&fake->pci.lock);
 }
 
 static void complete(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe, uint32_t result,
@@ -352,15 +314,15 @@ static uint16_t read_write(struct fake_nvme *fake, const union nvme_sq_slot *sqe
 		return STATUS_LBA_RANGE;
 	bytes = (uint64_t)nr << ns->lba_shift;
 	if (fake->id.mdts && bytes > 4096ull << fake->id.mdts)
-		fake_violation(fake, "%llu bytes are more than MDTS", (unsigned long long)bytes);
+		fake_pci_violation(&fake->pci, "%llu bytes are more than MDTS", (unsigned long long)bytes);
 	if (ns->noiob && sqe->rw.slba / ns->noiob != (sqe->rw.slba + nr - 1) / ns->noiob)
-		fake_violation(fake, "LBA %llu + %u crosses the boundary of %u", (unsigned long long)sqe->rw.slba, nr,
-			       ns->noiob);
+		fake_pci_violation(&fake->pci, "LBA %llu + %u crosses the boundary of %u",
+				   (unsigned long long)sqe->rw.slba, nr, ns->noiob);
 	if (nr > fake->max_lbas_seen)
 		fake->max_lbas_seen = nr;
 	if (sqe->rw.mptr || sqe->rw.cdw2 || sqe->rw.cdw3 || sqe->cmd.flags || sqe->rw.nlb >> 16 || sqe->rw.cdw13 ||
 	    sqe->rw.cdw14 || sqe->rw.cdw15)
-		fake_violation(fake, "fields that should be 0 are not");
+		fake_pci_violation(&fake->pci, "fields that should be 0 are not");
 	if (!move_prps(fake, sqe, ns->disk + (sqe->rw.slba << ns->lba_shift), (uint32_t)bytes,
 		       sqe->cmd.opcode == nvme_cmd_read))
 		return 0x004; /* data transfer error */
@@ -381,7 +343,7 @@ static void exec_io(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_sl
 		case nvme_cmd_flush:
 			status = fake_nvme_ns(fake, sqe->cmd.nsid) ? 0 : STATUS_INVALID_NS;
 			if (sqe->cmd.prp1 || sqe->cmd.prp2 || sqe->cmd.cdw10 || sqe->cmd.cdw12)
-				fake_violation(fake, "flush with leftovers of a read or write");
+				fake_pci_violation(&fake->pci, "flush with leftovers of a read or write");
 			break;
 		default:
 			status = STATUS_INVALID_OPCODE;
@@ -392,7 +354,8 @@ static void exec_io(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_sl
 
 const union nvme_sq_slot *fake_nvme_sqe(struct fake_nvme *fake, uint16_t qid, uint32_t idx)
 {
-	return dma(fake, fake->sq[qid].iova + idx * sizeof(union nvme_sq_slot), sizeof(union nvme_sq_slot), false);
+	return fake_pci_dma(&fake->pci, fake->sq[qid].iova + idx * sizeof(union nvme_sq_slot),
+			    sizeof(union nvme_sq_slot), false);
 }
 
 /* Fetch what the doorbell announces; carry it out, in order or not. */
@@ -404,7 +367,7 @@ static void run_queue(struct fake_nvme *fake, uint16_t qid)
 	uint32_t nr = 0;
 
 	if (tail >= sq->entries) {
-		fake_violation(fake, "doorbell of queue %u is %u, beyond its end", qid, tail);
+		fake_pci_violation(&fake->pci, "doorbell of queue %u is %u, beyond its end", qid, tail);
 		return;
 	}
 	while (sq->head != tail) {
@@ -416,7 +379,7 @@ static void run_queue(struct fake_nvme *fake, uint16_t qid)
 		sq->head = (sq->head + 1) % sq->entries;
 	}
 	for (uint32_t i = nr; fake->shuffle && i > 1; i--) {
-		uint32_t j = fake_nvme_random(fake) % i;
+		uint32_t j = fake_pci_random(&fake->pci) % i;
 		union nvme_sq_slot tmp = batch[j];
 
 		batch[j] = batch[i - 1];
@@ -425,7 +388,7 @@ static void run_queue(struct fake_nvme *fake, uint16_t qid)
 	for (uint32_t i = 0; i < nr; i++) {
 		/* The driver never has more in flight than fits; were it so, completions would be lost here. */
 		if (cq_full(fake, sq->cqid) && !fake->on_cqe)
-			fake_violation(fake, "completion queue of queue %u overrun", qid);
+			fake_pci_violation(&fake->pci, "completion queue of queue %u overrun", qid);
 		if (qid)
 			exec_io(fake, qid, &batch[i]);
 		else

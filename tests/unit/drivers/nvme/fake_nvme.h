@@ -15,12 +15,12 @@
 
 #include <nvme/types.h>
 
-#include "backend/backend.h"
 #include "nvme/nvme_wire.h"
+
+#include "../fake_pci.h"
 
 #define FAKE_MAX_NS 8
 #define FAKE_MAX_QUEUES 9 /* the admin queue is 0 */
-#define FAKE_MAX_MAPS 256
 
 struct fake_ns {
 	uint32_t nsid;
@@ -47,19 +47,17 @@ struct fake_sq {
 };
 
 struct fake_nvme {
+	struct fake_pci pci;
+
 	/* Knobs, set before the driver opens it or between steps. */
 	uint64_t cap;
 	uint32_t version;
 	uint32_t crto;
-	uint64_t bar_bytes;
-	bool bar_by_message;	   /* BAR 0 cannot be mapped */
-	bool doorbells_by_message; /* only its first page can be */
 	bool never_ready;
 	bool fatal_on_enable;
 	bool never_shut_down;
-	struct quoll_env env; /* of the address space; a test may listen to its log */
-	bool mute_admin;      /* admin commands are fetched and not answered */
-	bool refuses;	      /* admin commands of @refused_opcode fail */
+	bool mute_admin; /* admin commands are fetched and not answered */
+	bool refuses;	 /* admin commands of @refused_opcode fail */
 	uint8_t refused_opcode;
 	bool mute_io;		/* I/O commands are not even fetched */
 	bool shuffle;		/* complete in random order */
@@ -78,8 +76,6 @@ struct fake_nvme {
 	unsigned int (*on_cqe)(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe *cqe);
 
 	/* What was seen. */
-	unsigned int nr_violations; /* of the specification or of DMA permissions */
-	char violation[160];	    /* the first */
 	unsigned int nr_admin;
 	uint64_t nr_io;
 	uint64_t max_lbas_seen;
@@ -88,19 +84,9 @@ struct fake_nvme {
 	bool shut_down; /* CC.SHN was honoured */
 
 	/* The machine. */
-	struct quoll_ioas *ioas;
-	int bar_fd;
-	uint8_t *bar;
-	uint8_t config[256];
-	unsigned int nr_maps;
-	struct ioas_mapping maps[FAKE_MAX_MAPS];
-	int req_fd;
-	int err_fd;
 	uint32_t cc_seen;
 	struct fake_sq sq[FAKE_MAX_QUEUES];
 	struct fake_cq cq[FAKE_MAX_QUEUES];
-	uint64_t seed;
-	pthread_mutex_t lock;
 	pthread_t pump;
 	bool pump_stop;
 };
@@ -126,12 +112,6 @@ void fake_nvme_post(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe cqe);
 const union nvme_sq_slot *fake_nvme_sqe(struct fake_nvme *fake, uint16_t qid, uint32_t idx);
 uint32_t fake_nvme_sq_tail(struct fake_nvme *fake, uint16_t qid);
 uint32_t fake_nvme_cq_head(struct fake_nvme *fake, uint16_t qid);
-/* All registers and config space read all ones from now on. */
-void fake_nvme_yank(struct fake_nvme *fake);
 void fake_nvme_set_fatal(struct fake_nvme *fake);
-/* The kernel asks for the device. */
-void fake_nvme_request_removal(struct fake_nvme *fake);
-bool fake_nvme_bus_master(const struct fake_nvme *fake);
-uint32_t fake_nvme_random(struct fake_nvme *fake);
 
 #endif

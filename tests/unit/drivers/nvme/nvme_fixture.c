@@ -87,7 +87,7 @@ void fixture_fini(struct nvme_fixture *fx)
 		fake_nvme_pump_start(&fx->fake);
 		fx->close_rc = quoll_nvme_close(fx->nvme);
 		fake_nvme_pump_stop(&fx->fake);
-		CU_ASSERT_FALSE(fake_nvme_bus_master(&fx->fake) && fx->fake.config[0] != 0xff);
+		CU_ASSERT_FALSE(fake_pci_bus_master(&fx->fake.pci) && fx->fake.pci.config[0] != 0xff);
 	}
 	if (fx->arena)
 		quoll_arena_destroy(fx->arena);
@@ -96,9 +96,9 @@ void fixture_fini(struct nvme_fixture *fx)
 		quoll_heap_destroy(fx->heap);
 	CU_ASSERT_EQUAL(quoll_group_release(fx->group), 0);
 	CU_ASSERT_EQUAL(quoll_ioas_close(fx->ioas), 0);
-	CU_ASSERT_EQUAL(fx->fake.nr_violations, 0);
-	if (fx->fake.nr_violations)
-		printf("violation: %s\n", fx->fake.violation);
+	CU_ASSERT_EQUAL(fx->fake.pci.nr_violations, 0);
+	if (fx->fake.pci.nr_violations)
+		printf("violation: %s\n", fx->fake.pci.violation);
 	fake_nvme_fini(&fx->fake);
 }
 
@@ -119,5 +119,5 @@ void fixture_fill_random(struct nvme_fixture *fx, void *buf, size_t len)
 	uint8_t *at = buf;
 
 	for (size_t i = 0; i < len; i++)
-		at[i] = (uint8_t)fake_nvme_random(&fx->fake);
+		at[i] = (uint8_t)fake_pci_random(&fx->fake.pci);
 }

@@ -86,7 +86,7 @@ static void a_controller_can_be_opened_again_after_close(void)
 	for (int i = 0; i < 3; i++) {
 		fake_nvme_pump_start(&fx.fake);
 		CU_ASSERT_EQUAL(quoll_nvme_close(fx.nvme), 0);
-		CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
+		CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
 		CU_ASSERT_EQUAL_FATAL(quoll_nvme_open(fx.dev, fx.heap, NULL, &fx.nvme, &fx.err), 0);
 		fake_nvme_pump_stop(&fx.fake);
 	}
@@ -97,8 +97,8 @@ static void a_controller_left_enabled_by_somebody_else_is_reset(void)
 {
 	fixture_init(&fx);
 	/* Enabled and ready, with admin queues that do not exist. */
-	*(uint32_t *)(fx.fake.bar + NVME_REG_CC) = 0x00460001;
-	*(uint32_t *)(fx.fake.bar + NVME_REG_CSTS) = 1;
+	*(uint32_t *)(fx.fake.pci.bar + NVME_REG_CC) = 0x00460001;
+	*(uint32_t *)(fx.fake.pci.bar + NVME_REG_CSTS) = 1;
 	fx.fake.cc_seen = 0x00460001;
 	CU_ASSERT_EQUAL(fixture_open(&fx, NULL), 0);
 	fixture_fini(&fx);
@@ -160,10 +160,10 @@ static void capabilities_that_do_not_fit_are_refused(void)
 	fx.fake.cap |= 10ull << NVME_CAP_DSTRD_SHIFT; /* room for the admin queue's only */
 	expect_refusal(-EPROTO, "queues", "doorbells");
 	fixture_init(&fx);
-	fx.fake.bar_bytes = 4096;
+	fx.fake.pci.bar_bytes = 4096;
 	expect_refusal(-EPROTO, "registers", "too few");
 	fixture_init(&fx);
-	fx.fake.config[PCI_CLASS_DEVICE] = 0x06;
+	fx.fake.pci.config[PCI_CLASS_DEVICE] = 0x06;
 	expect_refusal(-ENODEV, "open", "not an NVMe controller");
 }
 
@@ -174,7 +174,7 @@ static void doorbells_limit_the_number_of_queues(void)
 
 	fixture_init(&fx);
 	fx.fake.cap |= 8ull << NVME_CAP_DSTRD_SHIFT; /* 1 KiB apart: 12 in 12 KiB, two of them the admin queue's */
-	fx.fake.bar_bytes = 12288;		     /* 8: three I/O queues */
+	fx.fake.pci.bar_bytes = 12288;		     /* 8: three I/O queues */
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &opts), 0);
 	quoll_nvme_info(fx.nvme, &info);
 	CU_ASSERT_EQUAL(info.max_io_queues, 3);
@@ -497,7 +497,7 @@ static void silence_is_a_time_out_that_quotes_csts(void)
 	CU_ASSERT_EQUAL(fixture_open(&fx, &opts), -ETIMEDOUT);
 	CU_ASSERT(now_ms() - start < 8000);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fx.err.what, "60 ms; CSTS is 0x00000001"));
-	CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
+	CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
 	fixture_fini(&fx);
 }
 
@@ -566,7 +566,7 @@ static void a_time_out_takes_the_callers_buffer_out_of_reach(void)
 	fx.nvme->admin.timeout_ns = 50000000;
 	fx.fake.mute_admin = true;
 	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), -ETIMEDOUT);
-	CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
+	CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
 	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), -ENODEV);
 	fixture_fini(&fx);
 	CU_ASSERT_EQUAL(fx.close_rc, -ETIMEDOUT);
@@ -649,7 +649,7 @@ static void a_shutdown_that_does_not_end_is_bounded_and_told(void)
 	uint64_t start;
 
 	fixture_init(&fx);
-	fx.fake.env = (struct quoll_env){.log = count_warnings, .log_arg = &warnings, .log_level = QUOLL_LOG_WARN};
+	fx.fake.pci.env = (struct quoll_env){.log = count_warnings, .log_arg = &warnings, .log_level = QUOLL_LOG_WARN};
 	fx.fake.never_shut_down = true;
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, NULL), 0);
 	start = now_ms();

@@ -165,12 +165,12 @@ static unsigned int scramble(struct fake_nvme *fake, uint16_t qid, struct nvme_c
 {
 	if (!qid)
 		return 1;
-	switch (fake_nvme_random(fake) % 64) {
+	switch (fake_pci_random(&fake->pci) % 64) {
 	case 0:
-		cqe->cid_status ^= 1u << fake_nvme_random(fake) % 16;
+		cqe->cid_status ^= 1u << fake_pci_random(&fake->pci) % 16;
 		return 1;
 	case 1:
-		cqe->sqhd_sqid = fake_nvme_random(fake);
+		cqe->sqhd_sqid = fake_pci_random(&fake->pci);
 		return 1;
 	case 2:
 		return 2;
@@ -265,7 +265,7 @@ static void a_device_that_is_gone_gives_everything_back(void)
 	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, fx.buf, 0, 16384, 1007), 0);
 	quoll_nvme_submit(fx.queue);
 	CU_ASSERT_EQUAL(quoll_nvme_prep_flush(fx.queue, 1, 1008), 0);
-	fake_nvme_yank(&fx.fake);
+	fake_pci_yank(&fx.fake.pci);
 	everything_comes_back(-ENODEV, 9);
 	CU_ASSERT_EQUAL(fake_nvme_sq_tail(&fx.fake, 1), UINT32_MAX); /* no doorbell was written since */
 	CU_ASSERT_EQUAL(quoll_nvme_queue_create(fx.nvme, NULL, &queue, &fx.err), -ENODEV);
@@ -280,7 +280,7 @@ static void fatal_status_gives_everything_back(void)
 	open_mute(32, 7, cids);
 	fake_nvme_set_fatal(&fx.fake);
 	everything_comes_back(-EIO, 7);
-	CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
+	CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
 	fixture_fini(&fx);
 	CU_ASSERT_NOT_EQUAL(fx.close_rc, 0);
 }
@@ -291,11 +291,11 @@ static void a_requested_device_is_cut_off_before_buffers_are_handed_back(void)
 	uint16_t cids[7];
 
 	open_mute(32, 7, cids);
-	CU_ASSERT_TRUE(fake_nvme_bus_master(&fx.fake));
+	CU_ASSERT_TRUE(fake_pci_bus_master(&fx.fake.pci));
 	CU_ASSERT_EQUAL(quoll_nvme_poll(fx.queue, &comp, 1), 0);
-	fake_nvme_request_removal(&fx.fake);
+	fake_pci_request_removal(&fx.fake.pci);
 	everything_comes_back(-ENODEV, 7);
-	CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
+	CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
 	fixture_fini(&fx);
 	CU_ASSERT_TRUE(fx.fake.shut_down);
 }
@@ -305,7 +305,7 @@ static void a_controller_that_resets_itself_is_given_up(void)
 	uint16_t cids[2];
 
 	open_mute(8, 2, cids);
-	fx.fake.bar[NVME_REG_CSTS] = 0;
+	fx.fake.pci.bar[NVME_REG_CSTS] = 0;
 	everything_comes_back(-EIO, 2);
 	fixture_fini(&fx);
 }
@@ -320,11 +320,11 @@ static void death_is_noticed_under_a_stream_of(bool valid)
 	bool told = false;
 
 	open_mute(16, 4, cids);
-	fake_nvme_request_removal(&fx.fake);
+	fake_pci_request_removal(&fx.fake.pci);
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	now = start;
 	for (uint16_t head = 0; !told && now.tv_sec - start.tv_sec < 5; clock_gettime(CLOCK_MONOTONIC, &now)) {
-		if (fake_nvme_bus_master(&fx.fake)) {
+		if (fake_pci_bus_master(&fx.fake.pci)) {
 			head = (uint16_t)((head + 1) % 16);
 			fake_nvme_post(&fx.fake, 1,
 				       valid ? answer(fake_nvme_sqe(&fx.fake, 1, (head + 15u) % 16)->cmd.cid, head, 1)
@@ -366,7 +366,7 @@ static void memory_of_a_queue_that_cannot_be_deleted_is_out_of_reach(void)
 	fx.nvme->admin.timeout_ns = 50000000;
 	fx.fake.mute_admin = true;
 	fixture_queue_destroy(&fx, fx.queue);
-	CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
+	CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
 	fx.fake.mute_admin = false;
 	fixture_fini(&fx);
 	CU_ASSERT_EQUAL(fx.close_rc, -ETIMEDOUT);
@@ -380,7 +380,7 @@ static void a_controller_that_will_not_delete_a_queue_is_cut_off(void)
 		fx.fake.refused_opcode = cq ? nvme_admin_delete_cq : nvme_admin_delete_sq;
 		fx.fake.refuses = true;
 		fixture_queue_destroy(&fx, fx.queue);
-		CU_ASSERT_FALSE(fake_nvme_bus_master(&fx.fake));
+		CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
 		fixture_fini(&fx);
 	}
 }

@@ -56,19 +56,19 @@ struct zone {
 static void zone_send(struct zone *zone, uint32_t nsid, unsigned int lba_shift, uint64_t tag)
 {
 	uint32_t lbas = ZONE_BYTES >> lba_shift;
-	uint32_t first = fake_nvme_random(&fx.fake) % lbas;
-	uint32_t nr = 1 + fake_nvme_random(&fx.fake) % (lbas - first);
+	uint32_t first = fake_pci_random(&fx.fake.pci) % lbas;
+	uint32_t nr = 1 + fake_pci_random(&fx.fake.pci) % (lbas - first);
 	int rc;
 
 	/* Most requests are small, some need many parts. */
-	if (fake_nvme_random(&fx.fake) % 8)
+	if (fake_pci_random(&fx.fake.pci) % 8)
 		nr = 1 + nr % 16 % (lbas - first);
 	zone->off_bytes = first << lba_shift;
 	zone->len_bytes = nr << lba_shift;
-	zone->buf_off = fake_nvme_random(&fx.fake) % 1024 * 4;
+	zone->buf_off = fake_pci_random(&fx.fake.pci) % 1024 * 4;
 	if (zone->buf_off > ZONE_BYTES - zone->len_bytes)
 		zone->buf_off = 0;
-	zone->is_write = fake_nvme_random(&fx.fake) & 1;
+	zone->is_write = fake_pci_random(&fx.fake.pci) & 1;
 	if (zone->is_write) {
 		fixture_fill_random(&fx, zone->buf + zone->buf_off, zone->len_bytes);
 		rc = quoll_nvme_prep_write(fx.queue, nsid, zone->buf + zone->buf_off, zone->first_lba + first, nr, tag);
@@ -106,18 +106,18 @@ static void random_load(uint32_t nsid, unsigned int lba_shift, unsigned int nr_r
 					 .shadow = shadow + (size_t)i * ZONE_BYTES,
 					 .first_lba = ((uint64_t)i * ZONE_BYTES) >> lba_shift};
 	for (unsigned int round = 0; done < nr_requests && round < 1000000; round++) {
-		struct zone *zone = &zones[fake_nvme_random(&fx.fake) % ZONES];
+		struct zone *zone = &zones[fake_pci_random(&fx.fake.pci) % ZONES];
 		unsigned int n;
 
 		if (!zone->busy && sent < nr_requests) {
 			zone_send(zone, nsid, lba_shift, (uint64_t)(zone - zones));
 			sent += zone->busy;
 		}
-		if (fake_nvme_random(&fx.fake) & 1)
+		if (fake_pci_random(&fx.fake.pci) & 1)
 			quoll_nvme_submit(fx.queue);
-		if (fake_nvme_random(&fx.fake) & 1)
+		if (fake_pci_random(&fx.fake.pci) & 1)
 			fake_nvme_step(&fx.fake);
-		n = quoll_nvme_poll(fx.queue, comps, 1 + fake_nvme_random(&fx.fake) % 5);
+		n = quoll_nvme_poll(fx.queue, comps, 1 + fake_pci_random(&fx.fake.pci) % 5);
 		for (unsigned int i = 0; i < n; i++)
 			wrong += comps[i].user_data >= ZONES || zone_done(&zones[comps[i].user_data], &comps[i]);
 		done += n;
@@ -157,8 +157,8 @@ static void data_stays_intact_with_registers_by_message(void)
 {
 	for (int doorbells_only = 0; doorbells_only < 2; doorbells_only++) {
 		fixture_init(&fx);
-		fx.fake.bar_by_message = !doorbells_only;
-		fx.fake.doorbells_by_message = doorbells_only;
+		fx.fake.pci.bar_by_message = !doorbells_only;
+		fx.fake.pci.mappable_bytes = doorbells_only ? 4096 : 0;
 		fixture_open_queue(&fx, 16);
 		random_load(1, 9, 200);
 		fixture_fini(&fx);
