@@ -5,25 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "quoll/measure.h"
+
 #include "perf.h"
 #include "transfer.h"
 
 /* How often the loop looks at time, signals and stalls. */
 #define LOOK_PER_S 1000
-
-/* The least of many back-to-back readings: what measuring an interval adds to it. */
-static uint64_t timer_cost(const struct quoll_clock *clock)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (unsigned int i = 0; i < 1000; i++) {
-		uint64_t a = quoll_ticks(clock), b = quoll_ticks(clock);
-
-		if (b - a < least)
-			least = b - a;
-	}
-	return least;
-}
 
 static int open_queue(struct perf_run *run, struct perf_queue *q, struct quoll_error *err)
 {
@@ -63,7 +51,7 @@ int perf_open(struct perf_run *run, struct quoll_error *err)
 
 	quoll_clock_init(&run->clock);
 	quoll_hist_reset(&run->latency);
-	run->timer_ticks = timer_cost(&run->clock);
+	run->timer_ticks = measure_timer_ticks(&run->clock);
 	run->queues = calloc(run->job.nr_queues, sizeof(*run->queues));
 	if (!run->queues)
 		return quoll_error_set(err, ENOMEM, "memory", run->session->name, "out of memory");
@@ -268,8 +256,6 @@ int perf_loop(struct perf_run *run, struct quoll_error *err)
 		if (run->stop && !in_flight(run))
 			break;
 	}
-	run->useful_ticks -= run->useful_ticks < run->nr_intervals * run->timer_ticks
-				     ? run->useful_ticks
-				     : run->nr_intervals * run->timer_ticks;
+	run->useful_ticks = measure_net_ticks(run->useful_ticks, run->nr_intervals, run->timer_ticks);
 	return ret ? ret : failure(run, err);
 }
