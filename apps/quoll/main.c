@@ -9,8 +9,19 @@
 #include "verbs.h"
 
 static const struct cli_verb *const verbs[] = {
-	&verb_groups,	     &verb_plan,      &verb_bind,	&verb_restore,	   &verb_doctor,    &verb_nvme_list,
-	&verb_nvme_identify, &verb_nvme_read, &verb_nvme_write, &verb_nvme_verify, &verb_nvme_perf, NULL,
+	&verb_groups,
+	&verb_plan,
+	&verb_bind,
+	&verb_restore,
+	&verb_doctor,
+	&verb_fwd,
+	&verb_nvme_list,
+	&verb_nvme_identify,
+	&verb_nvme_read,
+	&verb_nvme_write,
+	&verb_nvme_verify,
+	&verb_nvme_perf,
+	NULL,
 };
 
 /* The verb that the first one or two words name. */
@@ -45,7 +56,9 @@ static void help(FILE *f)
 	      "Userspace polled-mode drivers behind the IOMMU.\n\n",
 	      f);
 	list_verbs(f, "");
-	fputs("\nAn ADDR is a PCI device: pci:0000:01:00.0, or only 01:00.0. quoll VERB --help tells more.\n"
+	fputs("\nAn ADDR is a PCI device: pci:0000:01:00.0, or only 01:00.0. fwd takes any port: null:, ring:NAME "
+	      "too.\n"
+	      "quoll VERB --help tells more.\n"
 	      "Exit status: 0 done, 1 failed, 2 wrong use.\n",
 	      f);
 }

@@ -16,6 +16,9 @@ extern const struct cli_verb verb_restore;
 /* apps/doctor */
 extern const struct cli_verb verb_doctor;
 
+/* apps/fwd */
+extern const struct cli_verb verb_fwd;
+
 /* apps/nvme */
 extern const struct cli_verb verb_nvme_list;
 extern const struct cli_verb verb_nvme_identify;

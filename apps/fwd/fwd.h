@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fwd.h - a forwarder: ports, buffers, threads with their loops, and the run. Set up in setup.c, run in run.c; what it
+ * counted is put into words in report.c.
+ */
+#ifndef QUOLL_APPS_FWD_FWD_H
+#define QUOLL_APPS_FWD_FWD_H
+
+#include <jansson.h>
+#include <quoll/thread.h>
+
+#include "quoll/claims.h"
+
+#include "path.h"
+
+#define FWD_MAX_PORTS CLAIMS_MAX_DEVICES
+#define FWD_MAX_THREADS 128
+#define FWD_MAX_EVENTS 64
+
+/* Why a run ended. */
+enum fwd_end {
+	FWD_END_TIME,
+	FWD_END_PACKETS,
+	FWD_END_SIGNAL,
+	FWD_END_ERROR,
+};
+
+/**
+ * struct fwd_opts - what is asked for; constant while it runs
+ * @nr_queues:  of each port, in each direction
+ * @nr_cores:   0, or @nr_threads cores to pin threads to
+ * @entries:    of each ring; 0 for 512, or as many as the port can
+ * @nr_bufs:    of the pool; 0: worked out
+ * @buf_bytes:  of each, headroom included; 0: worked out from @mtu
+ * @rewrite:    put the outgoing port's own address into frames as their source
+ * @nr_dst_macs: 0: destinations stay; 1: this one everywhere; else one a port, of frames that leave by it
+ * @time_ns:    0 for no limit
+ * @max_packets: 0 for no limit
+ * @nr_prime:   frames of @frame_bytes that each queue sends before anything is received
+ * @live_ns:    how often @live is called
+ * @live:       told in words how it goes; may be NULL
+ * @say:        told of what happens on the way (a link that changes) and what looks wrong; may be NULL
+ */
+struct fwd_opts {
+	unsigned int nr_queues;
+	unsigned int nr_threads;
+	unsigned int nr_cores;
+	unsigned int cores[FWD_MAX_THREADS];
+	unsigned int burst;
+	unsigned int entries;
+	uint32_t nr_bufs;
+	uint32_t buf_bytes;
+	unsigned int mtu;
+	bool promiscuous;
+	bool rewrite;
+	unsigned int nr_dst_macs;
+	uint8_t dst_macs[FWD_MAX_PORTS][QUOLL_MAC_BYTES];
+	uint64_t time_ns;
+	uint64_t max_packets;
+	unsigned int nr_prime;
+	unsigned int frame_bytes;
+	bool never_sleep;
+	enum quoll_heap_pages pages;
+	uint64_t live_ns;
+	void (*live)(const char *line);
+	void (*say)(void *arg, const char *line);
+	void *say_arg;
+};
+
+/**
+ * struct fwd_port - a port and what was last seen of it
+ * @node:      NUMA node, -1 if unknown
+ * @started:   it is to be stopped
+ * @nr_primed: frames that it sent before the run
+ * @link:      as last looked at
+ * @nr_link_changes: since the run began
+ */
+struct fwd_port {
+	struct quoll_port *port;
+	struct quoll_port_info info;
+	int node;
+	bool started;
+	unsigned int nr_primed;
+	struct quoll_port_link link;
+	uint32_t nr_link_changes;
+};
+
+/**
+ * struct fwd_thread - one thread: a loop, and a cache that all of its queues share
+ * @core, @node: -1: not pinned, unknown
+ * @handle: NULL for the calling thread
+ * @ret: what its loop ended with
+ */
+struct fwd_thread {
+	struct fwd_run *run;
+	struct quoll_loop *loop;
+	struct quoll_buf_cache *cache;
+	int core;
+	int node;
+	struct quoll_thread *handle;
+	int ret;
+	uint64_t start_ticks;
+	uint64_t end_ticks;
+};
+
+/* A link that went up or down while forwarding. */
+struct fwd_event {
+	uint64_t time_ns;
+	unsigned int port;
+	bool up;
+	uint32_t mbit_per_s;
+};
+
+/**
+ * struct fwd_totals - sums over all ports and paths, for the live line
+ */
+struct fwd_totals {
+	uint64_t packets;
+	uint64_t tx_bytes;
+	uint64_t tx_full;
+	struct quoll_port_stats stats;
+};
+
+/**
+ * struct fwd_run - everything
+ * @cache_size, @nr_bufs, @buf_bytes: as they came out
+ * @paths:   one a receive queue, in the order of plan_queues()
+ * @control: the loop with signals and timers: that of the only thread where it need not be pinned, else one of the
+ * calling thread's own
+ * @nr_missing: buffers that were not back in the pool at the end
+ */
+struct fwd_run {
+	struct fwd_opts opts;
+	struct quoll_clock clock;
+	struct claims claims;
+	struct quoll_net *net;
+	struct quoll_arena *arena;
+	struct quoll_pool *pool;
+	uint32_t cache_size;
+	uint32_t nr_bufs;
+	uint32_t buf_bytes;
+	unsigned int nr_ports;
+	unsigned int nr_paths;
+	unsigned int nr_threads;
+	struct fwd_port ports[FWD_MAX_PORTS];
+	struct fwd_path *paths;
+	struct fwd_thread threads[FWD_MAX_THREADS];
+
+	struct quoll_loop *control;
+	bool own_control;
+	struct quoll_timer look_timer;
+	struct quoll_timer live_timer;
+	struct quoll_timer end_timer;
+	enum fwd_end end;
+	uint64_t start_ticks;
+	uint64_t end_ticks;
+	uint64_t timer_ticks;
+	uint64_t live_ticks;
+	struct fwd_totals live_before;
+	unsigned int nr_events; /* all of them; the first FWD_MAX_EVENTS are kept */
+	struct fwd_event events[FWD_MAX_EVENTS];
+	uint32_t nr_missing;
+};
+
+/**
+ * fwd_open() - ports, buffers, threads' loops, and queues in them; fwd_close() after success or failure
+ * @run:   zeroed, but for @opts and claims.env
+ * @addrs: array of @nr_addrs addresses: 1, or an even number
+ */
+int fwd_open(struct fwd_run *run, const struct quoll_addr *addrs, unsigned int nr_addrs, struct quoll_error *err);
+
+/**
+ * fwd_loop() - forward until time, number, a signal or an error ends it
+ * Return: 0; -errno: a port died (named). Counters are valid either way.
+ */
+int fwd_loop(struct fwd_run *run, struct quoll_error *err);
+
+/**
+ * fwd_stop() - stop the ports and look whether every buffer is back
+ * Return: 0; -errno: a port did not stop cleanly, or buffers are missing. Counters stay readable until fwd_close().
+ */
+int fwd_stop(struct fwd_run *run, struct quoll_error *err);
+void fwd_close(struct fwd_run *run);
+
+/* Frames forwarded so far by all paths; any thread. */
+uint64_t fwd_packets(const struct fwd_run *run);
+void fwd_totals(const struct fwd_run *run, struct fwd_totals *totals);
+
+/**
+ * fwd_live_line() - what happened between two sums, in words: rates, and drops of each kind
+ */
+void fwd_live_line(const struct fwd_totals *before, const struct fwd_totals *now, uint64_t ns, char *line,
+		   size_t bytes);
+
+/**
+ * fwd_describe_map() - which queue is served where: {"queues": […]}; fwd_describe() - that and all that was counted
+ * Return: NULL without memory. fwd_map_text() and fwd_text() render them.
+ */
+json_t *fwd_describe_map(const struct fwd_run *run);
+json_t *fwd_describe(const struct fwd_run *run);
+void fwd_map_text(FILE *f, const json_t *doc);
+void fwd_text(FILE *f, const json_t *doc);
+
+#endif

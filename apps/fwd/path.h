@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * path.h - one receive queue and where its frames go: the hot path of `quoll fwd`. A path belongs to one thread.
+ */
+#ifndef QUOLL_APPS_FWD_PATH_H
+#define QUOLL_APPS_FWD_PATH_H
+
+#include <net/net.h>
+#include <quoll/clock.h>
+#include <quoll/loop.h>
+
+#include "plan.h"
+
+#define FWD_MAX_BURST 256u
+/* One burst in so many is timed: reading the clock twice a burst would cost more than forwarding a packet. */
+#define FWD_TIMED_BURSTS 16u
+
+struct fwd_run;
+
+/**
+ * struct fwd_path - the hot part first
+ * @cache: of the thread: where frames go that could not be sent
+ * @macs:  destination and source of every frame, where they are rewritten
+ * @burst: frames at a time
+ * @untimed: polls that receive something until one is timed
+ * @nr_packets: forwarded; @nr_full: dropped, as the transmit ring was full; @nr_bursts: polls that received something.
+ *         Of those that were timed: @nr_timed, @timed_packets forwarded, @timed_ticks. Written by the path's thread,
+ *         read by any
+ * @plain: the poll function, without the limit of --packets
+ */
+struct fwd_path {
+	struct quoll_rxq *rxq;
+	struct quoll_txq *txq;
+	struct quoll_buf_cache *cache;
+	unsigned int burst;
+	unsigned int untimed;
+	uint8_t macs[2 * QUOLL_MAC_BYTES];
+	uint64_t nr_packets QUOLL_CACHE_ALIGNED;
+	uint64_t nr_full;
+	uint64_t nr_bursts;
+	uint64_t nr_timed;
+	uint64_t timed_packets;
+	uint64_t timed_ticks;
+	struct quoll_clock clock;
+	int (*plain)(void *arg);
+	struct quoll_poller poller QUOLL_CACHE_ALIGNED;
+	struct plan_queue plan;
+	struct fwd_run *run;
+};
+
+/**
+ * fwd_poll_plain(), fwd_poll_source(), fwd_poll_both() - forward a burst: as it is, with path->macs's source, or with
+ * both of its addresses
+ * @arg: struct fwd_path
+ * Return: frames received, for the loop.
+ */
+int fwd_poll_plain(void *arg);
+int fwd_poll_source(void *arg);
+int fwd_poll_both(void *arg);
+
+/* For those who read another thread's counters, or write their own: relaxed, nothing depends on them. */
+static inline uint64_t fwd_counted(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static inline void fwd_count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * run.c - the run: frames sent to begin with, threads, the control loop with its timers and signals, and the end.
+ *
+ * A single thread that is not pinned is the calling one, and its loop is the control loop too. Else the calling thread
+ * keeps the control loop for itself and forwards nothing, so that it need not be pinned.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "quoll/measure.h"
+
+#include "fwd.h"
+
+#define LOOK_NS 100000000u
+
+static const uint8_t broadcast[QUOLL_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+static const uint8_t experimental[2] = {0x88, 0xb5}; /* IEEE 802 - Local Experimental Ethertype 1 */
+
+uint64_t fwd_packets(const struct fwd_run *run)
+{
+	uint64_t packets = 0;
+
+	for (unsigned int i = 0; i < run->nr_paths; i++)
+		packets += fwd_counted(&run->paths[i].nr_packets);
+	return packets;
+}
+
+void fwd_totals(const struct fwd_run *run, struct fwd_totals *totals)
+{
+	struct quoll_port_stats *sum = &totals->stats;
+
+	memset(totals, 0, sizeof(*totals));
+	for (unsigned int i = 0; i < run->nr_paths; i++) {
+		totals->packets += fwd_counted(&run->paths[i].nr_packets);
+		totals->tx_full += fwd_counted(&run->paths[i].nr_full);
+	}
+	for (unsigned int i = 0; i < run->nr_ports; i++) {
+		struct quoll_port_stats one;
+
+		quoll_port_stats(run->ports[i].port, &one);
+		totals->tx_bytes += one.tx_bytes;
+		sum->rx_missed += one.rx_missed;
+		sum->rx_no_buf += one.rx_no_buf;
+		sum->rx_errors += one.rx_errors;
+		sum->rx_bad += one.rx_bad;
+		sum->tx_bad += one.tx_bad;
+		sum->tx_errors += one.tx_errors;
+	}
+}
+
+/* Timers of the control loop. */
+
+static void finish(struct fwd_run *run, enum fwd_end end)
+{
+	run->end = end;
+	quoll_loop_stop(run->control);
+}
+
+static void note_link(struct fwd_run *run, unsigned int idx, const struct quoll_port_link *link)
+{
+	uint64_t ns = quoll_ticks_to_ns(&run->clock, quoll_ticks(&run->clock) - run->start_ticks);
+	char line[QUOLL_ADDR_MAX_BYTES + 64];
+
+	if (run->nr_events < FWD_MAX_EVENTS)
+		run->events[run->nr_events] = (struct fwd_event){ns, idx, link->up, link->mbit_per_s};
+	run->nr_events++;
+	run->ports[idx].nr_link_changes += link->nr_changes - run->ports[idx].link.nr_changes;
+	run->ports[idx].link = *link;
+	if (!run->opts.say)
+		return;
+	if (link->up)
+		snprintf(line, sizeof(line), "%s: link up after %.1f s, %u Mbit/s", run->ports[idx].info.name,
+			 (double)ns / 1e9, link->mbit_per_s);
+	else
+		snprintf(line, sizeof(line), "%s: link down after %.1f s", run->ports[idx].info.name, (double)ns / 1e9);
+	run->opts.say(run->opts.say_arg, line);
+}
+
+/* Health and link of every port; also of those whose queues sleep. */
+static void look(void *arg)
+{
+	struct fwd_run *run = arg;
+
+	for (unsigned int i = 0; i < run->nr_ports; i++) {
+		struct quoll_port_link link;
+
+		if (quoll_port_check(run->ports[i].port))
+			finish(run, FWD_END_ERROR);
+		quoll_port_link(run->ports[i].port, &link);
+		if (link.nr_changes != run->ports[i].link.nr_changes)
+			note_link(run, i, &link);
+	}
+}
+
+static void live(void *arg)
+{
+	struct fwd_run *run = arg;
+	uint64_t now = quoll_ticks(&run->clock);
+	struct fwd_totals totals;
+	char line[256];
+
+	fwd_totals(run, &totals);
+	fwd_live_line(&run->live_before, &totals, quoll_ticks_to_ns(&run->clock, now - run->live_ticks), line,
+		      sizeof(line));
+	run->opts.live(line);
+	run->live_before = totals;
+	run->live_ticks = now;
+}
+
+static void time_is_up(void *arg)
+{
+	finish(arg, FWD_END_TIME);
+}
+
+static void on_signal(void *arg, int signo)
+{
+	/* A second one is to kill, should the way down hang. */
+	signal(signo, SIG_DFL);
+	finish(arg, FWD_END_SIGNAL);
+}
+
+static int start_control(struct fwd_run *run, struct quoll_error *err)
+{
+	sigset_t set;
+	int ret;
+
+	run->look_timer = (struct quoll_timer){.fn = look, .arg = run};
+	run->live_timer = (struct quoll_timer){.fn = live, .arg = run};
+	run->end_timer = (struct quoll_timer){.fn = time_is_up, .arg = run};
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	ret = quoll_loop_signals(run->control, &set, on_signal, run);
+	if (!ret)
+		ret = quoll_timer_start(run->control, &run->look_timer, LOOK_NS, LOOK_NS);
+	if (!ret && run->opts.live)
+		ret = quoll_timer_start(run->control, &run->live_timer, run->opts.live_ns, run->opts.live_ns);
+	if (!ret && run->opts.time_ns)
+		ret = quoll_timer_start(run->control, &run->end_timer, run->opts.time_ns, 0);
+	return ret ? quoll_error_set(err, -ret, "start", "", "signals and timers cannot be set up") : 0;
+}
+
+static void stop_control(struct fwd_run *run)
+{
+	quoll_timer_cancel(&run->look_timer);
+	quoll_timer_cancel(&run->live_timer);
+	quoll_timer_cancel(&run->end_timer);
+}
+
+/* Frames to begin with. */
+
+static void fill_frame(const struct fwd_run *run, const struct fwd_path *path, struct quoll_buf *buf)
+{
+	uint8_t *data = quoll_buf_data(buf);
+
+	memset(data, 0, run->opts.frame_bytes);
+	memcpy(data, broadcast, QUOLL_MAC_BYTES);
+	memcpy(data + QUOLL_MAC_BYTES, run->ports[path->plan.out_port].info.mac, QUOLL_MAC_BYTES);
+	memcpy(data + 2 * QUOLL_MAC_BYTES, experimental, sizeof(experimental));
+	buf->data_bytes = buf->total_bytes = run->opts.frame_bytes;
+}
+
+static int prime(struct fwd_run *run, struct fwd_path *path, struct quoll_error *err)
+{
+	struct fwd_port *out = &run->ports[path->plan.out_port];
+	unsigned int sent = 0;
+	struct quoll_buf *buf;
+
+	for (; sent < run->opts.nr_prime && !quoll_buf_get(path->cache, &buf, 1); sent++) {
+		fill_frame(run, path, buf);
+		if (quoll_tx(path->txq, &buf, 1))
+			continue;
+		quoll_buf_put(path->cache, &buf, 1);
+		break;
+	}
+	out->nr_primed += sent;
+	if (sent == run->opts.nr_prime)
+		return 0;
+	quoll_error_set(err, ENOBUFS, "prime", out->info.name, "queue %u took %u of --prime's %u frames",
+			path->plan.queue, sent, run->opts.nr_prime);
+	quoll_error_hint(err, "fewer frames, or more --entries and --bufs");
+	return -ENOBUFS;
+}
+
+/* Threads. */
+
+static int thread_main(void *arg)
+{
+	struct fwd_thread *thread = arg;
+	const struct quoll_clock *clock = &thread->run->clock;
+
+	thread->start_ticks = quoll_ticks(clock);
+	thread->ret = quoll_loop_run(thread->loop);
+	thread->end_ticks = quoll_ticks(clock);
+	quoll_loop_stop(thread->run->control);
+	return 0;
+}
+
+static int run_threads(struct fwd_run *run, struct quoll_error *err)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < run->nr_threads; i++) {
+		struct quoll_thread_opts opts = {.name = "quoll-fwd", .cpu = run->threads[i].core};
+
+		ret = quoll_thread_start(&opts, thread_main, &run->threads[i], &run->threads[i].handle, err);
+	}
+	if (!ret)
+		quoll_loop_run(run->control);
+	for (unsigned int i = 0; i < run->nr_threads; i++)
+		if (run->threads[i].handle)
+			quoll_loop_stop(run->threads[i].loop);
+	for (unsigned int i = 0; i < run->nr_threads; i++)
+		if (run->threads[i].handle)
+			quoll_thread_join(run->threads[i].handle);
+	return ret;
+}
+
+/* A port that died, or a loop that ended by itself. */
+static int failure(struct fwd_run *run, struct quoll_error *err)
+{
+	for (unsigned int i = 0; i < run->nr_ports; i++) {
+		int error = quoll_port_error(run->ports[i].port);
+
+		if (!error)
+			continue;
+		run->end = FWD_END_ERROR;
+		return quoll_error_set(err, -error, "port", run->ports[i].info.name, "%s",
+				       error == -ENODEV ? "the device is gone, or the kernel wants it back"
+							: "the device does not work any more");
+	}
+	for (unsigned int i = 0; i < run->nr_threads; i++) {
+		if (!run->threads[i].ret)
+			continue;
+		run->end = FWD_END_ERROR;
+		return quoll_error_set(err, -run->threads[i].ret, "loop", "", "the loop of thread %u ended", i);
+	}
+	return 0;
+}
+
+int fwd_loop(struct fwd_run *run, struct quoll_error *err)
+{
+	int ret = start_control(run, err);
+
+	run->end = FWD_END_PACKETS; /* unless something else ends it */
+	run->timer_ticks = measure_timer_ticks(&run->clock);
+	for (unsigned int i = 0; !ret && run->opts.nr_prime && i < run->nr_paths; i++)
+		ret = prime(run, &run->paths[i], err);
+	fwd_totals(run, &run->live_before);
+	run->start_ticks = run->end_ticks = run->live_ticks = quoll_ticks(&run->clock);
+	if (!ret && run->own_control)
+		ret = run_threads(run, err);
+	else if (!ret)
+		thread_main(&run->threads[0]);
+	run->end_ticks = quoll_ticks(&run->clock);
+	stop_control(run);
+	look(run);
+	if (ret)
+		run->end = FWD_END_ERROR;
+	return ret ? ret : failure(run, err);
+}
