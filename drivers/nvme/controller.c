@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "nvme_internal.h"
 
@@ -82,6 +84,8 @@ static void checking_unlock(struct quoll_nvme *nvme)
 
 static void kill_locked(struct quoll_nvme *nvme, int why)
 {
+	static const uint64_t one = 1;
+
 	if (nvme_ctrl_dead(nvme))
 		return;
 	/* Requests are about to be handed back: the device must not write into their buffers after that. */
@@ -89,6 +93,10 @@ static void kill_locked(struct quoll_nvme *nvme, int why)
 	quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_ERROR, "nvme", "%s: controller given up: %s", nvme->name,
 		  why == -ENODEV ? "device gone or to be removed" : "fatal status, error or time-out");
 	__atomic_store_n(&nvme->shared.dead, why, __ATOMIC_RELEASE);
+	/* After it: who is woken by this finds the controller dead. */
+	if (write(nvme->dead_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_WARN, "nvme", "%s: sleepers cannot be woken",
+			  nvme->name);
 }
 
 void nvme_ctrl_kill(struct quoll_nvme *nvme, int why)
@@ -192,6 +200,7 @@ static int arenas_create(struct quoll_nvme *nvme, unsigned int nr_queues, struct
 /* Everything but the device; the controller is disabled or dead. */
 static void ctrl_free(struct quoll_nvme *nvme)
 {
+	nvme_vectors_disable(nvme);
 	if (!nvme->dma_off && !quoll_pci_bus_master(nvme->dev, false))
 		nvme->dma_off = true;
 	/* If bus mastering cannot be switched off, arenas go with the heap, which unmaps in the IOMMU first. */
@@ -203,6 +212,8 @@ static void ctrl_free(struct quoll_nvme *nvme)
 	}
 	if (nvme->bar)
 		quoll_region_unmap(nvme->bar);
+	if (nvme->dead_fd >= 0)
+		close(nvme->dead_fd);
 	nvme_namespaces_free(nvme);
 	free(nvme->queues);
 	free(nvme->id);
@@ -309,7 +320,11 @@ int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const str
 	nvme->name = info.name;
 	nvme->no_ns.refuse = -ENOENT;
 	(void)quoll_clock_init(&nvme->clock); /* a system clock is good enough */
-	rc = bring_up(nvme, opts, err);
+	nvme->dead_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (nvme->dead_fd < 0)
+		rc = quoll_error_set(err, errno, "open", info.name, "no eventfd: %s", strerrordesc_np(errno));
+	else
+		rc = bring_up(nvme, opts, err);
 	if (rc) {
 		if (nvme->enabled && rc != -ENODEV)
 			(void)nvme_ctrl_disable(nvme, NULL);

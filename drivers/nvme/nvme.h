@@ -163,17 +163,21 @@ QUOLL_API const char *quoll_nvme_status_name(uint16_t status);
 /**
  * struct quoll_nvme_queue_opts - how to make an I/O queue pair
  * @entries: 2 .. max_queue_entries, rounded up to a power of two if that fits; one less are in flight. 0 for 256
+ * @interrupts: its thread wants to sleep: an MSI-X vector of its own, masked but for quoll_nvme_queue_arm(). Polling
+ *              costs no more with it
  */
 struct quoll_nvme_queue_opts {
 	unsigned int entries;
+	bool interrupts;
 };
 
 /**
  * quoll_nvme_queue_create() - one more queue pair
  * @opts:  NULL for the defaults
  * @queue: deleted by quoll_nvme_queue_destroy(), or with the controller
- * @err:   -EINVAL: entries out of range; -ENOSPC: all max_io_queues exist, or the driver's arenas are full; -ENOMEM;
- *         -ENODEV: gone or given up; -EIO: a failed command (status named); -ETIMEDOUT
+ * @err:   -EINVAL: entries out of range; -ENOSPC: all max_io_queues exist, the driver's arenas are full, or no vector
+ *         is left for @interrupts (they are not shared); -ENOTSUP: no MSI-X; -ENOMEM; -ENODEV: gone or given up; -EIO:
+ *         a failed command (status named); -ETIMEDOUT; as quoll_irq_enable()
  *
  * Thread rule: the controller's thread; blocks up to the admin time-out.
  */
@@ -241,6 +245,23 @@ QUOLL_API void quoll_nvme_submit(struct quoll_nvme_queue *queue);
  */
 QUOLL_API unsigned int quoll_nvme_poll(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps,
 				       unsigned int max);
+
+/**
+ * quoll_nvme_queue_fd(), quoll_nvme_queue_arm(), quoll_nvme_queue_disarm() - sleep instead of polling in vain: for a
+ * poller of the loop (loop.h), which see, or around epoll_wait() on the descriptor
+ *
+ * Between arm and disarm fd is readable once a completion may be there, when the device has an event, or when the
+ * controller is dead; it may be so without a reason. What was prepared and not submitted does not keep arm from its 0.
+ * A controller that stops without a word (fatal status, hung) raises no interrupt: it is noticed in polls, so a thread
+ * with requests in flight that nothing else wakes has a timer of a second or so; to be woken is enough.
+ *
+ * fd returns -1 without opts->interrupts. arm returns 0; 1: poll first, there is something to collect; -ENODEV, -EIO:
+ * the controller is dead and everything was handed back; -ENOTSUP: without opts->interrupts; -errno of
+ * quoll_irq_attach(). Thread rule: the queue's thread; system calls, so for the idle edge only.
+ */
+QUOLL_API int quoll_nvme_queue_fd(const struct quoll_nvme_queue *queue);
+QUOLL_API int quoll_nvme_queue_arm(struct quoll_nvme_queue *queue);
+QUOLL_API void quoll_nvme_queue_disarm(struct quoll_nvme_queue *queue);
 
 /**
  * struct quoll_nvme_queue_stats - counters since creation; read by the queue's thread

@@ -101,6 +101,8 @@ struct quoll_nvme {
 	uint32_t prp_list_bytes;
 	unsigned int max_queue_entries;
 	unsigned int max_io_queues;
+	unsigned int nr_vectors; /* of MSI-X, enabled and masked; 0 until a queue asks for one */
+	int dead_fd; /* eventfd, readable for good once the controller is dead: wakes every queue's thread */
 	struct quoll_nvme_queue **queues; /* max_io_queues of them; id is index + 1 */
 	unsigned int nr_namespaces;
 	struct nvme_namespace *namespaces;		     /* ascending by id */
@@ -202,6 +204,12 @@ struct quoll_nvme_queue {
 	uint32_t sink; /* where doorbells go once the queue is dead */
 	bool sq_created;
 	bool cq_created;
+
+	/* queue_sleep.c; without interrupts vector is 0 and both are -1 */
+	bool attached; /* irq_fd to vector */
+	unsigned int vector;
+	int irq_fd;
+	int sleep_fd; /* epoll set: irq_fd, the device's events, the controller's dead_fd */
 };
 
 #define NVME_ASSERT_LINE_(field, line)                                                                                 \
@@ -264,6 +272,13 @@ struct nvme_namespace *nvme_ns_lookup(const struct quoll_nvme *nvme, uint32_t ns
 void nvme_ns_mark_stale(struct quoll_nvme *nvme, uint32_t nsid);
 /* Fill @ns in from identify data; pure. @csi: command set. */
 void nvme_ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id, uint8_t csi, uint32_t max_transfer_bytes);
+
+/* queue_sleep.c */
+/* Find the queue a vector and make its descriptors; undone by nvme_queue_sleep_fini(), also after a failure. */
+int nvme_queue_sleep_init(struct quoll_nvme_queue *queue, struct quoll_error *err);
+void nvme_queue_sleep_fini(struct quoll_nvme_queue *queue);
+/* Of the controller: after the last queue. */
+void nvme_vectors_disable(struct quoll_nvme *nvme);
 
 /* split.c: parts of split requests */
 struct nvme_io {

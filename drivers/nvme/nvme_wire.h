@@ -112,6 +112,8 @@ static inline unsigned int nvme_cqe_dnr(uint32_t dw3)
 
 /* Create I/O Submission / Completion Queue, dwords 10 and 11. */
 #define NVME_QUEUE_PHYS_CONTIG (1u << 0)
+#define NVME_CQ_INTERRUPTS (1u << 1)
+#define NVME_CQ_VECTOR_SHIFT 16
 
 static inline uint32_t nvme_queue_cdw10(uint16_t qid, uint32_t entries)
 {

@@ -103,6 +103,7 @@ static void queue_free(struct quoll_nvme_queue *queue)
 		if (queue->cq)
 			(void)quoll_arena_free(nvme->arena_rw, queue->cq, queue->cq_bytes);
 	}
+	nvme_queue_sleep_fini(queue);
 	free(queue->slots);
 	free(queue->free_slots);
 	free(queue->parents);
@@ -145,7 +146,12 @@ static int create_rings(struct quoll_nvme_queue *queue, struct quoll_error *err)
 		.cdw10 = quoll_cpu_to_le32(nvme_queue_cdw10(queue->qid, queue->entries)),
 		.cdw11 = quoll_cpu_to_le32(NVME_QUEUE_PHYS_CONTIG), /* no interrupt: polled */
 	};
-	int rc = nvme_admin_exec(nvme, &cmd, NULL);
+	int rc;
+
+	if (queue->vector)
+		cmd.cdw11 = quoll_cpu_to_le32(NVME_QUEUE_PHYS_CONTIG | NVME_CQ_INTERRUPTS |
+					      queue->vector << NVME_CQ_VECTOR_SHIFT);
+	rc = nvme_admin_exec(nvme, &cmd, NULL);
 
 	if (rc)
 		return nvme_admin_error(nvme, rc, "Create I/O Completion Queue", err);
@@ -189,6 +195,7 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	queue->clock = nvme->clock;
 	queue->check_ticks = quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS);
 	queue->last_check = quoll_ticks(&nvme->clock);
+	queue->irq_fd = queue->sleep_fd = -1;
 	return queue;
 }
 
@@ -219,6 +226,8 @@ int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_que
 		quoll_error_set(err, -rc, "queue", nvme->name, "out of memory for %u entries", entries);
 	else
 		rc = alloc_rings(queue, err);
+	if (!rc && opts && opts->interrupts)
+		rc = nvme_queue_sleep_init(queue, err);
 	if (!rc)
 		rc = create_rings(queue, err);
 	if (rc) {

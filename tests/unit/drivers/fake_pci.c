@@ -100,8 +100,13 @@ void fake_pci_report_error(struct fake_pci *pci)
 void fake_pci_interrupt(struct fake_pci *pci, unsigned int vector)
 {
 	/* A message is a write like any other. */
-	if (fake_pci_bus_master(pci) && vector < FAKE_PCI_MAX_VECTORS && pci->msix_fds[vector] >= 0)
-		signal_fd(pci->msix_fds[vector]);
+	if (!fake_pci_bus_master(pci) || vector >= FAKE_PCI_MAX_VECTORS)
+		return;
+	pci->msix_pending[vector] = pci->msix_fds[vector] < 0;
+	if (pci->msix_pending[vector])
+		return;
+	pci->nr_interrupts[vector]++;
+	signal_fd(pci->msix_fds[vector]);
 }
 
 /* Back-end ops. The fake is found through the ioas; one at a time while it opens. */
@@ -250,14 +255,33 @@ static int ops_irq_info(struct quoll_device *dev, unsigned int idx, struct quoll
 	return 0;
 }
 
+/* nr 0 switches all off. */
+static void set_msix(struct fake_pci *pci, unsigned int first, unsigned int nr, const int *eventfds)
+{
+	pci->nr_irq_sets++;
+	for (unsigned int i = 0; !nr && i < FAKE_PCI_MAX_VECTORS; i++)
+		pci->msix_fds[i] = -1;
+	for (unsigned int i = 0; i < nr && first + i < FAKE_PCI_MAX_VECTORS; i++) {
+		pci->msix_fds[first + i] = eventfds[i];
+		if (eventfds[i] >= 0 && pci->msix_pending[first + i])
+			fake_pci_interrupt(pci, first + i);
+	}
+	if (!nr || first + nr > pci->nr_msix_on)
+		pci->nr_msix_on = nr ? first + nr : 0;
+}
+
 static int ops_irq_set(struct quoll_device *dev, unsigned int idx, unsigned int first, unsigned int nr,
 		       const int *eventfds)
 {
 	struct fake_pci *pci = dev->group->ioas->priv;
 	int fd = nr && !first ? eventfds[0] : -1;
 
-	for (unsigned int i = 0; idx == QUOLL_PCI_IRQ_MSIX && i < FAKE_PCI_MAX_VECTORS; i++)
-		pci->msix_fds[i] = i < nr && !first ? eventfds[i] : -1;
+	if (idx == QUOLL_PCI_IRQ_MSIX && pci->irq_rc)
+		return pci->irq_rc;
+	pthread_mutex_lock(&pci->lock);
+	if (idx == QUOLL_PCI_IRQ_MSIX)
+		set_msix(pci, first, nr, eventfds);
+	pthread_mutex_unlock(&pci->lock);
 	if (idx == QUOLL_PCI_IRQ_REQ)
 		pci->req_fd = fd;
 	if (idx == QUOLL_PCI_IRQ_ERR)

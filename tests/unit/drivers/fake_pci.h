@@ -23,13 +23,17 @@ struct fake_pci {
 	uint64_t mappable_bytes; /* of BAR 0, from its start; 0 for all */
 	bool bar_by_message;	 /* BAR 0 cannot be mapped */
 	unsigned int nr_msix;
+	int irq_rc;	      /* what changing MSI-X fails with; 0: it works */
 	struct quoll_env env; /* of the address space; a test may listen to its log */
 	/* BAR 0 has been mapped for the driver; NULL for none. */
 	void (*on_map)(struct fake_pci *pci, void *va, uint64_t len);
 
 	/* What was seen. */
-	unsigned int nr_violations; /* of the device's specification or of DMA permissions */
-	char violation[160];	    /* the first */
+	unsigned int nr_violations;			  /* of the device's specification or of DMA permissions */
+	char violation[160];				  /* the first */
+	unsigned int nr_irq_sets;			  /* of MSI-X, by the driver */
+	unsigned int nr_msix_on;			  /* enabled, masked or not */
+	unsigned int nr_interrupts[FAKE_PCI_MAX_VECTORS]; /* by vector: eventfds that were signalled */
 
 	/* The machine. */
 	int bar_fd;
@@ -39,9 +43,10 @@ struct fake_pci {
 	struct ioas_mapping maps[FAKE_PCI_MAX_MAPS];
 	int req_fd;
 	int err_fd;
-	int msix_fds[FAKE_PCI_MAX_VECTORS];
+	int msix_fds[FAKE_PCI_MAX_VECTORS];	 /* -1: masked */
+	bool msix_pending[FAKE_PCI_MAX_VECTORS]; /* wanted to signal while masked */
 	uint64_t seed;
-	pthread_mutex_t lock; /* of BAR and config space */
+	pthread_mutex_t lock; /* of BAR, config space and interrupts */
 };
 
 /* Return: 0, -errno. */
@@ -62,7 +67,7 @@ void fake_pci_yank(struct fake_pci *pci);
 /* The kernel asks for the device; an uncorrectable error is reported. */
 void fake_pci_request_removal(struct fake_pci *pci);
 void fake_pci_report_error(struct fake_pci *pci);
-/* An MSI-X message. */
+/* An MSI-X message; of a vector that is masked it is sent once that is over. The fake holds the lock. */
 void fake_pci_interrupt(struct fake_pci *pci, unsigned int vector);
 
 #endif

@@ -17,6 +17,7 @@
 #define STATUS_CQ_INVALID 0x100
 #define STATUS_INVALID_QID 0x101
 #define STATUS_INVALID_QSIZE 0x102
+#define STATUS_INVALID_VECTOR 0x108
 #define STATUS_INVALID_DELETION 0x10c
 
 struct fake_ns *fake_nvme_ns(struct fake_nvme *fake, uint32_t nsid)
@@ -128,6 +129,8 @@ static void cq_write(struct fake_nvme *fake, uint16_t cqid, struct nvme_cqe cqe)
 		cq->tail = 0;
 		cq->phase ^= 1;
 	}
+	if (cq->interrupts)
+		fake_pci_interrupt(&fake->pci, cq->vector);
 }
 
 void fake_nvme_post(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe cqe)
@@ -204,7 +207,7 @@ static uint16_t create_queue(struct fake_nvme *fake, const union nvme_sq_slot *s
 {
 	uint16_t qid = sqe->cmd.cdw10 & 0xffff;
 	uint32_t entries = (sqe->cmd.cdw10 >> 16) + 1;
-	uint16_t cqid = sqe->cmd.cdw11 >> 16;
+	uint16_t cqid = sqe->cmd.cdw11 >> 16, vector = cqid; /* of an SQ, of a CQ */
 
 	if (!qid || qid >= FAKE_MAX_QUEUES || qid > fake->queues_less_1 + 1 ||
 	    (is_sq ? fake->sq[qid].live : fake->cq[qid].live))
@@ -215,11 +218,20 @@ static uint16_t create_queue(struct fake_nvme *fake, const union nvme_sq_slot *s
 		return STATUS_INVALID_FIELD;
 	if (is_sq && (cqid >= FAKE_MAX_QUEUES || !fake->cq[cqid].live))
 		return STATUS_CQ_INVALID;
+	if (!is_sq && !(sqe->cmd.cdw11 & NVME_CQ_INTERRUPTS) && vector)
+		fake_pci_violation(&fake->pci, "vector %u for a queue without interrupts", vector);
+	if (!is_sq && vector && vector >= fake->pci.nr_msix_on)
+		return STATUS_INVALID_VECTOR;
 	fake_doorbell_reset(fake, qid, !is_sq);
 	if (is_sq)
 		fake->sq[qid] = (struct fake_sq){.live = true, .iova = sqe->cmd.prp1, .entries = entries, .cqid = cqid};
 	else
-		fake->cq[qid] = (struct fake_cq){.live = true, .iova = sqe->cmd.prp1, .entries = entries, .phase = 1};
+		fake->cq[qid] = (struct fake_cq){.live = true,
+						 .iova = sqe->cmd.prp1,
+						 .entries = entries,
+						 .phase = 1,
+						 .interrupts = sqe->cmd.cdw11 & NVME_CQ_INTERRUPTS,
+						 .vector = vector};
 	return 0;
 }
 

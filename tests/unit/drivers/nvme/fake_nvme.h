@@ -36,6 +36,8 @@ struct fake_cq {
 	uint32_t entries;
 	uint32_t tail;
 	unsigned int phase;
+	bool interrupts;
+	uint16_t vector;
 };
 
 struct fake_sq {
