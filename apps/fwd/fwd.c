@@ -31,6 +31,7 @@ struct fwd_values {
 	uint64_t frame_bytes;
 	bool never_sleep;
 	unsigned int pages;
+	uint64_t heap_bytes;
 	uint64_t interval;
 };
 
@@ -78,6 +79,10 @@ static const struct cli_option options[] = {
 	{"never-sleep", CLI_FLAG, offsetof(struct fwd_values, never_sleep), NULL,
 	 "poll without end: a CPU a thread, for the lowest latency", 0, 0},
 	CLAIMS_OPTION_PAGES(struct fwd_values),
+	{"heap", CLI_SIZE, offsetof(struct fwd_values, heap_bytes), "SIZE",
+	 "addresses set aside for DMA memory, which is placed as needed; 64G unless told otherwise.\n"
+	 "Less where ulimit -v is in force",
+	 1u << 20, 0},
 	NUMBER("stats-interval", interval, "SECONDS", "of the live line on a terminal; 1 unless told otherwise", 1,
 	       1000000),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
@@ -144,6 +149,7 @@ static int take_options(const struct cli *cli, const struct fwd_values *v, struc
 	opts->frame_bytes = (unsigned int)v->frame_bytes;
 	opts->never_sleep = v->never_sleep;
 	opts->pages = (enum quoll_heap_pages)v->pages;
+	opts->heap_bytes = v->heap_bytes;
 	opts->live_ns = v->interval * 1000000000u;
 	opts->live = cli_progress_wanted() ? show_live : NULL;
 	opts->say = say;

@@ -26,7 +26,7 @@ static int open_ports(struct fwd_run *run, const struct quoll_addr *addrs, unsig
 			run->ports[i].node = run->claims.nodes[run->claims.nr_devices - 1];
 	}
 	if (!ret)
-		ret = claims_heap(&run->claims, run->opts.pages, err);
+		ret = claims_heap(&run->claims, run->opts.pages, run->opts.heap_bytes, err);
 	if (!ret)
 		ret = quoll_net_create(run->claims.env, run->claims.heap, &run->net, err);
 	for (unsigned int i = 0; !ret && i < nr_addrs; i++) {

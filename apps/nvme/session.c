@@ -35,7 +35,7 @@ int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr
 	if (!ret)
 		ret = check_class(s, err);
 	if (!ret)
-		ret = claims_heap(&s->claims, opts->pages, err);
+		ret = claims_heap(&s->claims, opts->pages, 0, err);
 	s->heap = s->claims.heap;
 	if (!ret)
 		ret = quoll_nvme_open(s->device, s->heap, &nvme_opts, &s->nvme, err);

@@ -69,9 +69,9 @@ int claims_node(const struct claims *claims)
 	return claims->nr_devices ? claims->nodes[0] : -1;
 }
 
-int claims_heap(struct claims *claims, enum quoll_heap_pages pages, struct quoll_error *err)
+int claims_heap(struct claims *claims, enum quoll_heap_pages pages, uint64_t size_bytes, struct quoll_error *err)
 {
-	struct quoll_heap_opts opts = {.pages = pages, .numa_node = claims_node(claims)};
+	struct quoll_heap_opts opts = {.size_bytes = size_bytes, .pages = pages, .numa_node = claims_node(claims)};
 
 	if (claims->ioas) {
 		opts.ioases = &claims->ioas;

@@ -53,9 +53,10 @@ int claims_node(const struct claims *claims);
 
 /**
  * claims_heap() - a heap at the devices' node, which they all reach; also without any device
- * @err: as quoll_heap_create()
+ * @size_bytes: of its window; 0 for the library's default
+ * @err:        as quoll_heap_create()
  */
-int claims_heap(struct claims *claims, enum quoll_heap_pages pages, struct quoll_error *err);
+int claims_heap(struct claims *claims, enum quoll_heap_pages pages, uint64_t size_bytes, struct quoll_error *err);
 
 /**
  * claims_close() - devices, heap, groups, address space, as far as there are any; drivers are closed before

@@ -58,7 +58,7 @@ static void devices_of_two_groups_share_a_heap_and_go_back_in_order(void)
 	CU_ASSERT_EQUAL(claims_device(&claims, &first, &device, NULL), 0);
 	CU_ASSERT_EQUAL(claims_device(&claims, &second, &device, NULL), 0);
 	CU_ASSERT_EQUAL(claims.nr_groups, 2);
-	CU_ASSERT_EQUAL_FATAL(claims_heap(&claims, QUOLL_PAGES_4K, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(claims_heap(&claims, QUOLL_PAGES_4K, 0, NULL), 0);
 	CU_ASSERT_EQUAL(quoll_arena_create(claims.heap, "a", QUOLL_ARENA_DEVICE_READ_WRITE, 1 << 20, &arena, NULL), 0);
 	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 4096, 4096, &va, NULL), 0);
 	CU_ASSERT_EQUAL(calls_of("map("), 1); /* one address space */
@@ -103,8 +103,9 @@ static void without_devices_there_is_a_heap_and_no_address_space(void)
 	struct claims claims = {0};
 	struct quoll_heap_info info;
 
-	CU_ASSERT_EQUAL_FATAL(claims_heap(&claims, QUOLL_PAGES_4K, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(claims_heap(&claims, QUOLL_PAGES_4K, 8 << 20, NULL), 0);
 	quoll_heap_info(claims.heap, &info);
+	CU_ASSERT_EQUAL(info.size_bytes, 8 << 20);
 	CU_ASSERT_EQUAL(info.nr_ioases, 0);
 	CU_ASSERT_PTR_NULL(claims.ioas);
 	claims_close(&claims);
