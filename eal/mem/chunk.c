@@ -3,7 +3,8 @@
  * chunk.c - memory for a heap: sealed memfds, bound to a node, populated, put at a fixed place in the window.
  *
  * A memfd, so that another process can map it and nothing stays behind when ours is killed; sealed, so that nobody who
- * holds the fd can shrink it under us. Populated, so that a lack of memory is an error here and not SIGBUS later.
+ * holds the fd can shrink it under us, and that a peer process may only read what devices may only read. Populated, so
+ * that a lack of memory is an error here and not SIGBUS later.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,10 @@
 #include <unistd.h>
 
 #include "mem.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
+#endif
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -43,8 +48,7 @@ static int sealed_memfd(const struct chunk_want *want, struct quoll_error *err)
 			quoll_error_hint(err, "raise the limit of open files: ulimit -n");
 		return -rc;
 	}
-	if (ftruncate(fd, (off_t)want->size_bytes) ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+	if (ftruncate(fd, (off_t)want->size_bytes) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) {
 		rc = errno;
 		close(fd);
 		return quoll_error_set(err, rc, "heap", want->name, "memfd of %" PRIu64 " bytes: %s", want->size_bytes,
@@ -115,6 +119,20 @@ static int populate_aside(const struct quoll_env *env, const struct chunk_want *
 	return rc;
 }
 
+/*
+ * The last seals. From here on there is no new way to write: not through this fd, not through one that a peer opens
+ * anew from /proc. Mappings that exist, ours, stay as they are.
+ */
+static int seal_for_good(const struct chunk_want *want, int fd, struct quoll_error *err)
+{
+	int seals = F_SEAL_SEAL | (want->peer_reads ? F_SEAL_FUTURE_WRITE : 0);
+
+	if (fcntl(fd, F_ADD_SEALS, seals))
+		return quoll_error_set(err, errno, "heap", want->name, "memory cannot be sealed: %s",
+				       strerrordesc_np(errno));
+	return 0;
+}
+
 int chunk_place(const struct quoll_env *env, const struct chunk_want *want, int *fd, struct quoll_error *err)
 {
 	int rc;
@@ -134,6 +152,9 @@ int chunk_place(const struct quoll_env *env, const struct chunk_want *want, int 
 		rc = populate_error(env, want, errno, err);
 		goto err_remove;
 	}
+	rc = seal_for_good(want, *fd, err);
+	if (rc)
+		goto err_remove;
 	return 0;
 
 err_remove:

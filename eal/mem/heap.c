@@ -88,6 +88,7 @@ static int place_and_map(struct quoll_arena *arena, uint64_t size_bytes, bool *n
 		.size_bytes = size_bytes,
 		.page_bytes = heap->page_bytes,
 		.numa_node = heap->numa_node,
+		.peer_reads = !(arena->access & MAP_DEVICE_WRITE),
 	};
 	struct chunk *chunks = realloc(arena->chunks, (arena->nr_chunks + 1) * sizeof(*chunks));
 	int rc;

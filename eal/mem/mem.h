@@ -61,6 +61,7 @@ struct chunk_want {
 	uint64_t page_bytes;
 	int numa_node;	     /* -1 for any */
 	bool numa_preferred; /* rather than bound: memory from elsewhere is better than none */
+	bool peer_reads;     /* whoever else gets the fd can neither write to it nor map it writable */
 };
 
 int chunk_place(const struct quoll_env *env, const struct chunk_want *want, int *fd, struct quoll_error *err);

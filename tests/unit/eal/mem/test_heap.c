@@ -364,6 +364,51 @@ static void chunks_are_sealed_memfds(void)
 	fake_delete(fake);
 }
 
+/* What a peer could do with the fd that a back-end passes to it: as it is, and opened anew with all rights. */
+static bool peer_can_write(const struct ioas_mapping *m)
+{
+	char path[64];
+	bool can = false;
+	void *p;
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 2; i++) {
+		int fd = i ? again : m->fd;
+
+		can |= pwrite(fd, "x", 1, (off_t)m->fd_offset) == 1;
+		p = mmap(NULL, m->len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)m->fd_offset);
+		can |= p != MAP_FAILED;
+		if (p != MAP_FAILED)
+			munmap(p, m->len_bytes);
+		p = mmap(NULL, m->len_bytes, PROT_READ, MAP_SHARED, fd, (off_t)m->fd_offset);
+		CU_ASSERT(p != MAP_FAILED);
+		can |= !mprotect(p, m->len_bytes, PROT_READ | PROT_WRITE);
+		munmap(p, m->len_bytes);
+	}
+	close(again);
+	return can;
+}
+
+static void a_peer_cannot_write_what_devices_only_read(void)
+{
+	struct fake *fake = fake_new();
+	struct quoll_heap *heap = heap_on(&fake, 1, 0, NULL);
+	void *ro, *rw;
+
+	CU_ASSERT_FATAL(heap != NULL);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena_in(heap, QUOLL_ARENA_DEVICE_READ), 10, 1, &ro, NULL), 0);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena_in(heap, QUOLL_ARENA_DEVICE_READ_WRITE), 10, 1, &rw, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(fake->nr_maps, 2);
+	CU_ASSERT_FALSE(peer_can_write(&fake->maps[0]));
+	CU_ASSERT_TRUE(peer_can_write(&fake->maps[1]));
+	strcpy(ro, "quoll"); /* we can, still */
+	CU_ASSERT_STRING_EQUAL(ro, "quoll");
+	quoll_heap_destroy(heap);
+	fake_delete(fake);
+}
+
 static unsigned int open_fds(void)
 {
 	unsigned int nr = 0;
@@ -555,6 +600,7 @@ static const struct unit_test tests[] = {
 	{"a small program needs little locked memory", a_small_program_needs_little_locked_memory},
 	{"many requests make few mappings", many_requests_make_few_mappings},
 	{"chunks are sealed memfds", chunks_are_sealed_memfds},
+	{"a peer cannot write what devices only read", a_peer_cannot_write_what_devices_only_read},
 	{"destroying gives everything back", destroying_gives_everything_back},
 	{"without huge pages the command is named, and BEST goes on",
 	 without_huge_pages_the_command_is_named_and_best_goes_on},
