@@ -102,8 +102,8 @@ void fake_pci_interrupt(struct fake_pci *pci, unsigned int vector)
 	/* A message is a write like any other. */
 	if (!fake_pci_bus_master(pci) || vector >= FAKE_PCI_MAX_VECTORS)
 		return;
-	pci->msix_pending[vector] = pci->msix_fds[vector] < 0;
-	if (pci->msix_pending[vector])
+	pci->msix_pending[vector] = pci->msix_fds[vector] < 0 && !pci->forgets_masked;
+	if (pci->msix_fds[vector] < 0)
 		return;
 	pci->nr_interrupts[vector]++;
 	signal_fd(pci->msix_fds[vector]);

@@ -23,6 +23,7 @@ struct fake_pci {
 	uint64_t mappable_bytes; /* of BAR 0, from its start; 0 for all */
 	bool bar_by_message;	 /* BAR 0 cannot be mapped */
 	unsigned int nr_msix;
+	bool forgets_masked;  /* a masked vector does not remember, as with a device in another process */
 	int irq_rc;	      /* what changing MSI-X fails with; 0: it works */
 	struct quoll_env env; /* of the address space; a test may listen to its log */
 	/* BAR 0 has been mapped for the driver; NULL for none. */

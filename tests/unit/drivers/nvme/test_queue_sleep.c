@@ -353,12 +353,13 @@ static void open_reader(struct reader *r)
 	CU_ASSERT_EQUAL_FATAL(quoll_timer_start(r->loop, &r->rescue, 30000 * MS, 0), 0);
 }
 
-static void in_a_loop_no_completion_is_lost_on_the_edge(void)
+static void no_completion_is_lost(bool forgets_masked)
 {
 	struct quoll_loop_stats stats;
 	struct reader r;
 
 	open_sleeper(4);
+	fx.fake.pci.forgets_masked = forgets_masked;
 	open_reader(&r);
 	fake_nvme_pump_start(&fx.fake);
 	send_read(fx.queue, 0);
@@ -371,6 +372,12 @@ static void in_a_loop_no_completion_is_lost_on_the_edge(void)
 	CU_ASSERT(fx.fake.pci.nr_interrupts[1] > 0);
 	quoll_loop_destroy(r.loop);
 	fixture_fini(&fx);
+}
+
+static void in_a_loop_no_completion_is_lost_on_the_edge(void)
+{
+	no_completion_is_lost(false);
+	no_completion_is_lost(true);
 }
 
 static void ask_for_it(void *arg)
