@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * rings.c - what do rings, pools and the IOVA look-up cost on one core? Ticks of the TSC an element, batch by batch.
+ * rings.c - what do rings, pools, the heap and the IOVA look-up cost on one core? Ticks of the TSC an element, batch by
+ * batch.
  *
- * Everything stays in the first-level cache and nobody competes, so these are the instructions' cost, a lower bound of
- * what an application sees. The copy line is the same movement by memcpy, in and out: what no ring can beat.
+ * Nobody competes, so these are the instructions' cost, a lower bound of what an application sees. The copy line is the
+ * same movement by memcpy, in and out: what no ring can beat. Sizes are those of the peer, see README.md.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <quoll/buf_cache.h>
 #include <quoll/clock.h>
 #include <quoll/ring.h>
 
-#define RING_SIZE 1024
-#define MAX_BATCH 256
+#include "table.h"
+
+#define RING_SIZE 4096
+#define MAX_BATCH TABLE_MAX_BATCH
 #define ELEMENTS (1u << 20) /* a run */
-#define RUNS 5
+#define HEAP_ELEMENTS (1u << 14)
 #define CACHE_SIZE 512
 
+static struct quoll_clock tsc;
+
 struct bench {
-	struct quoll_clock clock;
 	struct quoll_spsc *spsc;
 	struct quoll_mpmc *mpmc;
 	struct quoll_buf_cache *cache;
 	struct quoll_heap *heap;
+	struct quoll_arena *arena;
+	uint64_t alloc_bytes;
 	void *in[MAX_BATCH];
 	void *out[MAX_BATCH];
 	struct quoll_buf *bufs[MAX_BATCH];
@@ -32,41 +37,46 @@ struct bench {
 	quoll_iova_t iovas[MAX_BATCH];
 };
 
-/* One batch of n through the thing that is measured. */
-typedef void (*bench_fn)(struct bench *b, uint32_t n);
-
-static void copy(struct bench *b, uint32_t n)
+static void copy(void *ctx, uint32_t n)
 {
 	static void *between[MAX_BATCH];
+	struct bench *b = ctx;
 
 	memcpy(between, b->in, n * sizeof(b->in[0]));
 	__asm__ volatile("" ::: "memory");
 	memcpy(b->out, between, n * sizeof(b->in[0]));
 }
 
-static void spsc(struct bench *b, uint32_t n)
+static void spsc(void *ctx, uint32_t n)
 {
+	struct bench *b = ctx;
+
 	quoll_spsc_enqueue_bulk(b->spsc, b->in, n);
 	quoll_spsc_dequeue_bulk(b->spsc, b->out, n);
 }
 
-static void mpmc(struct bench *b, uint32_t n)
+static void mpmc(void *ctx, uint32_t n)
 {
+	struct bench *b = ctx;
+
 	quoll_mpmc_enqueue_bulk(b->mpmc, b->in, n);
 	quoll_mpmc_dequeue_bulk(b->mpmc, b->out, n);
 }
 
-static void pool(struct bench *b, uint32_t n)
+static void pool(void *ctx, uint32_t n)
 {
+	struct bench *b = ctx;
+
 	if (!quoll_buf_get(b->cache, b->bufs, n))
 		quoll_buf_put(b->cache, b->bufs, n);
 }
 
 /* Twice the cache is taken before any of it is given back: it runs empty, then full. */
-static void pool_exchange(struct bench *b, uint32_t n)
+static void pool_exchange(void *ctx, uint32_t n)
 {
 	static struct quoll_buf *held[CACHE_SIZE * 2];
 	static uint32_t nr_held;
+	struct bench *b = ctx;
 
 	if (nr_held + n > CACHE_SIZE * 2) {
 		for (uint32_t i = 0; i < nr_held; i += n)
@@ -77,44 +87,29 @@ static void pool_exchange(struct bench *b, uint32_t n)
 		nr_held += n;
 }
 
-static void iova(struct bench *b, uint32_t n)
+static void iova(void *ctx, uint32_t n)
 {
+	struct bench *b = ctx;
+
 	for (uint32_t i = 0; i < n; i++)
 		b->iovas[i] = quoll_heap_iova(b->heap, b->addrs[i], 2048);
 }
 
-static int compare(const void *a, const void *b)
+/* All are taken before one is given back. */
+static void heap(void *ctx, uint32_t n)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	struct bench *b = ctx;
 
-	return x < y ? -1 : x > y;
+	for (uint32_t i = 0; i < n; i++)
+		if (quoll_arena_alloc(b->arena, b->alloc_bytes, 64, &b->out[i], NULL))
+			abort();
+	for (uint32_t i = 0; i < n; i++)
+		quoll_arena_free(b->arena, b->out[i], b->alloc_bytes);
 }
 
-static double run(struct bench *b, bench_fn fn, uint32_t n)
+static uint64_t ticks(void)
 {
-	uint64_t begin = quoll_ticks(&b->clock);
-
-	for (uint32_t done = 0; done < ELEMENTS; done += n) {
-		fn(b, n);
-		__asm__ volatile("" ::: "memory");
-	}
-	return (double)(quoll_ticks(&b->clock) - begin) / ELEMENTS;
-}
-
-static void measure(struct bench *b, const char *name, bench_fn fn)
-{
-	static const uint32_t batches[] = {1, 8, 32, 128, 256};
-	double ticks[RUNS];
-
-	printf("%-44s", name);
-	for (size_t i = 0; i < sizeof(batches) / sizeof(batches[0]); i++) {
-		run(b, fn, batches[i]); /* warm */
-		for (int r = 0; r < RUNS; r++)
-			ticks[r] = run(b, fn, batches[i]);
-		qsort(ticks, RUNS, sizeof(ticks[0]), compare);
-		printf("  %6.2f (%.2f-%.2f)", ticks[RUNS / 2], ticks[0], ticks[RUNS - 1]);
-	}
-	printf("\n");
+	return quoll_ticks(&tsc);
 }
 
 static int prepare(struct bench *b)
@@ -122,11 +117,10 @@ static int prepare(struct bench *b)
 	struct quoll_heap_opts heap_opts = {.numa_node = -1};
 	struct quoll_pool_opts pool_opts = {.nr_bufs = 4096, .buf_bytes = 2048};
 	struct quoll_error err = {0};
-	struct quoll_arena *arena;
 	struct quoll_pool *p;
 	int rc;
 
-	if (quoll_clock_init(&b->clock))
+	if (quoll_clock_init(&tsc))
 		printf("no invariant TSC: ticks are nanoseconds of the system's clock\n");
 	rc = quoll_spsc_create(RING_SIZE, &b->spsc);
 	if (!rc)
@@ -134,9 +128,9 @@ static int prepare(struct bench *b)
 	if (!rc)
 		rc = quoll_heap_create(NULL, &heap_opts, &b->heap, &err);
 	if (!rc)
-		rc = quoll_arena_create(b->heap, "bufs", QUOLL_ARENA_DEVICE_READ_WRITE, 0, &arena, &err);
+		rc = quoll_arena_create(b->heap, "bufs", QUOLL_ARENA_DEVICE_READ_WRITE, 0, &b->arena, &err);
 	if (!rc)
-		rc = quoll_pool_create(arena, &pool_opts, &p, &err);
+		rc = quoll_pool_create(b->arena, &pool_opts, &p, &err);
 	if (!rc)
 		rc = quoll_buf_cache_create(p, CACHE_SIZE, &b->cache, &err);
 	if (!rc)
@@ -154,18 +148,23 @@ static int prepare(struct bench *b)
 int main(void)
 {
 	static struct bench b;
+	struct table t = {.ticks = ticks, .ctx = &b, .nr_elements = ELEMENTS};
 
 	if (prepare(&b))
 		return 1;
 	for (int i = 0; i < MAX_BATCH; i++)
 		b.in[i] = &b.in[i];
-	printf("TSC %.3f GHz; ticks an element, median of %d (min-max); batch of\n%-44s  %-20s%-20s%-20s%-20s%s\n",
-	       (double)b.clock.tick_hz / 1e9, RUNS, "", "1", "8", "32", "128", "256");
-	measure(&b, "copy in and out (memcpy)", copy);
-	measure(&b, "SPSC enqueue + dequeue", spsc);
-	measure(&b, "MPMC enqueue + dequeue", mpmc);
-	measure(&b, "pool get + put, within the cache", pool);
-	measure(&b, "pool get + put, with exchanges", pool_exchange);
-	measure(&b, "quoll_heap_iova", iova);
+	table_head((double)tsc.tick_hz / 1e9);
+	table_line(&t, "copy in and out (memcpy)", copy);
+	table_line(&t, "SPSC enqueue + dequeue", spsc);
+	table_line(&t, "MPMC enqueue + dequeue", mpmc);
+	table_line(&t, "pool get + put, within the cache", pool);
+	table_line(&t, "pool get + put, with exchanges", pool_exchange);
+	table_line(&t, "quoll_heap_iova", iova);
+	t.nr_elements = HEAP_ELEMENTS;
+	b.alloc_bytes = 64;
+	table_line(&t, "heap alloc + free, 64 bytes", heap);
+	b.alloc_bytes = 2048;
+	table_line(&t, "heap alloc + free, 2 KiB", heap);
 	return 0;
 }
