@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <net/net.h>
 #include <quoll/buf_cache.h>
 #include <quoll/heap.h>
 #include <quoll/ring.h>
@@ -19,6 +20,7 @@
 #define NR_BATCHES 1024u
 #define RING_SIZE 1024u
 #define NR_BUFS 4096u
+#define FRAME_BYTES 64u
 
 /* Its own symbol, whatever the compiler would rather do. */
 #ifdef __clang__
@@ -34,10 +36,15 @@ struct paths {
 	struct quoll_arena *arena;
 	struct quoll_pool *pool;
 	struct quoll_buf_cache *cache;
+	struct quoll_net *net;
+	struct quoll_port *port;
+	struct quoll_rxq *rxq;
+	struct quoll_txq *txq;
 	struct quoll_buf *bufs[BATCH];
 	void *in[BATCH];
 	void *out[BATCH];
 	quoll_iova_t iovas[BATCH];
+	bool holds; /* bufs[] are frames of ours, between two batches */
 };
 
 /* Items moved: n, or the path is not what is to be counted. */
@@ -68,6 +75,18 @@ MEASURED static uint32_t measured_iova(struct paths *p, uint32_t n)
 	return n;
 }
 
+/* A port that brings frames: forward them. */
+MEASURED static uint32_t measured_null(struct paths *p, uint32_t n)
+{
+	return quoll_tx(p->txq, p->bufs, quoll_rx(p->rxq, p->bufs, n));
+}
+
+/* A port that brings what was sent: the other way round. */
+MEASURED static uint32_t measured_ring(struct paths *p, uint32_t n)
+{
+	return quoll_rx(p->rxq, p->bufs, quoll_tx(p->txq, p->bufs, n));
+}
+
 static void must(int rc, const char *what)
 {
 	if (!rc)
@@ -93,6 +112,35 @@ static void prepare_memory(struct paths *p)
 	quoll_buf_put(p->cache, p->bufs, BATCH);
 }
 
+static void prepare_port(struct paths *p, const char *address)
+{
+	struct quoll_buf_cache *caches[] = {p->cache};
+	struct quoll_port_queues queues = {.nr_rxqs = 1, .nr_txqs = 1, .rx_caches = caches, .tx_caches = caches};
+	struct quoll_error err = {0};
+	struct quoll_addr addr;
+
+	must(quoll_addr_parse(address, &addr, &err), address);
+	must(quoll_net_create(NULL, p->heap, &p->net, &err), "net");
+	must(quoll_port_open(p->net, &addr, NULL, &p->port, &err), address);
+	must(quoll_port_start(p->port, &queues, NULL, &err), address);
+	p->rxq = quoll_port_rxq(p->port, 0);
+	p->txq = quoll_port_txq(p->port, 0);
+	if (addr.scheme == QUOLL_ADDR_NULL)
+		return;
+	must(quoll_buf_get(p->cache, p->bufs, BATCH), "buffers");
+	for (uint32_t i = 0; i < BATCH; i++)
+		p->bufs[i]->data_bytes = p->bufs[i]->total_bytes = FRAME_BYTES;
+	p->holds = true;
+}
+
+static void finish_port(struct paths *p)
+{
+	if (p->holds)
+		quoll_buf_put(p->cache, p->bufs, BATCH);
+	quoll_port_close(p->port);
+	must(quoll_net_destroy(p->net), "net");
+}
+
 static void finish_memory(struct paths *p)
 {
 	quoll_buf_cache_destroy(p->cache);
@@ -103,25 +151,28 @@ static void finish_memory(struct paths *p)
 static const struct {
 	const char *name;
 	uint32_t (*measured)(struct paths *p, uint32_t n);
+	const char *port; /* its address, if it needs one */
 } paths[] = {
-	{"spsc", measured_spsc},
-	{"mpmc", measured_mpmc},
-	{"pool", measured_pool},
-	{"iova", measured_iova},
+	{"spsc", measured_spsc, NULL}, {"mpmc", measured_mpmc, NULL},	 {"pool", measured_pool, NULL},
+	{"iova", measured_iova, NULL}, {"null", measured_null, "null:"}, {"ring", measured_ring, "ring:count?loop=1"},
 };
 
-static int count(uint32_t (*measured)(struct paths *p, uint32_t n))
+static int count(uint32_t (*measured)(struct paths *p, uint32_t n), const char *port)
 {
 	static struct paths p;
 
 	must(quoll_spsc_create(RING_SIZE, &p.spsc), "SPSC ring");
 	must(quoll_mpmc_create(RING_SIZE, &p.mpmc), "MPMC ring");
 	prepare_memory(&p);
+	if (port)
+		prepare_port(&p, port);
 	for (uint32_t i = 0; i < NR_BATCHES; i++)
 		if (measured(&p, BATCH) != BATCH) {
 			fprintf(stderr, "count_paths: batch %u did not move %u items\n", i, BATCH);
 			return 1;
 		}
+	if (port)
+		finish_port(&p);
 	finish_memory(&p);
 	quoll_spsc_destroy(p.spsc);
 	quoll_mpmc_destroy(p.mpmc);
@@ -150,7 +201,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; argc == 2 && i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (!strcmp(argv[1], paths[i].name))
-			return count(paths[i].measured);
+			return count(paths[i].measured, paths[i].port);
 	fprintf(stderr, "usage: count_paths PATH | --toolchain\n");
 	return 2;
 }
