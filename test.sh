@@ -117,6 +117,26 @@ python_unit() { # python_unit FILE...
 	done
 }
 
+# That the benchmarks run and are reported, not what they measure.
+benchmarks() {
+	local report=$work/report line
+	section 'benchmarks'
+	check 'benchmarks: a quick run of all of them' benchmarks/run --quick --build "$QUOLL_BUILD" --out "$report"
+	check 'benchmarks: report.json has every row that there is, each with our figure' report_rows "$report/report.json"
+	check 'benchmarks: report.html has a plot of each group' report_plots "$report"
+	jq -r '.rows[] | .name as $n | .peers[] | select(.missing) | "\($n) \(.missing)"' "$report/report.json" |
+		while read -r line; do skip "benchmarks: the peer beside ${line%% *}" "${line#* }"; done
+}
+
+report_rows() {
+	diff <(benchmarks/run --list | sed -n 's/^  \([a-z][a-z0-9_]*\)  .*/\1/p') <(jq -r '.rows[].name' "$1") &&
+		jq -e '.errors == [] and all(.rows[]; .unit as $u | .quoll.missing or .quoll[$u].n > 0)' "$1"
+}
+
+report_plots() {
+	[ "$(grep -c '<svg' "$1/report.html")" -ge "$(jq '[.rows[].group] | unique | length' "$1/report.json")" ]
+}
+
 sanitizers() {
 	section 'sanitizers'
 	# Our own checks and the sanitizers' stop a program; a leak counts.
@@ -214,6 +234,7 @@ cold_build
 unit 'unit' "$QUOLL_BUILD"
 python_unit tests/*/test_*.py
 instructions
+benchmarks
 sanitizers
 fuzz
 if [ "$native" = 1 ]; then

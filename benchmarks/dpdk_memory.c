@@ -30,7 +30,7 @@ struct peer {
 	struct rte_mbuf *bufs[MAX_BATCH];
 };
 
-static void mempool(void *ctx, uint32_t n)
+TABLE_INLINE void mempool(void *ctx, uint32_t n)
 {
 	struct peer *p = ctx;
 
@@ -38,7 +38,7 @@ static void mempool(void *ctx, uint32_t n)
 		rte_mempool_put_bulk(p->pool, p->objs, n);
 }
 
-static void mbuf(void *ctx, uint32_t n)
+TABLE_INLINE void mbuf(void *ctx, uint32_t n)
 {
 	struct peer *p = ctx;
 
@@ -47,7 +47,7 @@ static void mbuf(void *ctx, uint32_t n)
 }
 
 /* Twice the cache is taken before any of it is given back, as in rings.c. */
-static void mbuf_exchange(void *ctx, uint32_t n)
+TABLE_INLINE void mbuf_exchange(void *ctx, uint32_t n)
 {
 	static struct rte_mbuf *held[CACHE_SIZE * 2];
 	static uint32_t nr_held;
@@ -62,7 +62,7 @@ static void mbuf_exchange(void *ctx, uint32_t n)
 		nr_held += n;
 }
 
-static void heap(void *ctx, uint32_t n)
+TABLE_INLINE void heap(void *ctx, uint32_t n)
 {
 	struct peer *p = ctx;
 

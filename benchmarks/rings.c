@@ -37,7 +37,7 @@ struct bench {
 	quoll_iova_t iovas[MAX_BATCH];
 };
 
-static void copy(void *ctx, uint32_t n)
+TABLE_INLINE void copy(void *ctx, uint32_t n)
 {
 	static void *between[MAX_BATCH];
 	struct bench *b = ctx;
@@ -47,7 +47,7 @@ static void copy(void *ctx, uint32_t n)
 	memcpy(b->out, between, n * sizeof(b->in[0]));
 }
 
-static void spsc(void *ctx, uint32_t n)
+TABLE_INLINE void spsc(void *ctx, uint32_t n)
 {
 	struct bench *b = ctx;
 
@@ -55,7 +55,7 @@ static void spsc(void *ctx, uint32_t n)
 	quoll_spsc_dequeue_bulk(b->spsc, b->out, n);
 }
 
-static void mpmc(void *ctx, uint32_t n)
+TABLE_INLINE void mpmc(void *ctx, uint32_t n)
 {
 	struct bench *b = ctx;
 
@@ -63,7 +63,7 @@ static void mpmc(void *ctx, uint32_t n)
 	quoll_mpmc_dequeue_bulk(b->mpmc, b->out, n);
 }
 
-static void pool(void *ctx, uint32_t n)
+TABLE_INLINE void pool(void *ctx, uint32_t n)
 {
 	struct bench *b = ctx;
 
@@ -72,7 +72,7 @@ static void pool(void *ctx, uint32_t n)
 }
 
 /* Twice the cache is taken before any of it is given back: it runs empty, then full. */
-static void pool_exchange(void *ctx, uint32_t n)
+TABLE_INLINE void pool_exchange(void *ctx, uint32_t n)
 {
 	static struct quoll_buf *held[CACHE_SIZE * 2];
 	static uint32_t nr_held;
@@ -87,7 +87,7 @@ static void pool_exchange(void *ctx, uint32_t n)
 		nr_held += n;
 }
 
-static void iova(void *ctx, uint32_t n)
+TABLE_INLINE void iova(void *ctx, uint32_t n)
 {
 	struct bench *b = ctx;
 
@@ -96,7 +96,7 @@ static void iova(void *ctx, uint32_t n)
 }
 
 /* All are taken before one is given back. */
-static void heap(void *ctx, uint32_t n)
+TABLE_INLINE void heap(void *ctx, uint32_t n)
 {
 	struct bench *b = ctx;
 

@@ -14,8 +14,9 @@
 #define TABLE_MAX_BATCH 256
 #define TABLE_RUNS 5
 
-/* One batch of n through the thing that is measured. */
+/* One batch of n through the thing that is measured; inline, so that the loop is around the thing itself. */
 typedef void (*table_fn)(void *ctx, uint32_t n);
+#define TABLE_INLINE static inline __attribute__((always_inline))
 
 struct table {
 	uint64_t (*ticks)(void);
@@ -23,7 +24,8 @@ struct table {
 	uint32_t nr_elements; /* a run */
 };
 
-static const uint32_t table_batches[TABLE_BATCHES] = {1, 8, 32, 128, 256};
+/* Volatile: no loop is made for one batch size. */
+static const volatile uint32_t table_batches[TABLE_BATCHES] = {1, 8, 32, 128, 256};
 
 static inline void table_head(double ghz)
 {
@@ -40,7 +42,7 @@ static inline int table_compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static inline double table_run(const struct table *t, table_fn fn, uint32_t n)
+TABLE_INLINE double table_run(const struct table *t, table_fn fn, uint32_t n)
 {
 	uint64_t begin = t->ticks();
 
@@ -51,15 +53,14 @@ static inline double table_run(const struct table *t, table_fn fn, uint32_t n)
 	return (double)(t->ticks() - begin) / t->nr_elements;
 }
 
-static inline void table_line(const struct table *t, const char *name, table_fn fn)
+TABLE_INLINE void table_line(const struct table *t, const char *name, table_fn fn)
 {
 	double ticks[TABLE_RUNS];
 
 	printf("%-44s", name);
 	for (int i = 0; i < TABLE_BATCHES; i++) {
-		table_run(t, fn, table_batches[i]); /* warm */
-		for (int r = 0; r < TABLE_RUNS; r++)
-			ticks[r] = table_run(t, fn, table_batches[i]);
+		for (int r = -1; r < TABLE_RUNS; r++) /* the first warms up */
+			ticks[r < 0 ? 0 : r] = table_run(t, fn, table_batches[i]);
 		qsort(ticks, TABLE_RUNS, sizeof(ticks[0]), table_compare);
 		printf("  %6.2f (%.2f-%.2f)", ticks[TABLE_RUNS / 2], ticks[0], ticks[TABLE_RUNS - 1]);
 	}

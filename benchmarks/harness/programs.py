@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The programs of both sides: how each is run, and how what it prints is read.
+
+Both sides of a pair run on the same CPUs (taskset), with the same pool, cache and burst; see README.md for each pair.
+"""
+import os
+import shutil
+from collections import namedtuple
+
+from . import machine, parse
+
+# side: "quoll" or the peer's name. command(context) -> words; script(context) -> what it is told on stdin, see machine.run.
+# parse(text, context) -> {figure: value}. cpus: how many it needs. needs: a program that must be installed.
+Program = namedtuple("Program", "name side needs cpus command script parse wall_ms")
+
+BURST = 32
+CACHE = 512 # mbufs, and buffers of ours, in a thread's cache
+BUFS = 8192
+ON_THE_WAY = 512 # frames in two rings
+DST_MACS = "02:00:00:00:00:00,02:00:00:00:00:01" # testpmd's own
+HUGE_BYTES = 1 << 30
+MEMORY_MIB = 512
+
+
+def built(context, path):
+    return os.path.join(context["build"], path)
+
+
+def on_worker(context, *words):
+    return ["taskset", "-c", str(context["cpus"][-1]), *words]
+
+
+def on_both(context, *words):
+    return ["taskset", "-c", ",".join(map(str, context["cpus"])), *words]
+
+
+def eal(*cpus):
+    """DPDK's options: lcore 0, which is the main one, on the first of @cpus, and so on; no devices, no files that others
+    see; hugepages if there are any for both sides."""
+    words = ["--lcores", ",".join(f"{lcore}@{cpu}" for lcore, cpu in enumerate(cpus)), "--no-pci", "--no-shconf",
+             "--no-telemetry", "-m", str(MEMORY_MIB)]
+    huge = sum(size * nr for size, nr in machine.free_hugepages().items())
+    return words if huge >= HUGE_BYTES else words + ["--no-huge"]
+
+
+def fwd(mode, *ports):
+    def command(context):
+        words = [built(context, "apps/quoll/quoll"), "fwd", *ports, "--burst", str(BURST), "--bufs", str(BUFS), "--cores",
+                 str(context["cpus"][-1]), "--time", str(context["seconds"]), "--json"]
+        if ports[0].startswith("ring:"):
+            words += ["--prime", str(ON_THE_WAY // 2), "--entries", "1024", "--frame-bytes", "64"]
+        if mode == "mac":
+            words += ["--mac-rewrite", "--dst-mac", DST_MACS]
+        return on_both(context, *words)
+
+    return command
+
+
+def testpmd(mode, *vdevs, extra=()):
+    def command(context):
+        words = ["dpdk-testpmd", *eal(*context["cpus"])]
+        for vdev in vdevs:
+            words += ["--vdev", vdev]
+        words += ["--", "-i", f"--total-num-mbufs={BUFS}", f"--mbcache={CACHE}", f"--forward-mode={mode}",
+                  f"--burst={BURST}", "--nb-cores=1", *extra]
+        return on_both(context, *words)
+
+    return command
+
+
+def measured(start):
+    """testpmd shows rates since it was last asked for them."""
+
+    def script(context):
+        return [(start, 0.5), ("show port stats all", context["seconds"]), ("show port stats all", 0), ("stop", 0),
+                ("quit", 0)]
+
+    return script
+
+
+NULLS = ("net_null0,size=64", "net_null1,size=64")
+RINGS = ("net_ring0", "net_ring1")
+LOOPS = ("ring:a?loop=1", "ring:b?loop=1")
+TX_FIRST = f"start tx_first {ON_THE_WAY // 2 // BURST}"
+
+
+def _quoll(name, path, words=(), pin=on_worker, reader=parse.table, cpus=1):
+    return Program(name, "quoll", None, cpus, lambda context: pin(context, built(context, path), *words), None, reader,
+                   False)
+
+
+def _quoll_fwd(name, mode, *ports):
+    return Program(name, "quoll", None, 2, fwd(mode, *ports), None, parse.fwd, False)
+
+
+def _testpmd(name, mode, vdevs, start):
+    return Program(name, "dpdk", "dpdk-testpmd", 2, testpmd(mode, *vdevs), measured(start), parse.testpmd, False)
+
+
+def _spsc(context):
+    return on_both(context, built(context, "benchmarks/bench_spsc"), "--cpus", ",".join(map(str, context["cpus"])), "--json")
+
+
+def _idle(context):
+    return on_both(context, built(context, "benchmarks/bench_idle"), "--json", *(["--samples", "200"] if context["quick"] else []))
+
+
+def _first_packet(context):
+    return on_both(context, built(context, "apps/quoll/quoll"), "fwd", "null:", "null:", "--packets", "32", "--json")
+
+
+def _ring_perf(context):
+    # Measures one core on the main lcore: the CPU that ours runs on. (With another main lcore it hangs.)
+    return on_both(context, "dpdk-test", *eal(*reversed(context["cpus"])), "ring_perf_autotest")
+
+
+def _dpdk_memory(context):
+    return on_worker(context, built(context, "benchmarks/dpdk_memory"), *eal(context["cpus"][-1]))
+
+
+def _testpmd_start(context):
+    return testpmd("io", *NULLS)(context)
+
+
+PROGRAMS = [
+    _quoll("bench_rings", "benchmarks/bench_rings"),
+    Program("bench_spsc", "quoll", None, 2, _spsc, None,
+            parse.figures({f"bulk {n}": (f"cases.{n}.median_ticks_per_element", 1) for n in (8, 32)}), False),
+    Program("ring_perf_autotest", "dpdk", "dpdk-test", 1, _ring_perf, None, parse.ring_perf, False),
+    Program("dpdk_memory", "dpdk", "benchmarks/dpdk_memory", 1, _dpdk_memory, None, parse.table, False),
+    _quoll("bench_ports", "benchmarks/bench_ports", ["--json"],
+           reader=parse.figures({name: (f"cases.{name}.median_ticks_per_packet", 1) for name in ("null", "ring")})),
+    _quoll_fwd("fwd_null", "io", "null:", "null:"),
+    _testpmd("testpmd_null", "io", NULLS, "start"),
+    _quoll_fwd("fwd_null_mac", "mac", "null:", "null:"),
+    _testpmd("testpmd_null_mac", "mac", NULLS, "start"),
+    _quoll_fwd("fwd_ring", "io", *LOOPS),
+    _testpmd("testpmd_ring", "io", RINGS, TX_FIRST),
+    _quoll_fwd("fwd_ring_mac", "mac", *LOOPS),
+    _testpmd("testpmd_ring_mac", "mac", RINGS, TX_FIRST),
+    Program("fwd_start", "quoll", None, 1, _first_packet, None, parse.fwd_started, True),
+    Program("testpmd_start", "dpdk", "dpdk-testpmd", 2, _testpmd_start,
+            lambda _context: [("start", 0), ("stop", 0), ("quit", 0)], parse.testpmd_started, True),
+    Program("bench_idle", "quoll", None, 1, _idle, None, parse.figures({
+        "cpu_percent": ("idle.can_wake.cpu_percent", 1),
+        "loop_p50_us": ("wake.loop.p50_ns", 1e-3), "loop_p99_us": ("wake.loop.p99_ns", 1e-3),
+        "epoll_p50_us": ("wake.epoll.p50_ns", 1e-3), "epoll_p99_us": ("wake.epoll.p99_ns", 1e-3)}), False),
+]
+BY_NAME = {program.name: program for program in PROGRAMS}
+
+
+def missing(program, context):
+    """Why it cannot be run here, None if it can."""
+    if program.cpus > len(context["cpus"]):
+        return f"needs {program.cpus} physical cores"
+    if program.needs and "/" in program.needs:
+        return None if os.access(built(context, program.needs), os.X_OK) else f"{program.side}: headers not installed"
+    if program.needs and not shutil.which(program.needs):
+        return f"{program.side}: not installed"
+    return None

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The questions: which figure of which program stands beside which. All figures are better when lower."""
+from collections import namedtuple
+
+# quoll: (program, figure). peers: [(its name, program, figure)]. aim: ("ratio", most times the first peer's), or
+# ("at most", figure), or None. label: for plots.
+Row = namedtuple("Row", "name group question unit label quoll peers aim")
+
+GROUPS = {
+    "rings": "Rings",
+    "memory": "Pools and heap",
+    "forwarding": "Forwarding on one core",
+    "start": "Start",
+    "idle": "Idle",
+    "lab": "In the lab VM",
+}
+
+DPDK = "DPDK"
+ELEMENT = "tsc_ticks_per_element"
+BUFFER = "tsc_ticks_per_buffer"
+PACKET = "tsc_ticks_per_packet"
+EQUAL = ("ratio", 1.0)
+SEVEN_TENTHS = ("ratio", 0.7)
+HALF = ("ratio", 0.5)
+
+
+def _one_core(kind, dpdk, batch):
+    call = "single" if batch == 1 else "bulk"
+    what = f"in bulks of {batch}" if batch > 1 else "one at a time"
+    return Row(f"{kind.lower()}_one_core_{batch}", "rings", f"{kind} ring, one core: a pointer in and out, {what}", ELEMENT,
+               f"{kind}, 1 core\\nbulk {batch}", ("bench_rings", f"{kind} enqueue + dequeue/{batch}"),
+               [(DPDK, "ring_perf_autotest", f"one {dpdk} {call} {batch}")], EQUAL)
+
+
+def _two_cores(batch):
+    return Row(f"spsc_two_cores_{batch}", "rings",
+               f"SPSC ring between two cores, in bulks of {batch}: both sides' time for a pointer", ELEMENT,
+               f"SPSC, 2 cores\\nbulk {batch}", ("bench_spsc", f"bulk {batch}"),
+               [(DPDK, "ring_perf_autotest", f"two SP/SC bulk {batch}")], HALF)
+
+
+def _memory(name, question, unit, label, line, peer_line, aim, batch=32):
+    return Row(name, "memory", question, unit, label, ("bench_rings", f"{line}/{batch}"),
+               [(DPDK, "dpdk_memory", f"{peer_line}/{batch}")] if peer_line else [], aim)
+
+
+def _forward(name, question, label, program, figure, peer):
+    return Row(name, "forwarding", question, PACKET, label, (program, figure), [(DPDK, peer, "ticks")], SEVEN_TENTHS)
+
+
+ROWS = [
+    _one_core("SPSC", "SP/SC", 1),
+    _one_core("SPSC", "SP/SC", 8),
+    _one_core("SPSC", "SP/SC", 32),
+    _one_core("MPMC", "MP/MC", 1),
+    _one_core("MPMC", "MP/MC", 8),
+    _one_core("MPMC", "MP/MC", 32),
+    _two_cores(8),
+    _two_cores(32),
+    _memory("pool_mbufs", "a buffer with its header in order, got and put by 32s (peer: rte_pktmbuf_alloc_bulk, _free_bulk)",
+            BUFFER, "pool\\nmbufs", "pool get + put, within the cache", "mbuf alloc + free, within the cache", EQUAL),
+    _memory("pool_mempool", "the same beside bare pointers (peer: rte_mempool_get_bulk, _put_bulk, which touch no buffer)",
+            BUFFER, "pool\\nmempool", "pool get + put, within the cache", "mempool get + put, within the cache", EQUAL),
+    _memory("pool_exchange", "1,024 buffers held, then given back by 32s: the caches of 512 run empty and full", BUFFER,
+            "pool, cache\\nexchanged", "pool get + put, with exchanges", "mbuf alloc + free, with exchanges", EQUAL),
+    _memory("heap_2k", "2 KiB of zeroed DMA memory allocated and freed, 8 at a time (peer: rte_zmalloc, rte_free)",
+            "tsc_ticks_per_allocation", "heap\\n2 KiB", "heap alloc + free, 2 KiB", "rte_zmalloc + rte_free, 2 KiB", EQUAL, 8),
+    _memory("heap_iova", "a checked IOVA look-up of any address (no fair peer: DPDK's look-ups check nothing)",
+            "tsc_ticks_per_lookup", "IOVA\\nlook-up", "quoll_heap_iova", None, None),
+    _forward("null_loop", "null ports, a bare receive and transmit loop beside testpmd io", "null\\nbare loop", "bench_ports",
+             "null", "testpmd_null"),
+    _forward("null_fwd", "null ports, quoll fwd beside testpmd io", "null\\nquoll fwd", "fwd_null", "ticks", "testpmd_null"),
+    _forward("null_fwd_mac", "null ports, both MAC addresses rewritten: quoll fwd beside testpmd mac", "null, MACs\\nquoll fwd",
+             "fwd_null_mac", "ticks", "testpmd_null_mac"),
+    _forward("ring_loop", "two looped rings, 512 frames on the way: a bare loop beside testpmd io on net_ring",
+             "ring\\nbare loop", "bench_ports", "ring", "testpmd_ring"),
+    _forward("ring_fwd", "the same with quoll fwd", "ring\\nquoll fwd", "fwd_ring", "ticks", "testpmd_ring"),
+    _forward("ring_fwd_mac", "the same, both MAC addresses rewritten: quoll fwd beside testpmd mac", "ring, MACs\\nquoll fwd",
+             "fwd_ring_mac", "ticks", "testpmd_ring_mac"),
+    Row("start", "start", "a process from its start to its end with a first burst forwarded between null ports",
+        "ms_per_run", "start", ("fwd_start", "wall_ms"), [(DPDK, "testpmd_start", "wall_ms")], None),
+    Row("idle_cpu", "idle", "a loop without work for a second: how much of a CPU", "percent_of_a_cpu", "idle",
+        ("bench_idle", "cpu_percent"), [], ("at most", 0.1)),
+    Row("wake_p50", "idle", "an event to the first poll of a sleeping loop, median (peer: epoll alone)", "us_to_wake",
+        "wake-up\\np50", ("bench_idle", "loop_p50_us"), [("epoll", "bench_idle", "epoll_p50_us")], ("at most", 100.0)),
+    Row("wake_p99", "idle", "the same, 99th percentile", "us_to_wake", "wake-up\\np99", ("bench_idle", "loop_p99_us"),
+        [("epoll", "bench_idle", "epoll_p99_us")], ("at most", 100.0)),
+]
+
+
+def chosen(only):
+    """The rows whose name or group is in @only (all without it). ValueError names what is neither."""
+    known = {row.name for row in ROWS} | set(GROUPS)
+    for name in only:
+        if name not in known:
+            raise ValueError(name)
+    return [row for row in ROWS if not only or row.name in only or row.group in only]

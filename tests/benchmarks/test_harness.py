@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""benchmarks/harness: reading what programs print (outputs/ holds recorded ones), statistics, report."""
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../../benchmarks"))
+
+from harness import lab, machine, measure, page, parse, programs, report, rows, stats # noqa: E402
+
+HZ = 2445402885
+
+
+def recorded(name):
+    with open(os.path.join(HERE, "outputs", name), encoding="utf-8") as f:
+        return f.read()
+
+
+def side(program, values, unit="ms"):
+    return {"program": program, "command": program, unit: {**stats.summarize(values), "all": values}}
+
+
+class Statistics(unittest.TestCase):
+    def test_the_median_of_an_odd_number_is_the_middle_one(self):
+        self.assertEqual(stats.summarize([5, 1, 9]), {"median": 5, "min": 1, "max": 9, "n": 3})
+
+    def test_the_median_of_an_even_number_is_between_the_middle_two(self):
+        self.assertEqual(stats.summarize([4, 1, 9, 2])["median"], 3)
+
+    def test_no_values_have_no_median(self):
+        with self.assertRaises(ValueError):
+            stats.summarize([])
+
+
+class Table(unittest.TestCase):
+    def test_each_line_gives_a_median_for_each_batch(self):
+        context = {}
+        values = parse.table(recorded("bench_rings.txt"), context)
+        line = next(line for line in recorded("bench_rings.txt").splitlines() if line.startswith("SPSC"))
+        medians = [word for word in line.split()[4:] if "(" not in word]
+        self.assertEqual(len(medians), 5)
+        self.assertEqual(values["SPSC enqueue + dequeue/32"], float(medians[2]))
+        self.assertEqual(values["SPSC enqueue + dequeue/256"], float(medians[4]))
+        self.assertEqual(context["tsc_hz"], 2445404000)
+
+    def test_every_figure_that_a_row_asks_for_is_there(self):
+        values = parse.table(recorded("bench_rings.txt"), {})
+        for row in rows.ROWS:
+            if row.quoll[0] == "bench_rings":
+                self.assertIn(row.quoll[1], values)
+
+    def test_a_line_with_a_figure_too_few_does_not_fit(self):
+        text = recorded("bench_rings.txt").replace("\nMPMC", "\nMPMC enqueue + dequeue    1.00 (0.90-1.10)\nMPMC")
+        with self.assertRaisesRegex(parse.Misfit, "1 figures for 5 batches"):
+            parse.table(text, {})
+
+    def test_a_program_that_printed_something_else_does_not_fit_and_is_quoted(self):
+        with self.assertRaisesRegex(parse.Misfit, "out of memory"):
+            parse.table("rings: heap: out of memory\n", {})
+
+
+class Rings(unittest.TestCase):
+    def test_dpdk_22_11_gives_ticks_a_bulk_on_one_core_and_an_element_on_two(self):
+        values = parse.ring_perf(recorded("dpdk-test-ring-22.11.txt"), {})
+        self.assertAlmostEqual(values["one SP/SC single 1"], 31.33)
+        self.assertAlmostEqual(values["one SP/SC bulk 32"], 127.20 / 32)
+        self.assertAlmostEqual(values["one MP/MC bulk 8"], 79.39 / 8)
+        self.assertAlmostEqual(values["two SP/SC bulk 32"], 48.92)
+        self.assertAlmostEqual(values["two SP/SC bulk 8"], 161.46)
+
+    def test_the_newer_form_gives_ticks_an_element_throughout(self):
+        # Written after DPDK's source, not recorded.
+        text = ("### Testing single element enq/deq ###\nlegacy APIs - SP/SC - single - cycles per elem: 9.750\n"
+                "### Testing bulk enq/deq ###\nlegacy APIs - SP/SC - bulk (n:32 ) - cycles per elem: 3.812\n"
+                "### Testing using two physical cores ###\nlegacy APIs - SP/SC - bulk (n:32 ) - cycles per elem: 8.604\n"
+                "Test OK\n")
+        values = parse.ring_perf(text, {})
+        self.assertEqual(values["one SP/SC single 1"], 9.75)
+        self.assertEqual(values["one SP/SC bulk 32"], 3.812)
+        self.assertEqual(values["two SP/SC bulk 32"], 8.604)
+
+    def test_a_test_that_failed_does_not_fit(self):
+        with self.assertRaises(parse.Misfit):
+            parse.ring_perf(recorded("dpdk-test-ring-22.11.txt").replace("Test OK", "Test Failed"), {})
+
+    def test_both_sides_of_our_ring_are_read_by_bulk(self):
+        context = {}
+        values = programs.BY_NAME["bench_spsc"].parse(recorded("bench_spsc.json"), context)
+        cases = {case["bulk"]: case for case in json.loads(recorded("bench_spsc.json"))["cases"]}
+        self.assertEqual(values, {f"bulk {n}": cases[n]["median_ticks_per_element"] for n in (8, 32)})
+        self.assertEqual(context["tsc_hz"], json.loads(recorded("bench_spsc.json"))["tick_hz"])
+
+
+class Forwarding(unittest.TestCase):
+    def test_testpmd_gives_ticks_a_packet_of_both_ports_since_the_first_look(self):
+        values = parse.testpmd(recorded("testpmd-null-22.11.txt"), {"tsc_hz": HZ})
+        self.assertAlmostEqual(values["ticks"], HZ / (18026311 + 18026323))
+
+    def test_testpmd_that_sent_nothing_does_not_fit(self):
+        text = recorded("testpmd-null-22.11.txt").replace("Tx-pps:     18026311", "Tx-pps:            0")
+        with self.assertRaises(parse.Misfit):
+            parse.testpmd(text, {"tsc_hz": HZ})
+
+    def test_without_the_clocks_rate_there_is_no_figure(self):
+        with self.assertRaisesRegex(parse.Misfit, "rate"):
+            parse.testpmd(recorded("testpmd-null-22.11.txt"), {})
+
+    def test_quoll_fwd_is_counted_like_its_peer_and_tells_the_clocks_rate(self):
+        context = {}
+        values = parse.fwd(recorded("fwd-null.json"), context)
+        self.assertAlmostEqual(values["ticks"], HZ / 142081660.0)
+        self.assertEqual(context["tsc_hz"], HZ)
+
+    def test_quoll_fwd_that_dropped_packets_does_not_fit(self):
+        text = recorded("fwd-null.json").replace('"tx_full": 0', '"tx_full": 3')
+        with self.assertRaisesRegex(parse.Misfit, "dropped"):
+            parse.fwd(text, {})
+
+    def test_what_is_no_json_does_not_fit(self):
+        with self.assertRaisesRegex(parse.Misfit, "no JSON"):
+            parse.fwd("quoll fwd: null: out of memory", {})
+
+
+class Rows(unittest.TestCase):
+    def test_each_row_asks_programs_that_there_are_and_has_a_group(self):
+        names = [row.name for row in rows.ROWS]
+        self.assertEqual(len(names), len(set(names)))
+        for row in rows.ROWS:
+            self.assertIn(row.group, rows.GROUPS)
+            for program in [row.quoll[0]] + [peer[1] for peer in row.peers]:
+                self.assertIn(program, programs.BY_NAME)
+
+    def test_rows_are_chosen_by_name_and_by_group(self):
+        self.assertEqual([row.name for row in rows.chosen(["start"])], ["start"])
+        self.assertEqual({row.group for row in rows.chosen(["idle"])}, {"idle"})
+        self.assertEqual(rows.chosen([]), rows.ROWS)
+
+    def test_a_name_that_is_none_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "spcs"):
+            rows.chosen(["spcs"])
+
+
+class Judgement(unittest.TestCase):
+    def judge(self, mine, theirs, aim):
+        peers = [{"name": "DPDK", **(side("testpmd", theirs) if theirs else {"program": "testpmd", "missing": "dpdk: not installed"})}]
+        row = rows.Row("r", "rings", "?", "ms", "r", None, None, aim)
+        return measure.finish_row(row, side("quoll", mine), peers)
+
+    def test_the_ratio_is_that_of_the_medians(self):
+        row = self.judge([2, 3, 100], [10, 12, 11], ("ratio", 0.7))
+        self.assertAlmostEqual(row["peers"][0]["ratio"], 3 / 11)
+        self.assertIs(row["peers"][0]["met"], True)
+
+    def test_an_aim_that_is_missed_is_said_to_be(self):
+        self.assertIs(self.judge([9], [10], ("ratio", 0.7))["peers"][0]["met"], False)
+        self.assertIs(self.judge([9], [10], ("at most", 8))["met"], False)
+        self.assertIs(self.judge([8], [10], ("at most", 8))["met"], True)
+
+    def test_without_the_peer_nothing_is_known_but_our_figure_stays(self):
+        row = self.judge([9], None, ("ratio", 0.7))
+        self.assertIsNone(row["peers"][0]["met"])
+        self.assertEqual(row["quoll"]["ms"]["median"], 9)
+        self.assertIn("dpdk: not installed", "\n".join(report.table_lines([row])))
+
+
+class Lab(unittest.TestCase):
+    LINE = ('{"suite":"icount-fwd","name":"forward 60-byte frames, e1000e","unit":"instructions a frame",'
+            '"quoll":{"median":90.5,"min":90,"max":91,"n":5},"peers":{"DPDK testpmd":{"median":130,"min":120,"max":140,"n":15},'
+            '"kernel bridge":{"median":8000,"min":7000,"max":9000,"n":5}}}')
+
+    def figures(self, text):
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as f:
+            f.write(text)
+            f.flush()
+            return lab.read(f.name)
+
+    def test_a_figure_of_the_lab_becomes_a_row_with_an_aim_for_each_peer(self):
+        row = lab.row(self.figures(self.LINE)[0], "lab")
+        self.assertEqual(row["unit"], "instructions_a_frame")
+        self.assertEqual(row["quoll"]["instructions_a_frame"]["median"], 90.5)
+        self.assertEqual([peer["aim"] for peer in row["peers"]],
+                         ["at most 0.7 of DPDK testpmd's", "at most 0.1 of kernel bridge's"])
+        self.assertEqual([peer["met"] for peer in row["peers"]], [True, True])
+
+    def test_a_peer_that_was_not_measured_is_said_to_be_missing(self):
+        figure = {**json.loads(self.LINE), "peers": {"DPDK testpmd": None}}
+        row = lab.row(figure, "lab")
+        self.assertEqual(row["peers"][0]["missing"], "not measured")
+        self.assertIsNone(row["peers"][0]["met"])
+
+    def test_a_line_that_is_no_figure_is_refused_with_its_number(self):
+        for wrong in ("figure | 3", '{"suite": "x"}', self.LINE.replace('"min":90', '"min":95')):
+            with self.assertRaisesRegex(ValueError, ":2: no figure"):
+                self.figures(self.LINE + "\n" + wrong + "\n")
+
+
+class Pages(unittest.TestCase):
+    def document(self):
+        row = rows.Row("spsc", "rings", "a <question>", "ms", "SPSC\\nbulk 32", None, None, ("ratio", 0.5))
+        done = measure.finish_row(row, side("bench", [1.0, 2.0, 3.0]), [{"name": "DPDK", **side("test", [4.0])}])
+        options = {"started_at": "now", "duration_s": 1, "rounds": 3, "quick": False, "tsc_hz": HZ}
+        return report.document(machine.environment(machine.choose_cpus()), [done], ["something <failed>"], options)
+
+    def test_the_text_has_medians_spread_ratio_and_verdict(self):
+        text = report.text(self.document())
+        self.assertRegex(text, r"spsc +ms +2\.00 \(1\.00-3\.00\) +DPDK +4\.00 +0\.50 +at most 0\.5 of DPDK's +met")
+
+    def test_the_page_is_one_file_that_fetches_nothing_and_escapes_what_it_quotes(self):
+        text = page.page(self.document())
+        self.assertIn("a &lt;question&gt;", text)
+        self.assertIn("something &lt;failed&gt;", text)
+        self.assertNotRegex(text, r"<script|<link|<img|src=|href=\"http|href='http|@import")
+
+    def test_a_plot_has_title_units_and_the_values_on_its_bars(self):
+        script = page.gnuplot_script("Rings", self.document()["rows"], "ms")
+        for words in ('set title "Rings"', 'set ylabel "ms"', '2.0 1.0 3.0 "2.00"', '4.0 4.0 4.0 "4.00"', 'SPSC\\nbulk 32'):
+            self.assertIn(words, script)
+
+    def test_names_in_two_pictures_of_a_page_do_not_meet(self):
+        svg = page.unique_ids('<svg><g id="a"/><use xlink:href=\'#a\'/><path fill="url(#a)"/></svg>', "x")
+        self.assertEqual(svg, '<svg><g id="x_a"/><use xlink:href=\'#x_a\'/><path fill="url(#x_a)"/></svg>')
+
+    def test_the_report_is_read_back_as_it_was_written(self):
+        doc = self.document()
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8") as f:
+            report.write_json(f.name, doc)
+            self.assertEqual(json.load(f), doc)
+
+
+class Processes(unittest.TestCase):
+    def test_a_program_that_fails_is_quoted(self):
+        with self.assertRaisesRegex(machine.Failed, "(?s)exit status 3.*why it failed"):
+            machine.run(["sh", "-c", "echo why it failed >&2; exit 3"])
+
+    def test_a_program_that_does_not_end_is_ended(self):
+        with self.assertRaisesRegex(machine.Failed, "too long"):
+            machine.run(["sleep", "60"], timeout_s=0.2)
+
+    def test_a_program_is_told_its_lines_after_its_prompt(self):
+        out, _ = machine.run(["sh", "-c", "printf 'testpmd> '; cat"], [("start", 0), ("quit", 0)])
+        self.assertEqual(out, "testpmd> start\nquit\n")
+
+    def test_a_command_line_is_shown_as_one_would_type_it(self):
+        self.assertEqual(machine.shown([machine.TOP + "/build/x", "ring:a?loop=1"], [("start", 0.5), ("quit", 0)]),
+                         "(echo start; sleep 0.5; echo quit) | build/x 'ring:a?loop=1'")
+
+
+if __name__ == "__main__":
+    unittest.main()
