@@ -101,15 +101,11 @@ json_t *fwd_describe_map(const struct fwd_run *run)
 void fwd_map_text(FILE *f, const json_t *doc)
 {
 	static const struct render_field queues[] = {
-		{"port", "address", RENDER_PLAIN, false},
-		{"driver", "driver", RENDER_PLAIN, false},
-		{"MAC", "mac", RENDER_PLAIN, false},
-		{"node", "numa_node", RENDER_PLAIN, true},
-		{"queue", "queue", RENDER_PLAIN, true},
-		{"to #", "out_port", RENDER_PLAIN, true},
-		{"thread", "thread", RENDER_PLAIN, true},
-		{"core", "core", RENDER_PLAIN, true},
-		{"node", "core_numa_node", RENDER_PLAIN, true},
+		{"#", "port", RENDER_PLAIN, true},	   {"port", "address", RENDER_PLAIN, false},
+		{"driver", "driver", RENDER_PLAIN, false}, {"MAC", "mac", RENDER_PLAIN, false},
+		{"node", "numa_node", RENDER_PLAIN, true}, {"queue", "queue", RENDER_PLAIN, true},
+		{"to #", "out_port", RENDER_PLAIN, true},  {"thread", "thread", RENDER_PLAIN, true},
+		{"core", "core", RENDER_PLAIN, true},	   {"node", "core_numa_node", RENDER_PLAIN, true},
 		{NULL, NULL, RENDER_PLAIN, false},
 	};
 
@@ -276,15 +272,24 @@ json_t *fwd_describe(const struct fwd_run *run)
 static void tables_text(FILE *f, const json_t *doc)
 {
 	static const struct render_field pairs[] = {
-		{"from", "from", RENDER_PLAIN, false},	      {"to", "to", RENDER_PLAIN, false},
-		{"packets", "packets", RENDER_PLAIN, true},   {"packets/s", "packets_per_s", RENDER_PLAIN, true},
-		{"Gbit/s", "gbit_per_s", RENDER_PLAIN, true}, {NULL, NULL, RENDER_PLAIN, false},
+		{"#", "port", RENDER_PLAIN, true},
+		{"from", "from", RENDER_PLAIN, false},
+		{"to", "to", RENDER_PLAIN, false},
+		{"packets", "packets", RENDER_PLAIN, true},
+		{"packets/s", "packets_per_s", RENDER_PLAIN, true},
+		{"Gbit/s", "gbit_per_s", RENDER_PLAIN, true},
+		{NULL, NULL, RENDER_PLAIN, false},
 	};
 	static const struct render_field ports[] = {
-		{"port", "address", RENDER_PLAIN, false},	 {"rx packets", "rx_packets", RENDER_PLAIN, true},
-		{"rx bytes", "rx_bytes", RENDER_PLAIN, true},	 {"tx packets", "tx_packets", RENDER_PLAIN, true},
-		{"tx bytes", "tx_bytes", RENDER_PLAIN, true},	 {"link", "link_up", RENDER_PLAIN, false},
-		{"changes", "link_changes", RENDER_PLAIN, true}, {NULL, NULL, RENDER_PLAIN, false},
+		{"#", "port", RENDER_PLAIN, true},
+		{"port", "address", RENDER_PLAIN, false},
+		{"rx packets", "rx_packets", RENDER_PLAIN, true},
+		{"rx bytes", "rx_bytes", RENDER_PLAIN, true},
+		{"tx packets", "tx_packets", RENDER_PLAIN, true},
+		{"tx bytes", "tx_bytes", RENDER_PLAIN, true},
+		{"link", "link_up", RENDER_PLAIN, false},
+		{"changes", "link_changes", RENDER_PLAIN, true},
+		{NULL, NULL, RENDER_PLAIN, false},
 	};
 	static const struct render_field drops[] = {
 		{"#", "port", RENDER_PLAIN, true},

@@ -117,9 +117,30 @@ static void time_is_up(void *arg)
 
 static void on_signal(void *arg, int signo)
 {
-	/* A second one is to kill, should the way down hang. */
-	signal(signo, SIG_DFL);
+	(void)signo;
 	finish(arg, FWD_END_SIGNAL);
+}
+
+static void end_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+}
+
+/*
+ * The way down has begun: from now on a signal kills, should it hang. What has come meanwhile belongs to the first one:
+ * timeout(1) sends one to the process and one to its group.
+ */
+static void let_signals_kill(void)
+{
+	static const struct timespec now;
+	sigset_t set;
+
+	end_signals(&set);
+	while (sigtimedwait(&set, NULL, &now) > 0)
+		;
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static int start_control(struct fwd_run *run, struct quoll_error *err)
@@ -130,9 +151,7 @@ static int start_control(struct fwd_run *run, struct quoll_error *err)
 	run->look_timer = (struct quoll_timer){.fn = look, .arg = run};
 	run->live_timer = (struct quoll_timer){.fn = live, .arg = run};
 	run->end_timer = (struct quoll_timer){.fn = time_is_up, .arg = run};
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
+	end_signals(&set);
 	ret = quoll_loop_signals(run->control, &set, on_signal, run);
 	if (!ret)
 		ret = quoll_timer_start(run->control, &run->look_timer, LOOK_NS, LOOK_NS);
@@ -257,6 +276,8 @@ int fwd_loop(struct fwd_run *run, struct quoll_error *err)
 		thread_main(&run->threads[0]);
 	run->end_ticks = quoll_ticks(&run->clock);
 	stop_control(run);
+	if (run->end == FWD_END_SIGNAL)
+		let_signals_kill();
 	look(run);
 	if (ret)
 		run->end = FWD_END_ERROR;

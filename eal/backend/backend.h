@@ -2,7 +2,7 @@
 /*
  * backend.h - what a way into the kernel (or into another process) must offer, and the objects above it.
  *
- * Internal to the eal and its tests. vfio.c, later iommufd.c, kmod.c and vfio_user.c each fill one ops table; ioas.c,
+ * Internal to the eal and its tests. vfio.c, vfio_user.c, later iommufd.c and kmod.c each fill one ops table; ioas.c,
  * claim.c, device/ and mem/ call through it. Structures follow linux/vfio.h so that those that speak it share code.
  */
 #ifndef QUOLL_EAL_BACKEND_H
@@ -61,7 +61,7 @@ struct quoll_device {
 	unsigned int index; /* in group->names */
 	int fd;
 	void *priv;
-	int event_fd; /* signalled by request and error interrupts; an epoll set of the two below */
+	int event_fd; /* an epoll set: the two below, and what the back-end adds in device_watch */
 	int req_fd;
 	int err_fd;
 	unsigned int events;
@@ -78,6 +78,10 @@ struct backend_ops {
 	const char *name;
 	/* mappings are gone when the last group is released: ioas.c makes them again when the next one is claimed */
 	bool forgets_maps;
+	/* never the one that is taken when no name was given: it goes with another kind of address */
+	bool on_request_only;
+	/* how to get more mappings, after "use larger pages, or "; NULL: VFIO's module parameter */
+	const char *maps_hint;
 	/* describe: is this way open on this machine, and to whom; no side effect */
 	int (*probe)(const struct quoll_env *env, struct quoll_error *err);
 	int (*ioas_open)(struct quoll_ioas *ioas, struct quoll_error *err);
@@ -92,6 +96,10 @@ struct backend_ops {
 	int (*device_open)(struct quoll_device *dev, struct quoll_error *err);
 	void (*device_close)(struct quoll_device *dev);
 	int (*device_reset)(struct quoll_device *dev);
+	/* May be NULL. device_watch: add to the epoll set what tells of the device's end, level-triggered */
+	int (*device_watch)(struct quoll_device *dev, int epoll_fd);
+	/* May be NULL. device_events: QUOLL_DEVICE_* that the back-end knows of; then config space is not asked */
+	unsigned int (*device_events)(struct quoll_device *dev);
 	int (*region_info)(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info);
 	/* region_map: map one area at exactly va (already reserved) */
 	int (*region_map)(struct quoll_device *dev, unsigned int idx, uint64_t offset, uint64_t len, void *va);
@@ -108,6 +116,7 @@ struct backend_ops {
 };
 
 extern const struct backend_ops backend_vfio;
+extern const struct backend_ops backend_vfio_user;
 
 /* NULL-terminated, best first. */
 extern const struct backend_ops *const backends[];
@@ -124,6 +133,9 @@ int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes);
 int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err);
 void ioas_heap_attached(struct quoll_ioas *ioas);
 void ioas_heap_detached(struct quoll_ioas *ioas);
+
+/* A device's name from an address's target: the whole of it, or "..." and its end where it is too long. */
+void device_name_cut(const char *target, char name[QUOLL_NAME_BYTES]);
 
 /* Unit tests put a fake back-end behind an IOAS; quoll_ioas_open() itself calls this. */
 int ioas_open_ops(const struct quoll_env *env, const struct backend_ops *ops, struct quoll_ioas **ioas,

@@ -16,7 +16,7 @@
 
 #define MAPS_GROW 64
 
-const struct backend_ops *const backends[] = {&backend_vfio, NULL};
+const struct backend_ops *const backends[] = {&backend_vfio, &backend_vfio_user, NULL};
 
 static const struct backend_ops *backend_named(const char *name)
 {
@@ -32,6 +32,8 @@ static int backend_best(const struct quoll_env *env, const struct backend_ops **
 
 	/* The last one's error stays: it is the way that any kernel has, and the one to be mended. */
 	for (unsigned int i = 0; backends[i]; i++) {
+		if (backends[i]->on_request_only)
+			continue;
 		rc = backends[i]->probe(env, err);
 		if (!rc) {
 			*ops = backends[i];
@@ -122,6 +124,13 @@ int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int
 	if (info.maps_avail == UINT32_MAX || need_maps <= info.maps_avail)
 		return 0;
 	total = (uint64_t)ioas->nr_maps + need_maps;
+	if (ioas->ops->maps_hint) {
+		quoll_error_set(err, ENOMEM, "map", ioas->ops->name,
+				"too many mappings: %" PRIu64 " are needed, %" PRIu64 " are possible", total,
+				(uint64_t)ioas->nr_maps + info.maps_avail);
+		quoll_error_hint(err, "use larger pages, or %s", ioas->ops->maps_hint);
+		return -ENOMEM;
+	}
 	quoll_error_set(err, ENOMEM, "map", ioas->ops->name,
 			"too many mappings: %u more are needed, %" PRIu32 " more are possible", need_maps,
 			info.maps_avail);

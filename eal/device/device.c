@@ -48,6 +48,7 @@ static int watch(struct quoll_device *dev, unsigned int idx, int *eventfd_out)
 
 static int watch_events(struct quoll_device *dev, struct quoll_error *err)
 {
+	const struct backend_ops *ops = dev->group->ioas->ops;
 	int rc = 0;
 
 	dev->event_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -58,6 +59,8 @@ static int watch_events(struct quoll_device *dev, struct quoll_error *err)
 		if (!rc)
 			rc = watch(dev, QUOLL_PCI_IRQ_ERR, &dev->err_fd);
 	}
+	if (!rc && ops->device_watch)
+		rc = ops->device_watch(dev, dev->event_fd);
 	if (rc)
 		quoll_error_set(err, -rc, "open", dev->name, "cannot listen for the kernel's request for the device");
 	return rc;
@@ -133,10 +136,24 @@ static int device_start(struct quoll_device *dev, struct quoll_error *err)
 	return rc;
 }
 
+void device_name_cut(const char *target, char name[QUOLL_NAME_BYTES])
+{
+	static const char cut[] = "...";
+	size_t len = strlen(target), room = QUOLL_NAME_BYTES - sizeof(cut);
+
+	if (len < QUOLL_NAME_BYTES)
+		memcpy(name, target, len + 1);
+	else
+		snprintf(name, QUOLL_NAME_BYTES, "%s%s", cut, target + len - room);
+}
+
 static int member_index(const struct quoll_group *group, const char *name, struct quoll_error *err)
 {
+	char cut[QUOLL_NAME_BYTES];
+
+	device_name_cut(name, cut);
 	for (unsigned int i = 0; i < group->nr_devices; i++)
-		if (!strcmp(group->names[i], name))
+		if (!strcmp(group->names[i], cut))
 			return (int)i;
 	quoll_error_set(err, ENOENT, "open", name, "not an endpoint of group %d, which has", group->id);
 	for (unsigned int i = 0; i < group->nr_devices; i++)
@@ -160,7 +177,7 @@ int quoll_device_open(struct quoll_group *group, const char *name, struct quoll_
 		return quoll_error_set(err, ENOMEM, "open", name, "out of memory");
 	dev->group = group;
 	dev->index = (unsigned int)index;
-	snprintf(dev->name, sizeof(dev->name), "%s", name);
+	device_name_cut(name, dev->name);
 	dev->info.name = dev->name;
 	dev->fd = dev->event_fd = dev->req_fd = dev->err_fd = -1;
 	rc = group->ioas->ops->device_open(dev, err);
@@ -222,13 +239,25 @@ static bool eventfd_fired(int fd)
 	return fd >= 0 && read(fd, &count, sizeof(count)) == (ssize_t)sizeof(count);
 }
 
+/* A back-end that knows is cheaper to ask than config space. */
+static bool is_gone(struct quoll_device *dev)
+{
+	const struct backend_ops *ops = dev->group->ioas->ops;
+
+	return !ops->device_events && dev->info.bus == QUOLL_BUS_PCI && pci_is_gone(dev);
+}
+
 unsigned int quoll_device_events(struct quoll_device *dev)
 {
+	const struct backend_ops *ops = dev->group->ioas->ops;
+
 	if (eventfd_fired(dev->req_fd))
 		dev->events |= QUOLL_DEVICE_REMOVE_REQUESTED;
 	if (eventfd_fired(dev->err_fd))
 		dev->events |= QUOLL_DEVICE_ERROR;
-	if (!(dev->events & QUOLL_DEVICE_GONE) && dev->info.bus == QUOLL_BUS_PCI && pci_is_gone(dev))
+	if (ops->device_events)
+		dev->events |= ops->device_events(dev);
+	if (!(dev->events & QUOLL_DEVICE_GONE) && is_gone(dev))
 		dev->events |= QUOLL_DEVICE_GONE;
 	return dev->events;
 }

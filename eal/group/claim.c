@@ -35,6 +35,11 @@ err_release:
 	return rc;
 }
 
+const char *quoll_claim_backend(const struct quoll_addr *addr)
+{
+	return addr->scheme == QUOLL_ADDR_VFIO_USER ? backend_vfio_user.name : NULL;
+}
+
 int quoll_group_claim(struct quoll_ioas *ioas, const struct quoll_addr *addr, struct quoll_group **group,
 		      struct quoll_error *err)
 {

@@ -18,6 +18,13 @@ struct quoll_group;
 struct quoll_device;
 
 /**
+ * quoll_claim_backend() - which back-end an address's device is reached by
+ *
+ * Return: the name for quoll_ioas_open(); NULL, which is for the best, where the kernel offers it.
+ */
+QUOLL_API const char *quoll_claim_backend(const struct quoll_addr *addr);
+
+/**
  * quoll_group_claim() - take the group of a device, exclusively, and attach it to an IOAS
  * @ioas:  where its devices' DMA goes
  * @addr:  any member of the group
@@ -27,6 +34,10 @@ struct quoll_device;
  * command that grants it; -EPERM: the IOMMU does not remap interrupts; -ENOENT, -ENODEV: no such device, no group, no
  * IOMMU, or no member is with a driver that lets it go; -EINVAL: not an address of a device in a group, or its IOMMU
  *         does not go with that of the groups in @ioas; -ENOSPC: the 65th group
+ *
+ * vfio-user: the server of a socket is connected to, told of what is mapped in @ioas, and is a group of one device that
+ * bears the path's name. -ENOENT, -ECONNREFUSED: no socket, or nobody listens; -EBUSY: claimed already, or others wait
+ * there too; -ETIMEDOUT: no answer within 5 s; -ENODEV: it hung up; -EPROTO: it does not speak the protocol.
  *
  * What is mapped in @ioas stays so while it has no group: it is mapped again with the next one.
  *

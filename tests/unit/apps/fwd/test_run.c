@@ -187,8 +187,10 @@ static void more_than_a_ring_holds_is_dropped_and_counted(void)
 static void send_signal(const char *line)
 {
 	(void)line;
-	if (++nr_live == 3)
-		kill(getpid(), SIGTERM);
+	if (++nr_live != 3)
+		return;
+	kill(getpid(), SIGTERM);
+	kill(getpid(), SIGINT); /* belongs to the first one */
 }
 
 static void a_signal_ends_it_and_the_mask_is_as_before(void)
@@ -201,6 +203,8 @@ static void a_signal_ends_it_and_the_mask_is_as_before(void)
 	start(&opts, "null:", "null:");
 	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
 	CU_ASSERT_EQUAL(run->end, FWD_END_SIGNAL);
+	sigprocmask(SIG_BLOCK, NULL, &after);
+	CU_ASSERT_FALSE(sigismember(&after, SIGTERM)); /* the next one kills */
 	CU_ASSERT(nr_live >= 3);
 	CU_ASSERT(fwd_packets(run) > 0);
 	stop_and_balance();
