@@ -192,7 +192,7 @@ static int print_map(const struct cli *cli, const struct fwd_run *run)
 static int forward(struct cli *cli, struct fwd_run *run, const struct quoll_addr *addrs)
 {
 	struct quoll_error err = {0}, stop_err = {0};
-	int status;
+	int status, run_ret, stop_ret;
 
 	if (fwd_open(run, addrs, cli->nr_args, &err))
 		return cli_error(cli, &err);
@@ -200,12 +200,12 @@ static int forward(struct cli *cli, struct fwd_run *run, const struct quoll_addr
 	if (status)
 		return status;
 	warn_of_nodes(cli, run);
-	fwd_loop(run, &err);
-	fwd_stop(run, &stop_err);
+	run_ret = fwd_loop(run, &err);
+	stop_ret = fwd_stop(run, &stop_err);
 	status = cli_emit(cli, fwd_describe(run), fwd_text);
-	if (err.errnum)
+	if (run_ret)
 		status = cli_error(cli, &err);
-	if (stop_err.errnum)
+	if (stop_ret)
 		status = cli_error(cli, &stop_err);
 	return status;
 }
