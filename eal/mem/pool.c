@@ -22,6 +22,9 @@
 #define MAX_BUFS (1u << 28)
 
 static_assert(sizeof(struct quoll_buf) == QUOLL_CACHE_LINE_BYTES, "a buffer header is one cache line");
+static_assert(offsetof(struct quoll_buf, data_off) % 8 == 0 &&
+		      offsetof(struct quoll_buf, port) == offsetof(struct quoll_buf, data_off) + 6,
+	      "quoll_buf_fresh_() is one word");
 
 struct quoll_pool {
 	struct quoll_mpmc *store;
@@ -86,7 +89,7 @@ static void fill(struct quoll_pool *pool, uint64_t stride)
 		buf->pool = pool;
 		buf->va = pool->va + i * stride;
 		buf->iova = iova + i * stride;
-		quoll_buf_reset_(buf, pool->headroom_bytes);
+		quoll_buf_reset_(buf, quoll_buf_fresh_(pool->headroom_bytes));
 		(void)quoll_mpmc_enqueue_bulk(pool->store, &obj, 1);
 	}
 }

@@ -60,16 +60,23 @@ static inline void quoll_buf_cache_set_len_(struct quoll_buf_cache *cache, uint3
 	__atomic_store_n(&cache->len, len, __ATOMIC_RELAXED);
 }
 
+/* private: data_off, nr_links, vlan_tci and port of a fresh buffer, which lie side by side, as one word. */
+static inline uint64_t quoll_buf_fresh_(uint16_t headroom_bytes)
+{
+	const uint16_t fields[4] = {headroom_bytes, 1, 0, 0};
+	uint64_t word;
+
+	memcpy(&word, fields, sizeof(word));
+	return word;
+}
+
 /* private: one cache line read (pool) and half of it written. user stays as it is: it is the owner's. */
-static inline void quoll_buf_reset_(struct quoll_buf *buf, uint16_t headroom_bytes)
+static inline void quoll_buf_reset_(struct quoll_buf *buf, uint64_t fresh)
 {
 	buf->next = NULL;
 	buf->data_bytes = 0;
 	buf->total_bytes = 0;
-	buf->data_off = headroom_bytes;
-	buf->nr_links = 1;
-	buf->vlan_tci = 0;
-	buf->port = 0;
+	memcpy((char *)buf + offsetof(struct quoll_buf, data_off), &fresh, sizeof(fresh));
 	buf->flags = 0;
 	buf->hash = 0;
 }
@@ -103,12 +110,13 @@ static inline int quoll_buf_get(struct quoll_buf_cache *cache, struct quoll_buf 
 static inline void quoll_buf_put_(struct quoll_buf_cache *cache, struct quoll_buf *const *bufs, uint32_t n)
 {
 	struct quoll_pool *pool = cache->pool;
+	uint64_t fresh = quoll_buf_fresh_(cache->headroom_bytes);
 	uint32_t len = cache->len;
 	uintptr_t foreign = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		foreign |= (uintptr_t)bufs[i]->pool ^ (uintptr_t)pool;
-		quoll_buf_reset_(bufs[i], cache->headroom_bytes);
+		quoll_buf_reset_(bufs[i], fresh);
 	}
 	if (QUOLL_LIKELY(!foreign && n <= cache->size - len)) {
 		quoll_ring_move_((void **)(cache->bufs + len), (void *const *)bufs, n);
