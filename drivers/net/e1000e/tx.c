@@ -230,9 +230,9 @@ static inline unsigned int tx_plain(struct e1000e_txq *txq, struct quoll_buf *co
 
 	for (i = 0; i < n; i++) {
 		struct quoll_buf *buf = bufs[i];
-		uint32_t len = buf->total_bytes;
+		uint32_t len = buf->data_bytes;
 
-		if (QUOLL_UNLIKELY(buf->nr_links != 1 || buf->flags & TX_FLAGS || len - NET_MIN_FRAME_BYTES > span))
+		if (QUOLL_UNLIKELY(buf->next || buf->flags & TX_FLAGS || len - NET_MIN_FRAME_BYTES > span))
 			break;
 		desc[i].first = quoll_cpu_to_le64(quoll_buf_iova(buf));
 		desc[i].second = quoll_cpu_to_le64(len | CMD_FRAME);
