@@ -81,7 +81,7 @@ struct quoll_loop_opts {
  * struct quoll_loop_stats - where the time went, since the loop was made
  * @busy_ns:  rounds in which a poller, timer or watch did something
  * @idle_ns:  rounds in which none did, pauses included
- * @sleep_ns: asleep
+ * @sleep_ns: asleep; counted when a sleep is over
  * @rounds:   of all pollers
  * @busy_rounds: of those, with work
  * @sleeps:   how often it slept
