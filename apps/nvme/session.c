@@ -29,7 +29,11 @@ int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr
 	int ret;
 
 	memset(s, 0, sizeof(*s));
-	snprintf(s->name, sizeof(s->name), "%s", addr->target);
+	/* As the user may write it: it ends up in commands that are suggested. */
+	if (addr->scheme == QUOLL_ADDR_PCI)
+		snprintf(s->name, sizeof(s->name), "%s", addr->target);
+	else
+		snprintf(s->name, sizeof(s->name), "%s:%s", quoll_addr_scheme_name(addr->scheme), addr->target);
 	s->claims.env = env;
 	ret = claims_device(&s->claims, addr, &s->device, err);
 	if (!ret)
@@ -59,7 +63,7 @@ int nvme_session_start(const struct cli *cli, const struct nvme_session_opts *op
 {
 	struct quoll_error err = {0};
 	struct quoll_addr *addrs;
-	int status = cli_addrs(cli, &addrs);
+	int status = cli_device_addrs(cli, &addrs);
 
 	if (status)
 		return status;

@@ -37,18 +37,41 @@ static struct quoll_group *find_group(const struct claims *claims, const char *d
 	return NULL;
 }
 
+/* The address space of the back-end that an address needs; opened if it is the first one. */
+static int find_ioas(struct claims *claims, const struct quoll_addr *addr, struct quoll_ioas **ioas,
+		     struct quoll_error *err)
+{
+	const char *backend = quoll_claim_backend(addr);
+	int ret;
+
+	for (unsigned int i = 0; i < claims->nr_ioases; i++)
+		if (claims->backends[i] == backend) {
+			*ioas = claims->ioases[i];
+			return 0;
+		}
+	if (claims->nr_ioases == CLAIMS_MAX_IOASES)
+		return quoll_error_set(err, ENOSPC, "open", addr->target, "more than %d kinds of devices",
+				       CLAIMS_MAX_IOASES);
+	ret = quoll_ioas_open(claims->env, backend, ioas, err);
+	if (ret)
+		return ret;
+	claims->backends[claims->nr_ioases] = backend;
+	claims->ioases[claims->nr_ioases++] = *ioas;
+	return 0;
+}
+
 int claims_device(struct claims *claims, const struct quoll_addr *addr, struct quoll_device **device,
 		  struct quoll_error *err)
 {
 	struct quoll_group *group = find_group(claims, addr->target);
-	int ret = 0;
+	struct quoll_ioas *ioas;
+	int ret;
 
 	if (claims->nr_devices == CLAIMS_MAX_DEVICES)
 		return quoll_error_set(err, ENOSPC, "open", addr->target, "more than %d devices", CLAIMS_MAX_DEVICES);
-	if (!claims->ioas)
-		ret = quoll_ioas_open(claims->env, NULL, &claims->ioas, err);
+	ret = find_ioas(claims, addr, &ioas, err);
 	if (!ret && !group) {
-		ret = quoll_group_claim(claims->ioas, addr, &group, err);
+		ret = quoll_group_claim(ioas, addr, &group, err);
 		if (!ret)
 			claims->groups[claims->nr_groups++] = group;
 	}
@@ -71,12 +94,12 @@ int claims_node(const struct claims *claims)
 
 int claims_heap(struct claims *claims, enum quoll_heap_pages pages, uint64_t size_bytes, struct quoll_error *err)
 {
-	struct quoll_heap_opts opts = {.size_bytes = size_bytes, .pages = pages, .numa_node = claims_node(claims)};
+	struct quoll_heap_opts opts = {.size_bytes = size_bytes,
+				       .pages = pages,
+				       .numa_node = claims_node(claims),
+				       .ioases = claims->ioases,
+				       .nr_ioases = claims->nr_ioases};
 
-	if (claims->ioas) {
-		opts.ioases = &claims->ioas;
-		opts.nr_ioases = 1;
-	}
 	return quoll_heap_create(claims->env, &opts, &claims->heap, err);
 }
 
@@ -88,8 +111,7 @@ void claims_close(struct claims *claims)
 		quoll_heap_destroy(claims->heap);
 	while (claims->nr_groups)
 		quoll_group_release(claims->groups[--claims->nr_groups]);
-	if (claims->ioas)
-		quoll_ioas_close(claims->ioas);
+	while (claims->nr_ioases)
+		quoll_ioas_close(claims->ioases[--claims->nr_ioases]);
 	claims->heap = NULL;
-	claims->ioas = NULL;
 }

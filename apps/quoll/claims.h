@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * claims.h - the devices that a verb works with: one address space, the groups claimed into it, devices, a heap.
+ * claims.h - the devices that a verb works with: the groups claimed, devices, a heap, and one address space a back-end.
  *
  * They share what the heap places: devices that work on the same buffers gain nothing from being kept apart.
  */
@@ -11,6 +11,7 @@
 #include <quoll/heap.h>
 
 #define CLAIMS_MAX_DEVICES 32
+#define CLAIMS_MAX_IOASES 4 /* no more back-ends than that */
 
 /* The --pages option; the order of its words is that of enum quoll_heap_pages. */
 #define CLAIMS_OPTION_PAGES(type)                                                                                      \
@@ -22,13 +23,15 @@
 /**
  * struct claims - zeroed and with @env set at first
  * @env:     of the verb; stays the caller's
- * @ioas:    NULL while there is no device
+ * @ioases:  one for each of @backends, as quoll_claim_backend() names them; none while there is no device
  * @heap:    NULL before claims_heap()
  * @devices: in the order in which they were opened; @nodes: the NUMA node of each, -1 if unknown
  */
 struct claims {
 	const struct quoll_env *env;
-	struct quoll_ioas *ioas;
+	unsigned int nr_ioases;
+	struct quoll_ioas *ioases[CLAIMS_MAX_IOASES];
+	const char *backends[CLAIMS_MAX_IOASES];
 	struct quoll_heap *heap;
 	unsigned int nr_groups;
 	unsigned int nr_devices;
@@ -39,7 +42,7 @@ struct claims {
 
 /**
  * claims_device() - open a device; its group is claimed, unless an earlier device of it is here
- * @addr:   of a PCI device
+ * @addr:   of a PCI device, or of a vfio-user server
  * @device: closed by claims_close()
  * @err:    as quoll_ioas_open(), quoll_group_claim(), quoll_device_open(); -ENOSPC: too many
  */

@@ -116,15 +116,29 @@ int cli_wrong(const struct cli *cli, const char *fmt, ...)
 	return CLI_WRONG_USE;
 }
 
-static int parse_pci(const char *text, struct quoll_addr *addr, struct quoll_error *err)
+static int parse_without_options(const char *text, struct quoll_addr *addr, struct quoll_error *err)
 {
 	static const char *const no_options[] = {NULL};
 	int ret = quoll_addr_parse(text, addr, err);
 
-	if (!ret)
-		ret = quoll_addr_options_known(addr, no_options, err);
+	return ret ? ret : quoll_addr_options_known(addr, no_options, err);
+}
+
+static int parse_pci(const char *text, struct quoll_addr *addr, struct quoll_error *err)
+{
+	int ret = parse_without_options(text, addr, err);
+
 	if (!ret && addr->scheme != QUOLL_ADDR_PCI)
 		ret = quoll_error_set(err, EINVAL, "address", text, "not the address of a PCI device");
+	return ret;
+}
+
+static int parse_device(const char *text, struct quoll_addr *addr, struct quoll_error *err)
+{
+	int ret = parse_without_options(text, addr, err);
+
+	if (!ret && addr->scheme != QUOLL_ADDR_PCI && addr->scheme != QUOLL_ADDR_VFIO_USER)
+		ret = quoll_error_set(err, EINVAL, "address", text, "not the address of a device");
 	return ret;
 }
 
@@ -155,6 +169,11 @@ static int parse_addrs(const struct cli *cli,
 int cli_addrs(const struct cli *cli, struct quoll_addr **addrs)
 {
 	return parse_addrs(cli, parse_pci, "pci:0000:01:00.0; quoll groups lists them", addrs);
+}
+
+int cli_device_addrs(const struct cli *cli, struct quoll_addr **addrs)
+{
+	return parse_addrs(cli, parse_device, "pci:0000:01:00.0 or vfio-user:/run/x.sock", addrs);
 }
 
 int cli_port_addrs(const struct cli *cli, struct quoll_addr **addrs)

@@ -122,6 +122,11 @@ int cli_wrong(const struct cli *cli, const char *fmt, ...) QUOLL_PRINTF(2, 3);
 int cli_addrs(const struct cli *cli, struct quoll_addr **addrs);
 
 /**
+ * cli_device_addrs() - the same, but also those of devices in other processes (vfio-user)
+ */
+int cli_device_addrs(const struct cli *cli, struct quoll_addr **addrs);
+
+/**
  * cli_port_addrs() - the same, but any address; whoever opens it says whether it is that of a port
  */
 int cli_port_addrs(const struct cli *cli, struct quoll_addr **addrs);

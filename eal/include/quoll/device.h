@@ -67,7 +67,7 @@ QUOLL_API int quoll_device_reset(struct quoll_device *dev, struct quoll_error *e
 /* Events, a bit mask. */
 #define QUOLL_DEVICE_REMOVE_REQUESTED (1u << 0) /* the kernel wants the device back: quiesce, close, release */
 #define QUOLL_DEVICE_ERROR (1u << 1)		/* an uncorrectable error was reported (PCI: AER) */
-#define QUOLL_DEVICE_GONE (1u << 2)		/* it answers no more (config space reads all ones) */
+#define QUOLL_DEVICE_GONE (1u << 2)		/* it answers no more: config space all ones, its server hung up */
 
 /**
  * quoll_device_events() - which events have come in so far; they stay set

@@ -3,6 +3,7 @@
  * test_claims.c - devices of one verb: a group is claimed once, everything goes back in order, also after a failure.
  */
 #include "eal/backend/fake_backend.h"
+#include "eal/backend/fake_server.h"
 #include "quoll/claims.h"
 #include "unit.h"
 
@@ -14,7 +15,8 @@ static void start(struct claims *claims)
 {
 	fake_reset();
 	memset(claims, 0, sizeof(*claims));
-	CU_ASSERT_EQUAL_FATAL(ioas_open_ops(NULL, &fake_ops, &claims->ioas, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(ioas_open_ops(NULL, &fake_ops, &claims->ioases[0], NULL), 0);
+	claims->nr_ioases = 1; /* of the back-end that PCI addresses go to */
 	fake_forget_calls();
 }
 
@@ -72,7 +74,39 @@ static void devices_of_two_groups_share_a_heap_and_go_back_in_order(void)
 	CU_ASSERT(last_device && last_device < unmap && unmap < strstr(fake.calls, "release()"));
 	CU_ASSERT(strstr(fake.calls, "release()") < strstr(fake.calls, "ioas_close()"));
 	CU_ASSERT_PTR_NULL(claims.heap);
-	CU_ASSERT_PTR_NULL(claims.ioas);
+	CU_ASSERT_EQUAL(claims.nr_ioases, 0);
+}
+
+static void a_device_in_another_process_has_its_own_address_space_and_the_same_heap(void)
+{
+	struct quoll_addr addr = {.scheme = QUOLL_ADDR_VFIO_USER};
+	struct quoll_device *device;
+	struct fake_server server;
+	struct quoll_heap_info info;
+	struct quoll_arena *arena;
+	struct claims claims;
+	void *va;
+
+	start(&claims);
+	fake_server_init(&server);
+	fake_server_start(&server);
+	addr.target = server.path;
+	CU_ASSERT_EQUAL(claims_device(&claims, &first, &device, NULL), 0);
+	CU_ASSERT_EQUAL(claims_device(&claims, &addr, &device, NULL), 0);
+	CU_ASSERT_EQUAL(claims_device(&claims, &second, &device, NULL), 0);
+	CU_ASSERT_EQUAL(claims.nr_ioases, 2);
+	CU_ASSERT_EQUAL(claims_device(&claims, &addr, &device, NULL), -EBUSY); /* open already */
+	CU_ASSERT_EQUAL_FATAL(claims_heap(&claims, QUOLL_PAGES_4K, 1 << 30, NULL), 0);
+	quoll_heap_info(claims.heap, &info);
+	CU_ASSERT_EQUAL(info.nr_ioases, 2);
+	CU_ASSERT_EQUAL(quoll_arena_create(claims.heap, "a", QUOLL_ARENA_DEVICE_READ_WRITE, 1 << 20, &arena, NULL), 0);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 4096, 4096, &va, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(server.nr_maps, 1);
+	CU_ASSERT_EQUAL(server.maps[0].map.iova, fake.mapped[0].iova);
+	claims_close(&claims);
+	CU_ASSERT_EQUAL(server.nr_maps, 0);
+	CU_ASSERT_EQUAL(claims.nr_ioases, 0);
+	fake_server_free(&server);
 }
 
 static void a_device_that_does_not_open_leaves_the_others(void)
@@ -107,7 +141,7 @@ static void without_devices_there_is_a_heap_and_no_address_space(void)
 	quoll_heap_info(claims.heap, &info);
 	CU_ASSERT_EQUAL(info.size_bytes, 8 << 20);
 	CU_ASSERT_EQUAL(info.nr_ioases, 0);
-	CU_ASSERT_PTR_NULL(claims.ioas);
+	CU_ASSERT_EQUAL(claims.nr_ioases, 0);
 	claims_close(&claims);
 	CU_ASSERT_PTR_NULL(claims.heap);
 }
@@ -127,6 +161,8 @@ static const struct unit_test tests[] = {
 	{"two devices of one group claim it once", two_devices_of_one_group_claim_it_once},
 	{"devices of two groups share a heap and go back in order",
 	 devices_of_two_groups_share_a_heap_and_go_back_in_order},
+	{"a device in another process has its own address space and the same heap",
+	 a_device_in_another_process_has_its_own_address_space_and_the_same_heap},
 	{"a device that does not open leaves the others", a_device_that_does_not_open_leaves_the_others},
 	{"without devices there is a heap and no address space", without_devices_there_is_a_heap_and_no_address_space},
 	{"the heap is near the devices only if they agree", the_heap_is_near_the_devices_only_if_they_agree},

@@ -202,6 +202,29 @@ static void addresses_are_pci_or_wrong_use(void)
 	free(output);
 }
 
+static void addresses_of_devices_are_pci_or_vfio_user(void)
+{
+	char *good[] = {"0000:01:00.0", "vfio-user:/run/x.sock"}, *bad[] = {"null:"}, *unread[] = {"vfio-user:/x?a=1"};
+	struct cli cli = {.verb = &verb, .nr_args = 2, .args = good};
+	struct quoll_addr *addrs = NULL;
+	char *output = NULL;
+	size_t len;
+
+	cli.err = open_memstream(&output, &len);
+	CU_ASSERT_EQUAL(cli_device_addrs(&cli, &addrs), 0);
+	CU_ASSERT_STRING_EQUAL(addrs[1].target, "/run/x.sock");
+	free(addrs);
+	cli.nr_args = 1;
+	cli.args = bad;
+	CU_ASSERT_EQUAL(cli_device_addrs(&cli, &addrs), CLI_WRONG_USE);
+	cli.args = unread;
+	CU_ASSERT_EQUAL(cli_device_addrs(&cli, &addrs), CLI_WRONG_USE);
+	fclose(cli.err);
+	CU_ASSERT_PTR_NOT_NULL(strstr(output, "not the address of a device"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(output, "vfio-user:/run/x.sock"));
+	free(output);
+}
+
 static const struct unit_test tests[] = {
 	{"values reach the verb", values_reach_the_verb},
 	{"defaults hold without options", defaults_hold_without_options},
@@ -209,6 +232,7 @@ static const struct unit_test tests[] = {
 	{"help lists every option and exits 0", help_lists_every_option_and_exits_0},
 	{"errors have the form that scripts and people know", errors_have_the_form_that_scripts_and_people_know},
 	{"addresses are PCI, or wrong use", addresses_are_pci_or_wrong_use},
+	{"addresses of devices are PCI or vfio-user", addresses_of_devices_are_pci_or_vfio_user},
 };
 
 UNIT_MAIN("options and errors of the command", tests)
