@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,7 @@
 
 #define NS_PER_S 1000000000u
 #define TURNS 5
+#define LOOK_US 50
 #define SETTLE_US 300 /* longer than it takes the kernel to put the thread to sleep */
 
 struct bench {
@@ -131,13 +131,14 @@ static int send_samples(void *arg)
 
 	for (unsigned int i = 0; i < b->nr_samples; i++) {
 		while (!__atomic_load_n(&b->armed, __ATOMIC_ACQUIRE))
-			sched_yield();
+			usleep(LOOK_US);
 		usleep(SETTLE_US + i % 8 * 50);
 		__atomic_store_n(&b->sent_at, quoll_ticks(&b->clock), __ATOMIC_SEQ_CST);
 		if (write(b->poller.fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 			return -errno;
+		/* Asleep in between: a sender that spins may be what the woken thread has to wait for. */
 		while (__atomic_load_n(&b->sent_at, __ATOMIC_ACQUIRE))
-			sched_yield();
+			usleep(LOOK_US);
 	}
 	if (b->loop)
 		quoll_loop_stop(b->loop);
