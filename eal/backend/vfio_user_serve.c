@@ -80,9 +80,9 @@ static int walk(const struct vfio_user_space *space, quoll_iova_t iova, uint8_t 
 	uint64_t at, piece;
 
 	for (unsigned int i = position(space, iova); len_bytes; i++) {
-		const struct ioas_mapping *m = &space->maps[i];
+		const struct ioas_mapping *m = i < space->nr_maps ? &space->maps[i] : NULL;
 
-		if (i == space->nr_maps || iova < m->iova)
+		if (!m || iova < m->iova)
 			return -EFAULT;
 		if (!(m->access & need))
 			return -EPERM;

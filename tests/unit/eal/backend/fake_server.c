@@ -102,7 +102,9 @@ static void answer_region_info(struct fake_server *server)
 {
 	struct {
 		struct vuser_region_info head;
-		struct vfio_region_info_cap_sparse_mmap sparse;
+		struct vfio_info_cap_header cap;
+		uint32_t nr_areas;
+		uint32_t reserved;
 		struct vfio_region_sparse_mmap_area areas[32];
 	} answer = {.head = {.argsz = sizeof(answer.head)}};
 	size_t bytes = sizeof(answer.head);
@@ -120,12 +122,11 @@ static void answer_region_info(struct fake_server *server)
 	if (is_bar && server->nr_areas) {
 		answer.head.flags |= VFIO_REGION_INFO_FLAG_CAPS;
 		answer.head.cap_offset = sizeof(answer.head);
-		answer.sparse.header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
-		answer.sparse.header.version = 1;
-		answer.sparse.nr_areas = server->nr_areas;
-		memcpy((uint8_t *)&answer.sparse + sizeof(answer.sparse), server->areas,
-		       server->nr_areas * sizeof(server->areas[0]));
-		bytes += sizeof(answer.sparse) + server->nr_areas * sizeof(server->areas[0]);
+		answer.cap.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
+		answer.cap.version = 1;
+		answer.nr_areas = server->nr_areas;
+		memcpy(answer.areas, server->areas, server->nr_areas * sizeof(server->areas[0]));
+		bytes += sizeof(answer.cap) + 8 + server->nr_areas * sizeof(server->areas[0]);
 		answer.head.argsz = (uint32_t)bytes;
 	}
 	fake_reply_fds(server, &answer, bytes, server->area_fds, is_bar ? server->nr_area_fds : 0);
