@@ -149,7 +149,7 @@ sanitizers() {
 	fi
 	if meson_build gcc "$work/tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized \
 		>"$work/log" 2>&1; then
-		unit 'TSan' "$work/tsan" 'eal_run_(ring|loop|timer|watch|thread)|eal_mem_(pool|heap)|eal_(backend_)?vfio_user|drivers_net|apps_fwd_run'
+		unit 'TSan' "$work/tsan" 'eal_run_(ring|loop|timer|watch|thread)|eal_mem_(pool|heap)|eal_(backend_)?vfio_user|drivers_net|apps_fwd_run|apps_target_(dptr|io|mq)'
 	else
 		fail 'TSan: builds' "$work/log"
 	fi

@@ -127,6 +127,21 @@ static size_t guest_piece(struct tgt_guest *guest, uint64_t iova, size_t len, un
 	return left < len ? (size_t)left : len;
 }
 
+bool tgt_guest_covers(struct tgt_guest *guest, uint64_t iova, uint64_t len, unsigned int prot)
+{
+	if (guest_wraps(iova, len))
+		return false;
+	while (len) {
+		size_t piece = guest_piece(guest, iova, len, prot);
+
+		if (!piece)
+			return false;
+		iova += piece;
+		len -= piece;
+	}
+	return true;
+}
+
 int tgt_guest_read(struct tgt_guest *guest, uint64_t iova, void *dst, size_t len)
 {
 	uint8_t *to = dst;

@@ -86,6 +86,11 @@ const struct tgt_guest_range *tgt_guest_find(struct tgt_guest *guest, uint64_t i
 void *tgt_guest_va(struct tgt_guest *guest, uint64_t iova, uint64_t len, unsigned int prot);
 
 /**
+ * tgt_guest_covers() - whether all of it is offered with this permission, in one range or several, mapped or not
+ */
+bool tgt_guest_covers(struct tgt_guest *guest, uint64_t iova, uint64_t len, unsigned int prot);
+
+/**
  * tgt_guest_read(), tgt_guest_write() - copy; across ranges, mapped or not
  * Return: 0; -EFAULT: a part is not there or has not the permission; -errno of the transport.
  */

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "target/dptr.h"
 
@@ -396,12 +397,13 @@ static void lists_rewritten_meanwhile_lead_to_host_memory_or_to_an_error(void)
 {
 	bool done = false;
 	unsigned int wrong = 0, refused = 0, nr = 0;
+	time_t until = time(NULL) + 30;
 	pthread_t thread;
 
 	start();
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, rewrite, &done), 0);
 	/* Until both ends have been seen often, or for as long as that may take at most. */
-	for (; nr < 2000000 && (nr < 20000 || refused < 100); nr++) {
+	for (; time(NULL) < until && (nr < 20000 || refused < 100); nr++) {
 		uint16_t status = nr & 1 ? prp(PAGE(3), PAGE(1), 20 * 4096)
 					 : sgl(PAGE(2), 16 * (1 + nr / 2 % 32), SGL_SEG, 65536);
 
