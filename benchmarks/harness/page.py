@@ -37,13 +37,23 @@ def bars(rows, unit):
     return [(name, values) for name, values in series.items() if values]
 
 
+def point(place, its, top):
+    """A line of data: place, median, min, max as far as there is room, label."""
+    label = report.number(its["median"])
+    if its["max"] > top:
+        label += f"\\n(to {report.number(its['max'])})"
+    return f'{place:.4f} {its["median"]} {its["min"]} {min(its["max"], top)} "{label}"'
+
+
 def gnuplot_script(title, rows, unit):
     """The whole script with its data, or None if there is nothing to draw."""
     series = bars(rows, unit)
     if not series:
         return None
     width = 0.8 / len(series)
-    top = max(its["max"] for _, values in series for _, its in values)
+    # One row's outlier shall not flatten all others: what reaches above is cut, and its label says how far it goes.
+    every = [its for _, values in series for _, its in values]
+    top = min(max(its["max"] for its in every), 1.6 * max(its["median"] for its in every)) or 1
     lines = [
         f'set terminal svg size {max(520, 150 + 130 * len(rows))},420 font "sans-serif,13" background rgb "white"',
         "set encoding utf8",
@@ -51,22 +61,21 @@ def gnuplot_script(title, rows, unit):
         f'set ylabel "{escape_label(report.words_of(rows[0]))}"',
         'set xlabel "what is measured (median; the thin line is the spread from min to max)" offset 0,-1.3',
         "set bmargin 5.5",
-        f"set yrange [0:{top * 1.18 or 1}]", f"set xrange [-0.6:{len(rows) - 0.4}]",
-        "set grid ytics back lt 1 lw 0.7 lc rgb '#cccccc'", "set border 3 lc rgb '#666666'", "set tics nomirror", "set key top right",
+        f"set yrange [0:{top * 1.25}]", f"set xrange [-0.6:{len(rows) - 0.4}]",
+        "set grid ytics back lt 1 lw 0.7 lc rgb '#cccccc'", "set border 3 lc rgb '#666666'", "set tics nomirror", "set key at graph 1,1.13 right top horizontal",
         "set style fill solid 0.9 noborder", f"set boxwidth {width * 0.92:.3f}",
-        "set xtics (" + ", ".join(f'"{escape_label(row["label"])}" {i}' for i, row in enumerate(rows)) + ")",
+        "set xtics scale 0 (" + ", ".join(f'"{escape_label(row["label"])}" {i}' for i, row in enumerate(rows)) + ")",
     ]
     plots = []
     for nr, (name, values) in enumerate(series):
         shift = (nr - (len(series) - 1) / 2) * width
         lines.append(f"$series{nr} << EOD")
-        lines += [f'{place + shift:.4f} {its["median"]} {its["min"]} {its["max"]} "{report.number(its["median"])}"'
-                  for place, its in values]
+        lines += [point(place + shift, its, top) for place, its in values]
         lines.append("EOD")
         colour = COLOURS[nr % len(COLOURS)]
         plots.append(f"$series{nr} using 1:2 with boxes lc rgb '{colour}' title \"{escape_label(name)}\"")
-        plots.append(f"'' using 1:2:3:4 with yerrorbars pt 7 ps 0 lw 1.4 lc rgb '#333333' notitle")
-        plots.append(f"'' using 1:4:5 with labels offset 0,0.7 font \",11\" notitle")
+        plots.append("'' using 1:3:(0):($4-$3) with vectors nohead lw 1.6 lc rgb '#333333' notitle")
+        plots.append("'' using 1:4:5 with labels offset 0,0.9 font \",11\" notitle")
     return "\n".join(lines + ["plot " + ", \\\n     ".join(plots), ""])
 
 

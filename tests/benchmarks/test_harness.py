@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../../benchmarks"))
@@ -141,6 +142,54 @@ class Rows(unittest.TestCase):
     def test_a_name_that_is_none_is_refused(self):
         with self.assertRaisesRegex(ValueError, "spcs"):
             rows.chosen(["spcs"])
+
+
+class Rounds(unittest.TestCase):
+    """Measurement, on programs made of sh."""
+
+    def measure(self, rounds, *made):
+        names = [program.name for program in made]
+        row = rows.Row("r", "rings", "?", "ms", "r", (names[0], "x"), [("peer", names[-1], "x")], ("ratio", 1.0))
+        with mock.patch.object(programs, "PROGRAMS", list(made)):
+            measurement = measure.Measurement([row], {"cpus": [0], "build": "/nowhere"}, lambda text: None)
+            measurement.run(rounds)
+        return measurement, measure.finish([row], measurement)[0]
+
+    def program(self, name, shell, needs=None, cpus=1):
+        return programs.Program(name, "peer", needs, cpus, lambda context: ["sh", "-c", shell], None,
+                                lambda text, context: {"x": float(text)} if text.strip() else {}, False)
+
+    def test_programs_run_in_turns_and_each_round_gives_a_value(self):
+        with tempfile.NamedTemporaryFile("r") as log:
+            ours, theirs = (self.program(name, f"echo {name} >>{log.name}; wc -l <{log.name}") for name in ("q", "p"))
+            _, row = self.measure(3, ours, theirs)
+            self.assertEqual(log.read().split(), ["q", "p"] * 3)
+        self.assertEqual(row["quoll"]["ms"]["all"], [1, 3, 5])
+        self.assertEqual(row["peers"][0]["ms"]["all"], [2, 4, 6])
+        self.assertAlmostEqual(row["peers"][0]["ratio"], 0.75)
+
+    def test_a_program_that_fails_is_an_error_and_not_run_again(self):
+        with tempfile.NamedTemporaryFile("r") as log:
+            failing = self.program("p", f"echo p >>{log.name}; exit 1")
+            measurement, row = self.measure(3, self.program("q", "echo 1"), failing)
+            self.assertEqual(log.read().split(), ["p"])
+        self.assertIn("exit status 1", measurement.errors["p"])
+        self.assertIn("error", row["peers"][0])
+        self.assertIsNone(row["peers"][0]["met"])
+
+    def test_a_figure_that_the_output_lacks_is_an_error(self):
+        measurement, _ = self.measure(1, self.program("q", "echo 1"), self.program("p", "echo"))
+        self.assertIn("no figure 'x'", measurement.errors["p x"])
+
+    def test_a_peer_that_is_not_installed_is_no_error(self):
+        measurement, row = self.measure(1, self.program("q", "echo 1"), self.program("p", "echo 2", "no-such-program"))
+        self.assertEqual(measurement.errors, {})
+        self.assertEqual(row["peers"][0]["missing"], "peer: not installed")
+        self.assertEqual(row["quoll"]["ms"]["median"], 1)
+
+    def test_what_needs_more_cores_than_there_are_is_left_out(self):
+        measurement, _ = self.measure(1, self.program("q", "echo 1"), self.program("p", "echo 2", None, 2))
+        self.assertEqual(measurement.missing, {"p": "needs 2 physical cores"})
 
 
 class Judgement(unittest.TestCase):
