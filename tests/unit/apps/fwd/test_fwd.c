@@ -64,6 +64,8 @@ static void wrong_use_is_said_to_be_that(void)
 static void the_document_has_ports_queues_threads_and_pairs(void)
 {
 	json_t *doc, *queue, *port, *thread, *pair;
+	json_int_t busy_ns = 0;
+	size_t i;
 
 	CU_ASSERT_EQUAL(fwd("--json --pages 4k --queues 2 --threads 2 --packets 50000 null: null:?size=100"), CLI_DONE);
 	doc = json_loads(out, 0, NULL);
@@ -89,8 +91,10 @@ static void the_document_has_ports_queues_threads_and_pairs(void)
 	CU_ASSERT_EQUAL(number(port, "tx_full"), 0);
 	pair = json_array_get(json_object_get(doc, "pairs"), 1);
 	CU_ASSERT_EQUAL(number(pair, "packets"), number(port, "tx_packets"));
-	thread = json_array_get(json_object_get(doc, "threads"), 0);
-	CU_ASSERT(number(thread, "busy_ns") > 0);
+	json_array_foreach(json_object_get(doc, "threads"), i, thread) {
+		busy_ns += number(thread, "busy_ns"); /* one of them may have done it all */
+	}
+	CU_ASSERT(busy_ns > 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "to #")); /* the map, while it runs */
 	json_decref(doc);
 }

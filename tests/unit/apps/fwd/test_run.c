@@ -168,16 +168,35 @@ static void rings_between_threads_lose_nothing(void)
 	finish();
 }
 
+static void time_ends_it(void)
+{
+	struct fwd_opts opts = base;
+
+	opts.time_ns = 5000000;
+	start(&opts, "null:", "null:");
+	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
+	CU_ASSERT_EQUAL(run->end, FWD_END_TIME);
+	CU_ASSERT(quoll_ticks_to_ns(&run->clock, run->end_ticks - run->start_ticks) >= 4900000);
+	stop_and_balance();
+	finish();
+}
+
+static void stop_when_full(const char *line)
+{
+	(void)line;
+	if (run->paths[0].nr_full)
+		quoll_loop_stop(run->control);
+}
+
 static void more_than_a_ring_holds_is_dropped_and_counted(void)
 {
 	struct fwd_opts opts = base;
 
 	/* What comes from null: without end finds room in the ring until it is full; nobody empties its other end. */
-	opts.time_ns = 20000000;
+	opts.live = stop_when_full;
 	opts.entries = 64;
 	start(&opts, "null:", "ring:a");
 	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
-	CU_ASSERT_EQUAL(run->end, FWD_END_TIME);
 	CU_ASSERT(run->paths[0].nr_packets <= 128);
 	CU_ASSERT(run->paths[0].nr_full > 0);
 	stop_and_balance();
@@ -350,6 +369,7 @@ static const struct unit_test tests[] = {
 	{"a port alone sends back what it receives", a_port_alone_sends_back_what_it_receives},
 	{"frames sent to begin with go round and none is lost", frames_sent_to_begin_with_go_round_and_none_is_lost},
 	{"rings between threads lose nothing", rings_between_threads_lose_nothing},
+	{"time ends it", time_ends_it},
 	{"more than a ring holds is dropped and counted", more_than_a_ring_holds_is_dropped_and_counted},
 	{"a signal ends it and the mask is as before", a_signal_ends_it_and_the_mask_is_as_before},
 	{"a signal ends threads that sleep", a_signal_ends_threads_that_sleep},
