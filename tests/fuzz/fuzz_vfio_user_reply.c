@@ -179,6 +179,13 @@ static void *server_main(void *arg)
 	return NULL;
 }
 
+static void server_remove(void)
+{
+	unlink(server.sa.sun_path);
+	*strrchr(server.sa.sun_path, '/') = '\0';
+	rmdir(server.sa.sun_path);
+}
+
 /* Once: socket, and files that are large enough, too small, and none. */
 static void server_setup(void)
 {
@@ -192,6 +199,7 @@ static void server_setup(void)
 	server.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (bind(server.listen_fd, (struct sockaddr *)&server.sa, sizeof(server.sa)) || listen(server.listen_fd, 1))
 		abort();
+	atexit(server_remove);
 	server.files[0] = memfd_create("bar", MFD_CLOEXEC);
 	server.files[1] = memfd_create("small", MFD_CLOEXEC);
 	server.files[2] = pipes[0];
