@@ -47,7 +47,8 @@ def spread(side, unit):
 
 
 def words_of(row):
-    return row["unit"].replace("_", " ").replace("tsc", "TSC") + (" (higher is better)" if row["better"] == "higher" else "")
+    spelt = {"tsc": "TSC", "mmio": "MMIO", "iops": "IOPS", "io": "I/O", "cpu": "CPU"}
+    return " ".join(spelt.get(word, word) for word in row["unit"].split("_")) + (" (higher is better)" if row["better"] == "higher" else "")
 
 
 def verdict(side):

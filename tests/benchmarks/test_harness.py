@@ -234,6 +234,21 @@ class Lab(unittest.TestCase):
                          ["at most 0.7 of DPDK testpmd's", "at most 0.1 of kernel bridge's"])
         self.assertEqual([peer["met"] for peer in row["peers"]], [True, True])
 
+    def test_units_become_keys_and_words_again(self):
+        for unit, key in (("instructions an I/O", "instructions_an_io"), ("MMIO accesses a frame", "mmio_accesses_a_frame")):
+            self.assertEqual(lab.key(unit), key)
+            self.assertEqual(report.words_of({"unit": key, "better": "lower"}), unit)
+
+    def test_an_aim_may_be_for_one_queue_depth_only(self):
+        figure = {**json.loads(self.LINE), "suite": "icount", "name": "randread 4 KiB, QD 1", "unit": "instructions an I/O"}
+        self.assertEqual(lab.factor(figure, "thin io_uring loop"), 0.2)
+        self.assertIsNone(lab.factor({**figure, "name": "randread 4 KiB, QD 32"}, "thin io_uring loop"))
+
+    def test_of_iops_more_is_better_and_it_is_said(self):
+        row = lab.row({**json.loads(self.LINE), "unit": "IOPS"}, "lab")
+        self.assertEqual(row["better"], "higher")
+        self.assertEqual(report.words_of(row), "IOPS (higher is better)")
+
     def test_a_peer_that_was_not_measured_is_said_to_be_missing(self):
         figure = {**json.loads(self.LINE), "peers": {"DPDK testpmd": None}}
         row = lab.row(figure, "lab")
