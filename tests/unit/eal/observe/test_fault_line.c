@@ -82,8 +82,7 @@ static void what_only_looks_like_a_fault_is_none(void)
 		"DMAR: [DMA Write NO_PASID] Request device [03:00.0",
 		"DMAR: [DMA Write NO_PASID] Request device [../../etc/passwd] fault addr 0x1 [fault reason 0x05] x",
 		"DMAR: [DMA Write NO_PASID] Request device [03:00.0] fault addr -1 [fault reason 0x05] x",
-		"DMAR: [DMA Write NO_PASID] Request device [03:00.0] fault addr 0x12345678123456781 [fault reason 0x5] "
-		"x",
+		"DMAR: [DMA Write NO_PASID] Request device [03:00.0] fault addr 0x12345678123456781 [fault reason 5] x",
 		"DMAR: [DMA Write NO_PASID] Request device [03:00.0] fault addr 0x1",
 		"say DMAR: [DMA Write NO_PASID] Request device [03:00.0] fault addr 0x1 [fault reason 0x05] x",
 		"AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000f address=0x1000 flags=0x0000]",
