@@ -72,6 +72,10 @@ hugepages_free() { cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages;
 # the command itself and not a shell around it.
 user=(setpriv --reuid quoll --regid quoll --clear-groups --no-new-privs)
 as_user() { "${user[@]}" "$@"; }
+# Ring and buffers of ports on huge pages are more than the 8 MiB that a user may lock by default: as its
+# limits.d/quoll.conf would let it.
+# shellcheck disable=SC2034
+net_user=(prlimit --memlock=268435456:268435456 "${user[@]}")
 
 same() { [ "$1" = "$2" ] || { printf 'before:\n%s\nafter:\n%s\n' "$1" "$2"; return 1; }; }
 
@@ -82,4 +86,17 @@ group_open() {
 		[ "$(readlink "$fd")" != "/dev/vfio/$1" ] || return 0
 	done
 	return 1
+}
+
+# figure SUITE NAME UNIT WHO=VALUES...: a figure for programs, one JSON object a line of /out/figures.jsonl: Quoll's and the
+# peers' median, extremes and number of values. WHO is quoll or a peer's name, VALUES are numbers with blanks between.
+figure() {
+	local suite=$1 name=$2 unit=$3
+	shift 3
+	jq -cn --arg suite "$suite" --arg name "$name" --arg unit "$unit" '
+		def stats: sort | {median: .[length / 2 | floor], min: .[0], max: .[-1], n: length};
+		[$ARGS.positional[] | capture("^(?<key>[^=]*)=(?<values>.*)$") |
+			{key, value: [.values | splits(" +") | select(. != "") | tonumber]} | select(.value != []) |
+			.value |= stats] | from_entries |
+		{suite: $suite, name: $name, unit: $unit, quoll, peers: del(.quoll)}' --args "$@" >>/out/figures.jsonl
 }

@@ -60,4 +60,9 @@ for name in quoll interrupt iopoll; do
 		[ -z "$row" ] || echo "figure | randread 4 KiB | QD $qd | $label | $row"
 	done
 done
+for qd in $qds; do
+	figure perf "randread 4 KiB, QD $qd" IOPS "quoll=$(jq -r .iops "/tmp/perf-quoll-$qd" | xargs)" \
+		"fio io_uring, interrupt=$(jq -r .iops "/tmp/perf-interrupt-$qd" | xargs)" \
+		"fio io_uring, iopoll=$(jq -r .iops "/tmp/perf-iopoll-$qd" | xargs)"
+done
 check 'perf: no bad completion, no error' jq -es 'all(.bad == 0 and .errors == 0)' /tmp/perf-quoll-*

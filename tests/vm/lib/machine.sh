@@ -81,7 +81,8 @@ qemu_args() {
 	qemu+=("${devices[@]}"
 		-device nvme-ns,bus=nvme0,drive=disk-nvme0n1,nsid=1,logical_block_size=512,physical_block_size=512
 		-device nvme-ns,bus=nvme0,drive=disk-nvme0n2,nsid=2,logical_block_size=4096,physical_block_size=4096)
-	[[ -z $opt_trace ]] || qemu+=(-D "$opt_trace" -trace 'pci_nvme_mmio_read' -trace 'pci_nvme_mmio_write'
+	qemu+=(-D "${opt_trace:-$opt_out/trace}") # QEMU makes it when it has something to write
+	[[ -z $opt_trace ]] || qemu+=(-trace 'pci_nvme_mmio_read' -trace 'pci_nvme_mmio_write'
 		-trace 'e1000e_core_read' -trace 'e1000e_core_write')
 }
 
