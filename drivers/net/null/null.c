@@ -45,15 +45,18 @@ static unsigned int get_fewer(struct quoll_rxq *rxq, struct quoll_buf **bufs, un
 static unsigned int null_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsigned int n)
 {
 	uint32_t bytes = ((struct null_rxq *)rxq)->frame_bytes;
+	uint16_t port_id = rxq->port_id;
 
 	if (QUOLL_UNLIKELY(net_port_dead(rxq->port)))
 		return 0;
 	if (QUOLL_UNLIKELY(quoll_buf_get(rxq->cache, bufs, n)))
 		n = get_fewer(rxq, bufs, n);
 	for (unsigned int i = 0; i < n; i++) {
-		bufs[i]->data_bytes = bytes;
-		bufs[i]->total_bytes = bytes;
-		bufs[i]->port = rxq->port_id;
+		struct quoll_buf *buf = bufs[i];
+
+		buf->data_bytes = bytes;
+		buf->total_bytes = bytes;
+		buf->port = port_id;
 	}
 	net_count(&rxq->nr_packets, n);
 	net_count(&rxq->nr_bytes, (uint64_t)n * bytes);
@@ -61,22 +64,39 @@ static unsigned int null_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsi
 	return n;
 }
 
+/* Chains, or frames that cannot be sent, are among them: one at a time. */
+static void tx_one_by_one(struct null_txq *q, struct quoll_buf *const *bufs, unsigned int n)
+{
+	uint64_t bytes = 0;
+	unsigned int nr_bad = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (net_tx_bad(&q->rules, bufs[i]))
+			nr_bad++;
+		else
+			bytes += bufs[i]->total_bytes;
+		quoll_buf_put_chain(q->txq.cache, bufs[i]);
+	}
+	net_count(&q->txq.nr_packets, n - nr_bad);
+	net_count(&q->txq.nr_bytes, bytes);
+	net_count(&q->txq.nr_bad, nr_bad);
+}
+
 static unsigned int null_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n)
 {
+	struct null_txq *q = (struct null_txq *)txq;
 	struct net_tx_sum sum;
 
 	if (QUOLL_UNLIKELY(net_port_dead(txq->port)))
 		return 0;
-	net_tx_look(&((struct null_txq *)txq)->rules, bufs, n, &sum);
-	net_count(&txq->nr_packets, n - sum.nr_bad);
+	net_tx_look(&q->rules, bufs, n, &sum);
+	if (QUOLL_UNLIKELY(sum.bad || sum.chains)) {
+		tx_one_by_one(q, bufs, n);
+		return n;
+	}
+	net_count(&txq->nr_packets, n);
 	net_count(&txq->nr_bytes, sum.bytes);
-	if (QUOLL_UNLIKELY(sum.nr_bad))
-		net_count(&txq->nr_bad, sum.nr_bad);
-	if (QUOLL_LIKELY(!sum.chains))
-		quoll_buf_put(txq->cache, bufs, n);
-	else
-		for (unsigned int i = 0; i < n; i++)
-			quoll_buf_put_chain(txq->cache, bufs[i]);
+	quoll_buf_put(txq->cache, bufs, n);
 	return n;
 }
 

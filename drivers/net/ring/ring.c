@@ -118,7 +118,7 @@ static unsigned int ring_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs
 	if (QUOLL_UNLIKELY(!__atomic_load_n(&q->lane->open, __ATOMIC_RELAXED) || net_port_dead(txq->port)))
 		return 0;
 	net_tx_look(&q->rules, bufs, n, &sum);
-	if (QUOLL_UNLIKELY(sum.nr_bad))
+	if (QUOLL_UNLIKELY(sum.bad))
 		return tx_with_bad(q, bufs, n);
 	sent = quoll_spsc_enqueue_burst(q->ring, (void *const *)bufs, n);
 	/* Those that are left are still ours to look at; the others are not. */
