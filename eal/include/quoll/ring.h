@@ -13,10 +13,8 @@
 #define QUOLL_RING_H
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <quoll/types.h>
+#include <quoll/ring_slots.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,96 +25,26 @@ extern "C" {
 /* Two lines: the CPU's prefetcher fetches pairs, and pulls a neighbour's line away from its writer. */
 #define QUOLL_RING_APART_ __attribute__((aligned(2 * QUOLL_CACHE_LINE_BYTES)))
 
-/* private: as many pointers at a time as a vector register holds, wherever they lie. */
-#ifdef __AVX__
-#define QUOLL_RING_VEC_ 4
-#else
-#define QUOLL_RING_VEC_ 2
-#endif
-typedef uint64_t quoll_ring_vec_ __attribute__((vector_size(QUOLL_RING_VEC_ * 8), aligned(8), may_alias));
-
-/*
- * private: n pointers. Short batches inline; from 32 on libc's memcpy, which has the widest registers of the CPU it
- * runs on, is worth its call, unless we were compiled for them ourselves. (Measured: benchmarks/rings.c.)
+/**
+ * quoll_ring_relax() - pass half a microsecond or so, after a poll in vain of a thread that has nothing else to do
+ *
+ * A consumer that polls an empty ring without rest takes the producer's line away from it each time, and then gets what
+ * comes in the smallest portions; after a rest it finds several batches at one look. Between two CPUs that halves the
+ * cost of an element (benchmarks/spsc.c). Not for a thread that polls other things too.
  */
-static inline void quoll_ring_move_(void **to, void *const *from, uint32_t n)
+static inline void quoll_ring_relax(void)
 {
-#ifndef __AVX__
-	if (n >= 32) {
-		memcpy(to, from, n * sizeof(*to));
-		return;
-	}
+#if defined(__x86_64__)
+	/* By the clock, as the pause instruction takes from 10 to 140 cycles, depending on the CPU. */
+	uint64_t begin = __builtin_ia32_rdtsc();
+
+	do {
+		__builtin_ia32_pause();
+	} while (__builtin_ia32_rdtsc() - begin < 1500);
+#elif defined(__aarch64__)
+	for (unsigned int i = 0; i < 16; i++)
+		__asm__ volatile("isb" ::: "memory");
 #endif
-	for (; n >= 2 * QUOLL_RING_VEC_; n -= 2 * QUOLL_RING_VEC_) {
-		quoll_ring_vec_ a = ((const quoll_ring_vec_ *)from)[0];
-		quoll_ring_vec_ b = ((const quoll_ring_vec_ *)from)[1];
-
-		((quoll_ring_vec_ *)to)[0] = a;
-		((quoll_ring_vec_ *)to)[1] = b;
-		to += 2 * QUOLL_RING_VEC_;
-		from += 2 * QUOLL_RING_VEC_;
-	}
-#ifdef __AVX__
-	if (n >= QUOLL_RING_VEC_) {
-		*(quoll_ring_vec_ *)to = *(const quoll_ring_vec_ *)from;
-		to += QUOLL_RING_VEC_;
-		from += QUOLL_RING_VEC_;
-		n -= QUOLL_RING_VEC_;
-	}
-#endif
-	if (n & 2) {
-		memcpy(to, from, 2 * sizeof(*to));
-		to += 2;
-		from += 2;
-	}
-	if (n & 1)
-		*to = *from;
-}
-
-/* private: the same across the end of the slots; seldom. */
-__attribute__((noinline, cold, unused)) static void quoll_ring_in_wrapped_(void **slots, uint32_t i, uint32_t to_end,
-									   void *const *objs, uint32_t n)
-{
-	memcpy(slots + i, objs, to_end * sizeof(*slots));
-	memcpy(slots, objs + to_end, (n - to_end) * sizeof(*slots));
-}
-
-__attribute__((noinline, cold, unused)) static void quoll_ring_out_wrapped_(void *const *slots, uint32_t i,
-									    uint32_t to_end, void **objs, uint32_t n)
-{
-	memcpy(objs, slots + i, to_end * sizeof(*slots));
-	memcpy(objs + to_end, slots, (n - to_end) * sizeof(*slots));
-}
-
-static inline void quoll_ring_in_(void **slots, uint32_t mask, uint32_t at, void *const *objs, uint32_t n)
-{
-	uint32_t i = at & mask, to_end = mask + 1 - i;
-
-	if (QUOLL_LIKELY(n <= to_end))
-		quoll_ring_move_(slots + i, objs, n);
-	else
-		quoll_ring_in_wrapped_(slots, i, to_end, objs, n);
-}
-
-static inline void quoll_ring_out_(void *const *slots, uint32_t mask, uint32_t at, void **objs, uint32_t n)
-{
-	uint32_t i = at & mask, to_end = mask + 1 - i;
-
-	if (QUOLL_LIKELY(n <= to_end))
-		quoll_ring_move_(objs, slots + i, n);
-	else
-		quoll_ring_out_wrapped_(slots, i, to_end, objs, n);
-}
-
-static inline void *quoll_ring_alloc_(size_t header_bytes, uint32_t size)
-{
-	size_t bytes = header_bytes + size * sizeof(void *);
-	void *mem = NULL;
-
-	if (posix_memalign(&mem, 128, bytes))
-		return NULL;
-	memset(mem, 0, bytes);
-	return mem;
 }
 
 /**
@@ -176,6 +104,7 @@ static inline uint32_t quoll_spsc_room_(struct quoll_spsc *ring, uint32_t head, 
 static inline void quoll_spsc_put_(struct quoll_spsc *ring, uint32_t head, void *const *objs, uint32_t n)
 {
 	quoll_ring_in_(ring->slots, ring->mask, head, objs, n);
+	quoll_ring_claim_(ring->slots, ring->mask, head + QUOLL_RING_AHEAD_, n);
 	/* Pairs with the acquire in filled_: the slots are filled before the consumer sees them counted. */
 	__atomic_store_n(&ring->prod.head, head + n, __ATOMIC_RELEASE);
 }
