@@ -53,7 +53,7 @@ def read(path):
 def row(figure, command):
     """One figure as a row of the report."""
     unit = key(figure["unit"])
-    name = re.sub(r"\W+", "_", f"{figure['suite']} {figure['name']} {figure['unit']}").strip("_").lower()
+    name = key(f"{figure['suite']} {figure['name']} {figure['unit']}")
 
     def side(values):
         if values is None:
