@@ -286,6 +286,7 @@ static void mq_complete(void *arg, struct tgt_req *const *reqs, unsigned int n)
 		mq_discard(mq, reqs, n);
 		return;
 	}
+	mq->nr_completing++;
 	for (unsigned int i = 0; i < n; i++) {
 		struct tgt_req *req = reqs[i];
 		struct tgt_msq *sq = (struct tgt_msq *)req->sq;
@@ -303,7 +304,9 @@ static void mq_complete(void *arg, struct tgt_req *const *reqs, unsigned int n)
 	}
 	if (written)
 		cq_interrupt(mq, written);
-	if (QUOLL_UNLIKELY(mq->nr_deleting))
+	mq->nr_completing--;
+	/* Not from within another batch, which we got into by an event: queues of its rest would go. */
+	if (QUOLL_UNLIKELY(mq->nr_deleting) && !mq->nr_completing)
 		mq_finish_deletions(mq);
 }
 

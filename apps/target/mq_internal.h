@@ -57,8 +57,9 @@ struct tgt_mq {
 	bool enabled;
 	unsigned int nr_active;
 	struct tgt_msq *active[TGT_NR_QUEUES];
-	unsigned int nr_waiting;  /* in all completion queues */
-	unsigned int nr_deleting; /* submission queues */
+	unsigned int nr_waiting;    /* in all completion queues */
+	unsigned int nr_deleting;   /* submission queues */
+	unsigned int nr_completing; /* batches, one within another */
 	quoll_le32 *doorbells;
 	quoll_le32 *shadow; /* Doorbell Buffer Config, or NULL */
 	quoll_le32 *events;

@@ -271,6 +271,107 @@ static void a_head_beyond_the_queue_makes_no_room(void)
 	host_end(&host);
 }
 
+/* A namespace whose requests are done when the test says so, all of them in one batch. */
+struct held_ns {
+	struct tgt_ns ns;
+	struct tgt_ns_chan chan;
+	struct tgt_req *reqs[TGT_MAX_BATCH];
+	unsigned int nr;
+	bool release;
+};
+
+static int held_open(struct tgt_ns *ns, struct tgt_ns_chan **chan, struct quoll_error *err)
+{
+	(void)err;
+	*chan = &((struct held_ns *)ns)->chan;
+	return 0;
+}
+
+static void held_close(struct tgt_ns_chan *chan)
+{
+	(void)chan;
+}
+
+static unsigned int held_submit(struct tgt_ns_chan *chan, struct tgt_req *const *reqs, unsigned int n,
+				struct tgt_req **done)
+{
+	struct held_ns *held = (struct held_ns *)chan->ns;
+
+	(void)done;
+	for (unsigned int i = 0; i < n; i++)
+		held->reqs[held->nr++] = reqs[i];
+	return 0;
+}
+
+static unsigned int held_poll(struct tgt_ns_chan *chan, struct tgt_req **done, unsigned int max)
+{
+	struct held_ns *held = (struct held_ns *)chan->ns;
+	unsigned int nr = held->release ? held->nr : 0;
+
+	CU_ASSERT_TRUE_FATAL(nr <= max);
+	memcpy(done, held->reqs, nr * sizeof(*done));
+	held->nr -= nr;
+	return nr;
+}
+
+static void held_destroy(struct tgt_ns *ns)
+{
+	(void)ns;
+}
+
+static const struct tgt_ns_ops held_ops = {
+	.chan_open = held_open,
+	.chan_close = held_close,
+	.submit = held_submit,
+	.poll = held_poll,
+	.destroy = held_destroy,
+};
+
+/*
+ * The head that lies is seen in the middle of a batch. Telling of it completes another command, and that must not be
+ * the moment at which the queue of the rest of the batch goes.
+ */
+static void a_head_that_lies_while_its_queue_is_deleted_is_survived(void)
+{
+	static struct held_ns held = {.ns = {.ops = &held_ops, .nr_lbas = 64, .lba_shift = 9}};
+	struct nvme_sqe cmd = {.opcode = nvme_admin_async_event, .cid = 1000};
+	struct host_cqe cqe;
+
+	held.chan = (struct tgt_ns_chan){.ns = &held.ns, .fd = -1};
+	host_start(&host, NULL);
+	CU_ASSERT_EQUAL_FATAL(tgt_subsys_add_ns(host.subsys, &held.ns, 1, NULL), 1);
+	CU_ASSERT_EQUAL(host_create_cq(&host, 1, 2, CQ_AT, 1), 0);
+	CU_ASSERT_EQUAL(host_create_sq(&host, 1, 16, SQ_AT, 1 << 16 | 1), 0);
+	host_push(&host, &host.admin, &cmd);
+	host_ring(&host, &host.admin);
+	for (uint16_t i = 0; i < 3; i++) {
+		cmd = read_cmd(i);
+		memcpy(host_va(&host, SQ_AT + i * 64), &cmd, sizeof(cmd));
+	}
+	host.doorbells[2] = 3;
+	host_poll(&host, 2);
+	CU_ASSERT_EQUAL_FATAL(held.nr, 3);
+	cmd = (struct nvme_sqe){.opcode = nvme_admin_delete_sq, .cid = 1001, .cdw10 = 1};
+	host_push(&host, &host.admin, &cmd);
+	host_ring(&host, &host.admin);
+	host.doorbells[3] = 99;
+	host_poll(&host, 2);
+	CU_ASSERT_EQUAL(host.mq->nr_deleting, 1);
+	held.release = true;
+	CU_ASSERT_TRUE(host_reap(&host, &host.admin, &cqe));
+	CU_ASSERT_EQUAL(cqe.cid, 1000);
+	CU_ASSERT_EQUAL(cqe.result, bad_value);
+	CU_ASSERT_TRUE(host_reap(&host, &host.admin, &cqe));
+	CU_ASSERT_EQUAL(cqe.cid, 1001);
+	CU_ASSERT_EQUAL(cqe.status, 0);
+	/* One fitted; the others went with their queue. */
+	CU_ASSERT_EQUAL(host.mq->cqs[1]->tail, 1);
+	CU_ASSERT_EQUAL(host.mq->nr_waiting, 0);
+	CU_ASSERT_TRUE(tgt_ctrl_idle(host.ctrl));
+	CU_ASSERT_EQUAL(delete (nvme_admin_delete_cq, 1), 0);
+	host_end(&host);
+}
+
 static void doorbells_may_be_in_the_hosts_memory(void)
 {
 	quoll_le32 *shadow = host_va(&host, HOST_PAGE(700)), *events = host_va(&host, HOST_PAGE(701));
@@ -465,6 +566,8 @@ static const struct unit_test tests[] = {
 	{"doorbells beyond the queue are events, and change nothing",
 	 doorbells_beyond_the_queue_are_events_and_change_nothing},
 	{"a head beyond the queue makes no room", a_head_beyond_the_queue_makes_no_room},
+	{"a head that lies while its queue is deleted is survived",
+	 a_head_that_lies_while_its_queue_is_deleted_is_survived},
 	{"doorbells may be in the host's memory", doorbells_may_be_in_the_hosts_memory},
 	{"doorbell buffers that are not pages are refused", doorbell_buffers_that_are_not_pages_are_refused},
 	{"admin queues are checked when enabled", admin_queues_are_checked_when_enabled},
