@@ -392,12 +392,18 @@ static void mq_free_queues(struct tgt_mq *mq)
 	mq->nr_active = 0;
 }
 
+/* The host may have taken memory back since we looked last. */
+static inline void mq_remap_if_due(struct tgt_mq *mq)
+{
+	if (QUOLL_UNLIKELY(mq->generation != mq->guest->generation))
+		tgt_mq_remap(mq);
+}
+
 unsigned int tgt_mq_poll(struct tgt_mq *mq)
 {
 	unsigned int n;
 
-	if (QUOLL_UNLIKELY(mq->generation != mq->guest->generation))
-		tgt_mq_remap(mq);
+	mq_remap_if_due(mq);
 	n = tgt_ctrl_poll(mq->ctrl);
 	if (QUOLL_UNLIKELY(!mq->enabled)) {
 		if (tgt_ctrl_idle(mq->ctrl))
@@ -434,6 +440,7 @@ void tgt_mq_doorbell(struct tgt_mq *mq, unsigned int index, uint32_t value)
 
 int tgt_mq_arm(struct tgt_mq *mq)
 {
+	mq_remap_if_due(mq);
 	for (unsigned int i = 0; mq->events && i < mq->nr_active; i++) {
 		const struct tgt_msq *sq = mq->active[i];
 
@@ -452,6 +459,7 @@ int tgt_mq_arm(struct tgt_mq *mq)
 
 void tgt_mq_disarm(struct tgt_mq *mq)
 {
+	mq_remap_if_due(mq);
 	for (unsigned int i = 0; mq->events && i < mq->nr_active; i++) {
 		const struct tgt_msq *sq = mq->active[i];
 

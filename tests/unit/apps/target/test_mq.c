@@ -4,6 +4,7 @@
  * doorbells in memory, in memory that goes away; resets; injected faults.
  */
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "target/mq_internal.h"
 #include "tgt_fixture.h"
@@ -425,6 +426,28 @@ static void doorbell_buffers_that_are_not_pages_are_refused(void)
 	host_end(&host);
 }
 
+/* Between a poll and arm the transport may hear that the host takes memory back. */
+static void doorbell_buffers_that_went_away_are_not_touched(void)
+{
+	const uint64_t at = HOST_BASE + HOST_BYTES;
+	struct nvme_sqe cmd = {.opcode = nvme_admin_dbbuf, .prp1 = at, .prp2 = at + 4096};
+	struct tgt_guest_range range = {.iova = at, .len = 8192, .prot = HOST_RW};
+
+	start();
+	range.va = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_TRUE_FATAL(range.va != MAP_FAILED);
+	CU_ASSERT_EQUAL(tgt_guest_add(&host.guest, &range), 0);
+	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
+	CU_ASSERT_EQUAL(host_admin(&host, cmd), 0);
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
+	CU_ASSERT_EQUAL(tgt_guest_remove(&host.guest, at, 8192), 0);
+	munmap(range.va, 8192);
+	tgt_mq_disarm(host.mq);
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
+	CU_ASSERT_PTR_NULL(host.mq->shadow);
+	host_end(&host);
+}
+
 static void admin_queues_are_checked_when_enabled(void)
 {
 	struct tgt_mq_admin good = {
@@ -570,6 +593,7 @@ static const struct unit_test tests[] = {
 	 a_head_that_lies_while_its_queue_is_deleted_is_survived},
 	{"doorbells may be in the host's memory", doorbells_may_be_in_the_hosts_memory},
 	{"doorbell buffers that are not pages are refused", doorbell_buffers_that_are_not_pages_are_refused},
+	{"doorbell buffers that went away are not touched", doorbell_buffers_that_went_away_are_not_touched},
 	{"admin queues are checked when enabled", admin_queues_are_checked_when_enabled},
 	{"a reset forgets queues and waiting commands", a_reset_forgets_queues_and_waiting_commands},
 	{"queues stop while their memory is away", queues_stop_while_their_memory_is_away},
