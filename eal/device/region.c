@@ -84,6 +84,14 @@ static int map_areas(struct quoll_region *region, unsigned int idx, const struct
 	return 0;
 }
 
+/* Also what may be mapped, but not both read and written: the accessors do both, and would end in SIGSEGV. */
+static bool can_be_mapped(const struct quoll_region_info *info)
+{
+	const unsigned int need = QUOLL_REGION_MMAP | QUOLL_REGION_READ | QUOLL_REGION_WRITE;
+
+	return (info->flags & need) == need && info->nr_areas;
+}
+
 int quoll_region_map(struct quoll_device *dev, unsigned int idx, struct quoll_region **region, struct quoll_error *err)
 {
 	struct quoll_region_info info;
@@ -96,7 +104,7 @@ int quoll_region_map(struct quoll_device *dev, unsigned int idx, struct quoll_re
 		return rc;
 	if (!info.size_bytes)
 		return quoll_error_set(err, ENXIO, "region", dev->name, "the device has no region %u", idx);
-	if (!(info.flags & QUOLL_REGION_MMAP) || !info.nr_areas)
+	if (!can_be_mapped(&info))
 		return quoll_error_set(err, EPERM, "region", dev->name, "region %u cannot be mapped", idx);
 	if (info.size_bytes > SIZE_MAX - page)
 		return quoll_error_set(err, ENOMEM, "region", dev->name, "region %u is too large to map", idx);

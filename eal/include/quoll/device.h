@@ -118,7 +118,8 @@ QUOLL_API int quoll_region_info(struct quoll_device *dev, unsigned int idx, stru
 /**
  * quoll_region_map() - map what may be mapped of a region
  * @region: the result; undone by quoll_region_unmap() or by closing the device
- * @err:    -ENXIO: no such region, or of size 0; -EPERM: it cannot be mapped (use quoll_region_read/write)
+ * @err:    -ENXIO: no such region, or of size 0; -EPERM: it cannot be mapped, or is not for both reading
+ *          and writing (use quoll_region_read/write)
  */
 QUOLL_API int quoll_region_map(struct quoll_device *dev, unsigned int idx, struct quoll_region **region,
 			       struct quoll_error *err);

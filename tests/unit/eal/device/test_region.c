@@ -141,6 +141,23 @@ static void what_cannot_be_mapped_says_so(void)
 	fixture_close(&f);
 }
 
+/* Registers are read and written through a pointer: where one is forbidden, an access would end the process. */
+static void what_cannot_be_both_read_and_written_is_not_mapped(void)
+{
+	static const unsigned int flags[] = {0, QUOLL_REGION_READ, QUOLL_REGION_WRITE};
+	struct quoll_region *region = NULL;
+	struct fixture f;
+
+	fake_reset();
+	fixture_open(&f);
+	for (unsigned int i = 0; i < 3; i++) {
+		fake.bar.flags = QUOLL_REGION_MMAP | flags[i];
+		CU_ASSERT_EQUAL(quoll_region_map(f.dev, FAKE_BAR, &region, NULL), -EPERM);
+	}
+	CU_ASSERT_PTR_NULL(strstr(fake.calls, "region_map"));
+	fixture_close(&f);
+}
+
 static void a_mapping_that_fails_half_way_is_undone(void)
 {
 	struct quoll_region *region = NULL;
@@ -206,6 +223,7 @@ static const struct unit_test tests[] = {
 	{"the gap between areas faults", the_gap_between_areas_faults},
 	{"hostile areas are refused", hostile_areas_are_refused},
 	{"what cannot be mapped says so", what_cannot_be_mapped_says_so},
+	{"what cannot be both read and written is not mapped", what_cannot_be_both_read_and_written_is_not_mapped},
 	{"a mapping that fails half-way is undone", a_mapping_that_fails_half_way_is_undone},
 	{"accesses beyond a region are refused", accesses_beyond_a_region_are_refused},
 	{"unmapping one of several keeps the others", unmapping_one_of_several_keeps_the_others},
