@@ -13,8 +13,10 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <linux/vfio.h>
 
 #include <quoll/pci.h>
@@ -232,10 +234,14 @@ int vfio_user_region_info(struct quoll_device *dev, unsigned int idx, struct quo
 	return 0;
 }
 
-/* Is there a file, and is what will be mapped in it. Return: 0, -EPROTO. */
+/*
+ * Is there a file, and is what will be mapped in it. Return: 0; -EPROTO; -EPERM: it has huge pages, of which the kernel
+ * maps whole ones only, and rounds up: with MAP_FIXED over whatever lies behind.
+ */
 static int file_check(struct quoll_device *dev, unsigned int idx, int fd, uint64_t end)
 {
 	const struct quoll_env *env = &dev->group->ioas->env;
+	struct statfs fs;
 	struct stat st;
 	int seals;
 
@@ -243,6 +249,11 @@ static int file_check(struct quoll_device *dev, unsigned int idx, int fd, uint64
 		quoll_log(env, QUOLL_LOG_WARN, "vfio-user", "%s: the file of region %u is none, or too small for it",
 			  dev->name, idx);
 		return -EPROTO;
+	}
+	if (fstatfs(fd, &fs) || fs.f_type == HUGETLBFS_MAGIC) {
+		quoll_log(env, QUOLL_LOG_WARN, "vfio-user",
+			  "%s: the file of region %u has huge pages: it cannot be mapped", dev->name, idx);
+		return -EPERM;
 	}
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
