@@ -140,26 +140,40 @@ static void amd_reason(struct quoll_fault *fault, uint64_t flags)
 		copy_reason(fault, write ? "no write permission" : "no read permission");
 }
 
+/* "DRIVER NAME: " and nothing else up to the event: the kernel's lines also repeat what devices and programs say. */
+static bool amd_prefix(const char *p, const char *event, struct quoll_fault *fault)
+{
+	char name[sizeof(fault->device)];
+	const char *space = strchr(p, ' ');
+	size_t len;
+
+	if (space == p || event - space < 4 || strncmp(event - 2, ": ", 2))
+		return false;
+	len = (size_t)(event - 2 - (space + 1));
+	if (len >= sizeof(name))
+		return false;
+	memcpy(name, space + 1, len);
+	name[len] = '\0';
+	if (!is_pci_name(name))
+		return false;
+	memcpy(fault->device, name, len + 1);
+	return true;
+}
+
 /*
  * vfio-pci 0000:03:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000f address=0x1000 flags=0x0020]
  * AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:03:00.0 domain=0x000f address=0x1000 flags=0x0020]
  */
 static bool amd_line(const char *p, struct quoll_fault *fault)
 {
-	const char *event = strstr(p, "AMD-Vi: Event logged [IO_PAGE_FAULT "), *space;
+	const char *event = strstr(p, "AMD-Vi: Event logged [IO_PAGE_FAULT ");
 	bool address = false, flagged = false;
 	uint64_t number;
 
 	if (!event)
 		return false;
-	space = strchr(p, ' ');
-	if (event > p && space && space < event) {
-		p = space + 1;
-		take_pci_name(&p, " ", fault->device, sizeof(fault->device) - 1);
-		if (!fault->device[0] || fault->device[strlen(fault->device) - 1] != ':')
-			return false;
-		fault->device[strlen(fault->device) - 1] = '\0';
-	}
+	if (event > p && !amd_prefix(p, event, fault))
+		return false;
 	p = event + strlen("AMD-Vi: Event logged [IO_PAGE_FAULT ");
 	while (*p && *p != ']') {
 		if (skip(&p, "device=")) {
