@@ -73,6 +73,28 @@ void vfio_user_space_remove(struct vfio_user_space *space, quoll_iova_t iova)
 	pthread_mutex_unlock(&space->lock);
 }
 
+/*
+ * Upwards and by quadwords, each whole, as a device would write: what another thread polls (the phase of a completion
+ * entry) comes after what it announces. Pairs with the reader's barrier behind its look at it.
+ */
+static void write_upwards(uint8_t *to, const uint8_t *from, uint64_t len_bytes)
+{
+	uint64_t quad;
+
+	while (len_bytes) {
+		if (len_bytes < sizeof(quad) || (uintptr_t)to % sizeof(quad)) {
+			__atomic_store_n(to++, *from++, __ATOMIC_RELEASE);
+			len_bytes--;
+			continue;
+		}
+		memcpy(&quad, from, sizeof(quad));
+		__atomic_store_n((uint64_t *)to, quad, __ATOMIC_RELEASE);
+		to += sizeof(quad);
+		from += sizeof(quad);
+		len_bytes -= sizeof(quad);
+	}
+}
+
 /* Walk over the mappings that hold a range. Copies if buf is given, else only checks. Under the lock. */
 static int walk(const struct vfio_user_space *space, quoll_iova_t iova, uint8_t *buf, uint64_t len_bytes, bool write)
 {
@@ -89,7 +111,7 @@ static int walk(const struct vfio_user_space *space, quoll_iova_t iova, uint8_t 
 		at = iova - m->iova;
 		piece = m->len_bytes - at < len_bytes ? m->len_bytes - at : len_bytes;
 		if (buf && write)
-			memcpy((uint8_t *)m->va + at, buf, piece);
+			write_upwards((uint8_t *)m->va + at, buf, piece);
 		else if (buf)
 			memcpy(buf, (const uint8_t *)m->va + at, piece);
 		if (buf)

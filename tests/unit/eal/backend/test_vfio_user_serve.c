@@ -3,8 +3,10 @@
  * test_vfio_user_serve.c - what vfio-user servers may reach by message: a look-up in what is mapped.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "backend/vfio_user.h"
 #include "unit.h"
@@ -79,6 +81,52 @@ static void a_range_that_is_refused_in_part_is_not_copied_at_all(void)
 	space_free(&space);
 }
 
+static uint8_t *pages;
+static uint64_t seen_first;
+
+/* The second page is written for the first time: what does the first one hold by then? */
+static void on_fault(int sig)
+{
+	(void)sig;
+	memcpy(&seen_first, pages + PAGE - 8, sizeof(seen_first));
+	mprotect(pages + PAGE, PAGE, PROT_READ | PROT_WRITE);
+}
+
+/* A completion entry ends with the word that says it is there, and another thread polls that. */
+static void what_is_written_comes_in_the_order_of_its_addresses(void)
+{
+	struct sigaction sa = {.sa_handler = on_fault}, old;
+	const uint64_t entry[2] = {0x1122334455667788, 0x99aabbccddeeff00};
+	struct vfio_user_space space;
+	uint8_t odd[13], copy[13];
+
+	pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_TRUE_FATAL(pages != MAP_FAILED);
+	space_init(&space);
+	add(&space, pages, PAGE, MAP_DEVICE_READ | MAP_DEVICE_WRITE);
+	space.maps[0].len_bytes = 2 * PAGE;
+	mprotect(pages + PAGE, PAGE, PROT_READ);
+	sigaction(SIGSEGV, &sa, &old);
+	CU_ASSERT_EQUAL(vfio_user_space_copy(&space, 2 * PAGE - 8, (void *)(uintptr_t)entry, 16, true), 0);
+	sigaction(SIGSEGV, &old, NULL);
+	CU_ASSERT_EQUAL(seen_first, entry[0]);
+	CU_ASSERT_EQUAL(memcmp(pages + PAGE - 8, entry, 16), 0);
+	for (unsigned int i = 0; i < sizeof(odd); i++)
+		odd[i] = (uint8_t)(i + 1);
+	for (unsigned int at = 0; at < 8; at++) {
+		for (size_t len = 1; len <= sizeof(odd); len++) {
+			memset(pages, 0, 64);
+			CU_ASSERT_EQUAL(vfio_user_space_copy(&space, PAGE + 8 + at, odd, len, true), 0);
+			CU_ASSERT_EQUAL(vfio_user_space_copy(&space, PAGE + 8 + at, copy, len, false), 0);
+			CU_ASSERT_EQUAL(memcmp(copy, odd, len), 0);
+			CU_ASSERT_EQUAL(pages[8 + at - 1], 0);
+			CU_ASSERT_EQUAL(pages[8 + at + len], 0);
+		}
+	}
+	munmap(pages, 2 * PAGE);
+	space_free(&space);
+}
+
 static void many_mappings_are_told_apart(void)
 {
 	static uint8_t memory[200][PAGE];
@@ -104,6 +152,7 @@ static const struct unit_test tests[] = {
 	{"nothing is reached while nothing is mapped", nothing_is_reached_while_nothing_is_mapped},
 	{"a range may span mappings that touch", a_range_may_span_mappings_that_touch},
 	{"a range that is refused in part is not copied at all", a_range_that_is_refused_in_part_is_not_copied_at_all},
+	{"what is written comes in the order of its addresses", what_is_written_comes_in_the_order_of_its_addresses},
 	{"many mappings are told apart", many_mappings_are_told_apart},
 };
 
