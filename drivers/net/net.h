@@ -204,7 +204,7 @@ QUOLL_API int quoll_port_check(struct quoll_port *port);
  * struct quoll_port_stats - counters since the port was opened
  * @rx_packets, @rx_bytes, @tx_packets, @tx_bytes: frames without FCS, as handed to the caller, as taken from the caller
  * @rx_missed:  dropped by the device, as its ring had no free buffer
- * @rx_no_buf:  dropped by the driver, as the pool had no fresh buffer
+ * @rx_no_buf:  the pool had no fresh buffer: frames dropped by the driver, or times that a ring could not be filled up
  * @rx_errors:  dropped by the device: CRC, alignment, length
  * @rx_bad:     dropped by the driver: descriptors that make no sense
  * @tx_bad:     taken and dropped, and in none of the above: see quoll_tx()

@@ -124,7 +124,8 @@ static int e1000e_check(struct quoll_port *port)
 	if (events & QUOLL_DEVICE_ERROR)
 		return -EIO;
 	e1000e_stats_look(e);
-	return e1000e_irq_other_fired(e) ? e1000e_link_update(e) : 0;
+	/* Without news now and then all the same: registers may read all ones long before config space does. */
+	return e1000e_irq_other_fired(e) || ++e->nr_checks % E1000E_CHECKS_A_LOOK == 0 ? e1000e_link_update(e) : 0;
 }
 
 static void e1000e_dma_off(struct quoll_port *port)

@@ -21,6 +21,7 @@
 #define E1000E_MAX_TX_LINKS 32u
 #define E1000E_MAX_RX_LINKS 40u /* 9,018 bytes in buffers of 256, and some more */
 #define E1000E_TX_MARK_DISTANCE 32u
+#define E1000E_CHECKS_A_LOOK 16u
 #define E1000E_RX_NEVER UINT32_MAX /* no masked status is that: all descriptors are odd */
 
 enum e1000e_vector {
@@ -100,6 +101,7 @@ struct e1000e_port {
 	volatile uint8_t *regs;
 	struct quoll_arena *arena; /* rings; the device writes into all of them */
 	uint32_t rctl;		   /* as written last */
+	uint32_t nr_checks;
 	bool has_irqs;
 	bool is_down; /* a stop had to take bus mastering away: reset before the next start */
 	int vector_fds[E1000E_USED_VECTORS];

@@ -21,7 +21,7 @@ static void reg_set(struct fake_e1000e *fake, uint32_t offset, uint32_t value)
 
 static bool is_gone(const struct fake_e1000e *fake)
 {
-	return fake->pci.config[0] == 0xff;
+	return fake->pci.config[0] == 0xff || fake->registers_dead;
 }
 
 /* Interrupts: a message when a cause that is unmasked comes up, or a cause that is up is unmasked. */

@@ -41,6 +41,7 @@ struct fake_e1000e {
 	uint32_t speed_code; /* STATUS.SPEED */
 	uint64_t mac;	     /* as in RAL and RAH after a reset */
 	bool mac_valid;
+	bool registers_dead; /* they read all ones, and writes are lost */
 	uint32_t gone_after; /* that many accesses from now everything reads all ones; 0: never */
 
 	/* Hooks; NULL for none. */

@@ -76,6 +76,32 @@ static void descriptors_that_make_no_sense_are_dropped_and_counted(void)
 	}
 }
 
+/* Within what a frame may have, beyond what a buffer has. */
+static void parts_longer_than_their_buffer_are_dropped(void)
+{
+	struct quoll_port_settings s = {.mtu = 9000, .offloads = QUOLL_OFFLOAD_RX_SCATTER};
+	struct e1000e_rx_desc desc = {0, second(E1000E_RX_EOP, 2049)};
+	struct quoll_buf *buf;
+
+	fixture_init(&fx);
+	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_start(&fx, 1, 128, &s), 0);
+	fixture_make_frame(&fx, frame, sizeof(frame), 1);
+	fx.fake.arg = &desc;
+	fx.fake.on_rx_desc = lie;
+	CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 100));
+	CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, &buf, 1), 0);
+	CU_ASSERT_EQUAL(fixture_stats(&fx).rx_bad, 1);
+	for (unsigned int i = 0; i < 2; i++) {
+		desc.second = i ? second(E1000E_RX_EOP, 100) : second(0, 2049);
+		CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 100));
+		CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, &buf, 1), 0);
+		CU_ASSERT_EQUAL(fixture_stats(&fx).rx_bad, 2);
+	}
+	still_works();
+	fixture_fini(&fx);
+}
+
 /* @scatter: the frame grows until it is too long; without, its first part is one too many. */
 static void never_ends(bool scatter, uint32_t part)
 {
@@ -272,6 +298,21 @@ static void gone_under_load_everything_comes_back(void)
 	is_dead(-ENODEV);
 }
 
+/* As behind a bridge that does not pass memory accesses on any more. */
+static void registers_of_all_ones_are_noticed_though_config_space_answers(void)
+{
+	int rc = 0;
+
+	under_load();
+	for (uint32_t r = 0; r < E1000E_REGS_BYTES; r += 4)
+		fake_pci_reg_set(&fx.fake.pci, r, UINT32_MAX);
+	fx.fake.registers_dead = true;
+	for (unsigned int i = 0; !rc && i < E1000E_CHECKS_A_LOOK; i++)
+		rc = fixture_check(&fx);
+	CU_ASSERT_EQUAL(rc, -ENODEV);
+	is_dead(-ENODEV);
+}
+
 static void wanted_back_under_load_everything_comes_back(void)
 {
 	under_load();
@@ -313,6 +354,7 @@ static void it_may_go_between_any_two_polls(void)
 static const struct unit_test tests[] = {
 	{"descriptors that make no sense are dropped and counted",
 	 descriptors_that_make_no_sense_are_dropped_and_counted},
+	{"parts longer than their buffer are dropped", parts_longer_than_their_buffer_are_dropped},
 	{"a frame that never ends is one bad frame", a_frame_that_never_ends_is_one_bad_frame},
 	{"half a frame is given back by stop", half_a_frame_is_given_back_by_stop},
 	{"a last link without data is no harm", a_last_link_without_data_is_no_harm},
@@ -322,6 +364,8 @@ static const struct unit_test tests[] = {
 	{"done too early, or garbage, gives each buffer back once",
 	 done_too_early_or_garbage_gives_each_buffer_back_once},
 	{"gone under load: everything comes back", gone_under_load_everything_comes_back},
+	{"registers of all ones are noticed, though config space answers",
+	 registers_of_all_ones_are_noticed_though_config_space_answers},
 	{"wanted back under load: everything comes back", wanted_back_under_load_everything_comes_back},
 	{"after an error under load everything comes back", after_an_error_under_load_everything_comes_back},
 	{"it may go between any two polls", it_may_go_between_any_two_polls},

@@ -51,7 +51,7 @@ static void changes_are_signalled_and_seen_by_the_next_check(void)
 	fixture_fini(&fx);
 }
 
-static void without_news_a_check_touches_no_register(void)
+static void without_news_few_checks_touch_a_register(void)
 {
 	uint64_t reads, writes;
 
@@ -60,9 +60,9 @@ static void without_news_a_check_touches_no_register(void)
 	CU_ASSERT_EQUAL(fixture_check(&fx), 0); /* counters are due */
 	reads = fx.fake.trap.nr_reads;
 	writes = fx.fake.trap.nr_writes;
-	for (unsigned int i = 0; i < 100; i++)
+	for (unsigned int i = 0; i < 160; i++)
 		CU_ASSERT_EQUAL(fixture_check(&fx), 0);
-	CU_ASSERT(fx.fake.trap.nr_reads - reads < 20); /* a second may have passed, and counters are due once more */
+	CU_ASSERT(fx.fake.trap.nr_reads - reads < 20); /* ten; or a second has passed, and counters are due once more */
 	CU_ASSERT_EQUAL(fx.fake.trap.nr_writes, writes);
 	fixture_fini(&fx);
 }
@@ -97,7 +97,7 @@ static void a_phy_that_was_powered_down_is_woken_and_negotiates(void)
 static const struct unit_test tests[] = {
 	{"the link is known after open, with its speed", the_link_is_known_after_open_with_its_speed},
 	{"changes are signalled, and seen by the next check", changes_are_signalled_and_seen_by_the_next_check},
-	{"without news a check touches no register", without_news_a_check_touches_no_register},
+	{"without news few checks touch a register", without_news_few_checks_touch_a_register},
 	{"without MSI-X the link is polled", without_msix_the_link_is_polled},
 	{"a PHY that was powered down is woken, and negotiates", a_phy_that_was_powered_down_is_woken_and_negotiates},
 };

@@ -215,6 +215,25 @@ static void a_context_that_the_device_has_is_not_written_again(void)
 	fixture_fini(&fx);
 }
 
+static void a_context_needs_room_too(void)
+{
+	struct quoll_buf *bufs[127];
+
+	fixture_init(&fx);
+	fixture_run(&fx, QUOLL_OFFLOAD_TX_CSUM);
+	fx.fake.mute_tx = true;
+	fixture_make_ip(&fx, frame, 100, 6, 1);
+	for (unsigned int i = 0; i < 126; i++)
+		bufs[i] = fixture_buf(&fx, frame, 100, 2048);
+	bufs[126] = csum_buf(6, QUOLL_BUF_TX_TCP_CSUM, 100, 2048);
+	CU_ASSERT_EQUAL(quoll_tx(&fx.txq->q, bufs, 127), 126);
+	fx.fake.mute_tx = false;
+	fake_e1000e_run_tx(&fx.fake);
+	CU_ASSERT_EQUAL(quoll_tx(&fx.txq->q, bufs + 126, 1), 1);
+	CU_ASSERT_TRUE(was_sent(126, frame, 100));
+	fixture_fini(&fx);
+}
+
 static void tags_are_inserted(void)
 {
 	struct quoll_buf *buf;
@@ -233,6 +252,15 @@ static void tags_are_inserted(void)
 		send_one(buf);
 		CU_ASSERT_TRUE(was_sent(0, tagged, 104));
 	}
+	/* With its tag a frame may be 1518 bytes long, as without. */
+	for (uint32_t len = 1514; len <= 1515; len++) {
+		fixture_make_frame(&fx, frame, len, 1);
+		buf = fixture_buf(&fx, frame, len, 2048);
+		buf->flags = QUOLL_BUF_TX_VLAN;
+		send_one(buf);
+		CU_ASSERT_EQUAL(fx.fake.nr_sent, len == 1514);
+	}
+	CU_ASSERT_EQUAL(fixture_stats(&fx).tx_bad, 1);
 	fixture_fini(&fx);
 }
 
@@ -325,6 +353,7 @@ static const struct unit_test tests[] = {
 	{"what a full ring has no room for stays the caller's", what_a_full_ring_has_no_room_for_stays_the_callers},
 	{"each checksum is filled in", each_checksum_is_filled_in},
 	{"a context that the device has is not written again", a_context_that_the_device_has_is_not_written_again},
+	{"a context needs room, too", a_context_needs_room_too},
 	{"tags are inserted", tags_are_inserted},
 	{"what cannot be sent is dropped and counted", what_cannot_be_sent_is_dropped_and_counted},
 	{"without the offload its flags are not obeyed", without_the_offload_its_flags_are_not_obeyed},
