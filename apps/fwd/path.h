@@ -12,8 +12,12 @@
 #include "plan.h"
 
 #define FWD_MAX_BURST 256u
-/* One burst in so many is timed: reading the clock twice a burst would cost more than forwarding a packet. */
-#define FWD_TIMED_BURSTS 16u
+/*
+ * One burst in so many is timed: reading the clock twice a burst would cost more than forwarding a packet. A prime, as
+ * what drivers do every few bursts (clean, refill, wrap around) goes by powers of two and would always be timed, or
+ * never.
+ */
+#define FWD_TIMED_BURSTS 17u
 
 struct fwd_run;
 
