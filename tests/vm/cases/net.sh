@@ -11,17 +11,16 @@ in_d() { ip netns exec d "$@"; }
 
 # net_up: c and d, silent until somebody in them speaks
 net_up() {
-	local ns link
+	local ns link host
 	for ns in c:net2:2 d:net3:3; do
 		IFS=: read -r ns link host <<<"$ns"
 		ip netns add "$ns"
 		ip link set "$link" netns "$ns"
-		ip netns exec "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-		ip -n "$ns" link set lo up
-		ip -n "$ns" addr add "192.0.2.$host/24" dev "$link"
 		# the driver counts what is segmented by the device as one
-		ip netns exec "$ns" ethtool -K "$link" tso off gso off gro off
-		ip -n "$ns" link set "$link" up
+		ip netns exec "$ns" sh -c "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+			ethtool -K $link tso off gso off gro off"
+		printf '%s\n' 'link set lo up' "address add 192.0.2.$host/24 dev $link" "link set $link up" |
+			ip -n "$ns" -batch -
 	done
 	wait_for 30 in_c grep -q 1 /sys/class/net/net2/carrier
 	wait_for 30 in_d grep -q 1 /sys/class/net/net3/carrier
@@ -40,15 +39,16 @@ fwd_start() {
 	shift
 	"${net_user[@]}" quoll fwd "${ports[@]}" --json "$@" >/tmp/fwd.json 2>/tmp/fwd.log &
 	fwd_pid=$!
-	if ! wait_for 30 fwd_ready || ! kill -0 "$fwd_pid" 2>/dev/null; then
-		fail "$name: the forwarder starts" /tmp/fwd.log
-		kill -9 "$fwd_pid" 2>/dev/null
-		net_down
-		return 1
-	fi
+	# It prints which queue is served where once the ports are open; the links are up some time after the reset, and that is
+	# told only if they were not before.
+	wait_for 30 sh -c "! kill -0 $fwd_pid || grep -q ' ${ports[1]} ' /tmp/fwd.log"
+	wait_for 5 sh -c "! kill -0 $fwd_pid || [ \"\$(grep -c 'link up' /tmp/fwd.log)\" = 2 ]"
+	kill -0 "$fwd_pid" 2>/dev/null && grep -q " ${ports[1]} " /tmp/fwd.log && return 0
+	fail "$name: the forwarder starts" /tmp/fwd.log
+	kill -9 "$fwd_pid" 2>/dev/null
+	net_down
+	return 1
 }
-# It prints which queue is served where once both ports are up; or it has ended.
-fwd_ready() { ! kill -0 "$fwd_pid" || grep -q " ${ports[1]} .*e1000e" /tmp/fwd.log; }
 
 # fwd_stop: as a user would end it; $fwd_status
 fwd_stop() {
@@ -73,28 +73,26 @@ iperf() {
 	return $status
 }
 
-# kernel_counts: "sent received lost" of net2, then of net3, since they were made
+# kernel_counts: sent, received, and four kinds of loss of net2, then of net3, since they were made
 kernel_counts() {
-	local ns
+	local ns kinds='{tx_packets,rx_packets,rx_dropped,rx_errors,rx_missed_errors,tx_errors}'
 	for ns in c:net2 d:net3; do
-		# shellcheck disable=SC2016 # for the inner shell
-		ip netns exec "${ns%:*}" sh -c 'cd /sys/class/net/$0/statistics && cat tx_packets rx_packets &&
-			echo $(($(cat rx_dropped) + $(cat rx_errors) + $(cat rx_missed_errors) + $(cat tx_errors)))' "${ns#*:}"
+		ip netns exec "${ns%:*}" bash -c "cat /sys/class/net/${ns#*:}/statistics/$kinds"
 	done | xargs
 }
 
 # Every frame of the last forwarder, accounted for: what one side has sent the other has received or names as lost.
 # all_counted BEFORE AFTER: kernel_counts before and after
 all_counted() {
-	echo "kernel, net2 and net3: sent received lost: $1; then $2"
-	jq -c '{ports: [.ports[] | {rx_packets, tx_packets, rx_missed, rx_no_buf, rx_errors, rx_bad, tx_full, tx_bad, tx_errors}],
-		bufs_missing}' /tmp/fwd.json
-	jq -es --arg before "$1" --arg after "$2" '.[0] as $doc |
+	printf 'kernel, net2 and net3: %s\nthen: %s\n' "$1" "$2"
+	jq -ces --arg before "$1" --arg after "$2" '.[0] as $doc |
 		[$before, $after | split(" ") | map(tonumber)] as [$b, $a] |
-		[range(6) | $a[.] - $b[.]] as $kernel |
-		$doc.bufs_missing == 0 and
-		([0, 1] | all(. as $i | $doc.ports[$i] as $in | $doc.ports[1 - $i] as $out |
-			$in.rx_packets + $in.rx_missed + $in.rx_no_buf + $in.rx_errors + $in.rx_bad == $kernel[3 * $i] and
+		[range(12) | $a[.] - $b[.]] as $k |
+		[0, 1 | {sent: $k[6 * .], received: $k[6 * . + 1], lost: ($k[6 * . + 2: 6 * . + 6] | add)}] as $kernel |
+		[$doc.ports[] | {rx_packets, tx_packets, rx_missed, rx_no_buf, rx_errors, rx_bad, tx_full, tx_bad, tx_errors}],
+		$kernel, $doc.bufs_missing == 0 and
+		([0, 1] | all($doc.ports[.] as $in | $doc.ports[1 - .] as $out | $kernel[.] as $from | $kernel[1 - .] as $to |
+			$in.rx_packets + $in.rx_missed + $in.rx_no_buf + $in.rx_errors + $in.rx_bad == $from.sent and
 			$in.rx_packets == $out.tx_packets + $out.tx_full + $out.tx_bad and
-			$out.tx_packets == $out.tx_errors + $kernel[3 * (1 - $i) + 1] + $kernel[3 * (1 - $i) + 2]))' /tmp/fwd.json
+			$out.tx_packets == $out.tx_errors + $to.received + $to.lost))' /tmp/fwd.json
 }

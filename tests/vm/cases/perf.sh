@@ -8,17 +8,19 @@ disk=$(addr nvme1)
 rounds=${PERF_ROUNDS:-5}
 seconds=${PERF_SECONDS:-1}
 qds=${PERF_QDS:-1 32}
+kernel_ways=${PERF_KERNEL:-interrupt iopoll}
 rm -f /tmp/perf-*
 
-# fio_round: all four kernel rows, one after the other in one fio, whose start costs more than the I/O here
+# fio_round: all rows of the kernel, one after the other in one fio, whose start costs more than the I/O here
 fio_round() {
-	local qd job=(--rw=randread --bs=4k --ioengine=io_uring --direct=1 --fixedbufs=1 --registerfiles=1 --time_based
+	local qd way job=(--rw=randread --bs=4k --ioengine=io_uring --direct=1 --fixedbufs=1 --registerfiles=1 --time_based
 		--runtime="$seconds" --filename="$(block "$disk")" --stonewall) jobs=()
 	for qd in $qds; do
-		jobs+=(--name="interrupt-$qd" "--iodepth=$qd" "${job[@]}" --name="iopoll-$qd" "--iodepth=$qd" "${job[@]}" --hipri)
+		jobs+=(--name="interrupt-$qd" "--iodepth=$qd" "${job[@]}")
+		[[ $kernel_ways != *iopoll* ]] || jobs+=(--name="iopoll-$qd" "--iodepth=$qd" "${job[@]}" --hipri)
 	done
 	fio --output-format=json "${jobs[@]}" >/tmp/fio.json
-	for job in $(for qd in $qds; do echo "interrupt-$qd iopoll-$qd"; done); do
+	for job in $(for qd in $qds; do for way in $kernel_ways; do echo "$way-$qd"; done; done); do
 		jq -c --arg job "$job" '.jobs[] | select(.jobname == $job).read |
 			{iops, p50_ns: .clat_ns.percentile["50.000000"], p99_ns: .clat_ns.percentile["99.000000"]}' \
 			/tmp/fio.json >>"/tmp/perf-$job"
@@ -26,7 +28,7 @@ fio_round() {
 }
 
 # IOPOLL needs queues of its own, which the driver makes when it is loaded.
-modprobe -r nvme && modprobe nvme poll_queues=1
+[[ $kernel_ways != *iopoll* ]] || { modprobe -r nvme && modprobe nvme poll_queues=1; }
 wait_for 30 has_block "$disk"
 # What was never written costs the drive's model nothing to read.
 [ "${PERF_FILL:-1}" = 0 ] || dd if=/dev/urandom of="$(block "$disk")" bs=1M oflag=direct 2>/dev/null
@@ -51,7 +53,7 @@ summary() { # summary FILE
 		"p50 \(map(.p50_ns) | median / 1000 | floor) us, p99 \(map(.p99_ns) | median / 1000 | floor) us"' "$1"
 }
 
-for name in quoll interrupt iopoll; do
+for name in quoll $kernel_ways; do
 	for qd in $qds; do
 		row=$(summary "/tmp/perf-$name-$qd")
 		check "perf: $name, QD $qd: $rounds rounds, each with I/O and percentiles" test -n "$row"
@@ -61,8 +63,8 @@ for name in quoll interrupt iopoll; do
 	done
 done
 for qd in $qds; do
-	figure perf "randread 4 KiB, QD $qd" IOPS "quoll=$(jq -r .iops "/tmp/perf-quoll-$qd" | xargs)" \
-		"fio io_uring, interrupt=$(jq -r .iops "/tmp/perf-interrupt-$qd" | xargs)" \
-		"fio io_uring, iopoll=$(jq -r .iops "/tmp/perf-iopoll-$qd" | xargs)"
+	peers=()
+	for way in $kernel_ways; do peers+=("fio io_uring, $way=$(jq -r .iops "/tmp/perf-$way-$qd" | xargs)"); done
+	figure perf "randread 4 KiB, QD $qd" IOPS "quoll=$(jq -r .iops "/tmp/perf-quoll-$qd" | xargs)" "${peers[@]}"
 done
 check 'perf: no bad completion, no error' jq -es 'all(.bad == 0 and .errors == 0)' /tmp/perf-quoll-*
