@@ -5,11 +5,12 @@
 #
 # net2 sends bursts of 32 frames of 60 bytes, with a rest between them; they come in on net0 and leave by net1 for net3,
 # which is down, so that nobody's reception is counted. Each forwarder's own share is got at as its nature allows:
-#   bridge   all that is not idle, less the same with net0 down: the sender's
+#   bridge   all that is not idle, less the same with net0 down: the sender's; without rests, as idle time is the host's
 #   testpmd  its own count of cycles in polls that received something, burst by burst, and the median: the sender, on the
 #            same CPU, interrupts a poll in the middle now and then, and is counted there with a hundred times the cost
 #   quoll    useful_ns_per_packet of `quoll fwd`: it sleeps when a burst comes, so that its polls are not interrupted
-# MMIO accesses are QEMU's trace of accesses to the BARs of net0 and net1 while bursts are forwarded; Quoll polls then.
+# MMIO accesses are QEMU's trace of accesses to the BARs of net0 and net1 while bursts are forwarded; Quoll polls then. CTRL,
+# STATUS and statistics, which are read now and then and not by frame, are left out.
 
 : "${sys:?set by lib.sh}" "${net_user[0]:?}"
 frames=/quoll/build/tests/vm/programs/frames
@@ -20,15 +21,15 @@ events=(memory_region_ops_read memory_region_ops_write)
 mkdir -p /tmp/user && chmod 777 /tmp/user
 
 send() { "$frames" net2 "$1" 32 60 1000; } # a millisecond's rest: longer than Quoll stays awake without work
-busy_a_burst() { send $nr | jq ".busy_ns / .sent"; }
+busy_a_frame() { "$frames" net2 $nr 32 60 0 | jq ".busy_ns / .sent"; }
 
-# bar ADDR: the first digits of all addresses in BAR 0, which has 128 KiB, as an expression
+# bar ADDR: the addresses of registers in its BAR 0 that count, as an expression; all are below 64 KiB
 bar() {
 	local start
 	read -r start _ <"$sys/$1/resource"
-	printf '%x|%x' $((start >> 16)) $(((start >> 16) + 1))
+	printf '%x' $((start >> 16))
 }
-in_bars="addr 0x($(bar "${ports[0]}")|$(bar "${ports[1]}"))[0-9a-f]{4} "
+in_bars="addr 0x($(bar "${ports[0]}")|$(bar "${ports[1]}"))(00[c-f]|0[1-9a-f]|[1-35-9a-f])"
 
 # mmio: accesses to both BARs a frame, while some are sent
 mmio() {
@@ -47,8 +48,8 @@ done
 wait_for 30 grep -q 1 /sys/class/net/net2/carrier
 wait_for 30 grep -q 1 /sys/class/net/net0/carrier
 ip link set net0 down
-busy_a_burst >/dev/null
-alone=$(for ((i = 0; i < rounds; i++)); do busy_a_burst; done)
+busy_a_frame >/dev/null
+alone=$(for ((i = 0; i < rounds; i++)); do busy_a_frame; done)
 ip link set net0 up
 ip link add br0 type bridge
 ip link set net0 master br0
@@ -56,9 +57,9 @@ ip link set net1 master br0
 ip link set br0 up
 bridge_forwards() { [ "$(bridge link | grep -c 'state forwarding')" = 2 ]; }
 wait_for 30 bridge_forwards
-busy_a_burst >/dev/null
+busy_a_frame >/dev/null
 before=$(cat /sys/class/net/net1/statistics/tx_packets)
-with_bridge=$(for ((i = 0; i < rounds; i++)); do busy_a_burst; done)
+with_bridge=$(for ((i = 0; i < rounds; i++)); do busy_a_frame; done)
 check 'icount-fwd: the bridge forwarded every frame' \
 	test $(($(cat /sys/class/net/net1/statistics/tx_packets) - before)) = $((rounds * nr))
 bridge=$(paste <(echo "$with_bridge") <(echo "$alone") | awk '{ print $1 - $2 }' | xargs)
@@ -101,17 +102,19 @@ testpmd='' testpmd_mmio=''
 if ! type -P dpdk-testpmd >/dev/null; then
 	skip 'icount-fwd: testpmd' 'DPDK is not in the guest'
 elif testpmd_run; then
-	check 'icount-fwd: testpmd counted most of 30 bursts' test "$(wc -w <<<"$testpmd")" -ge 15
+	check 'icount-fwd: testpmd counted whole bursts' test "$(wc -w <<<"$testpmd")" -ge 9
 else
 	fail 'icount-fwd: testpmd forwards' /tmp/testpmd.log
 fi
 
-# quoll_run NAME OPTION...: until the frames of $1's function are through; leaves /tmp/user/NAME.json
+# quoll_start OPTION...: until both links are up, which takes a while after the reset
 quoll_start() {
 	"${net_user[@]}" quoll fwd "${ports[@]}" --burst 32 --entries 512 --json "$@" >/tmp/user/fwd.json 2>/tmp/user/fwd.log &
 	fwd_pid=$!
-	wait_for 60 grep -q " ${ports[1]} .*e1000e" /tmp/user/fwd.log
+	wait_for 60 grep -q " ${ports[1]} " /tmp/user/fwd.log
+	wait_for 10 links_up # told only if they were not up before
 }
+links_up() { [ "$(grep -c 'link up' /tmp/user/fwd.log)" = 2 ]; }
 quoll_stop() {
 	kill -TERM $fwd_pid
 	wait $fwd_pid

@@ -3,7 +3,7 @@
  * frames.c - sends frames from one of the kernel's interfaces, a burst at a time and at rest between them, so that
  * whatever forwards them is offered whole batches, and has them done before the next comes.
  *
- *   frames INTERFACE COUNT BURST BYTES INTERVAL_US
+ *   frames INTERFACE COUNT BURST BYTES REST_US
  *
  * Prints one JSON object: sent, and busy_ns: all that was not idle meanwhile on the machine's CPUs (/proc/timer_list),
  * which under `-icount shift=0` is instructions, the sender's own among them.
@@ -66,6 +66,7 @@ int main(int argc, char **argv)
 	static struct mmsghdr msgs[MAX_BURST];
 	unsigned long number[4] = {0}, sent = 0;
 	uint8_t frame[MAX_BYTES] = {0};
+	static const struct timespec tail = {0, 20000000}; /* until what was sent is forwarded, too */
 	struct timespec rest;
 	struct iovec vec;
 	uint64_t busy;
@@ -74,7 +75,7 @@ int main(int argc, char **argv)
 	for (int i = 2; argc == 6 && i < 6; i++)
 		number[i - 2] = strtoul(argv[i], NULL, 10);
 	if (!number[0] || !number[1] || number[1] > MAX_BURST || number[2] < MIN_BYTES || number[2] > MAX_BYTES) {
-		fprintf(stderr, "usage: frames INTERFACE COUNT BURST BYTES INTERVAL_US\n");
+		fprintf(stderr, "usage: frames INTERFACE COUNT BURST BYTES REST_US\n");
 		return 2;
 	}
 	fd = open_socket(argv[1]);
@@ -95,8 +96,10 @@ int main(int argc, char **argv)
 			return 1;
 		}
 		sent += n;
-		nanosleep(&rest, NULL);
+		if (number[3])
+			nanosleep(&rest, NULL);
 	}
+	nanosleep(&tail, NULL);
 	busy = busy_ns() - busy;
 	printf("{\"sent\": %lu, \"busy_ns\": %llu}\n", sent, (unsigned long long)busy);
 	return 0;
