@@ -2,12 +2,16 @@
 /*
  * fake_e1000e.c - the fake 82574's registers, interrupts, reset; its rings are in fake_rings.c.
  */
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <quoll/pci.h>
 
 #include "fake_internal.h"
+
+#define FRAME_BYTES (FAKE_MAX_FRAME + 8u) /* and a tag */
+#define FRAMES_BYTES ((size_t)FRAME_BYTES * (FAKE_MAX_SENT + E1000E_MAX_QUEUES))
 
 static uint32_t reg(const struct fake_e1000e *fake, uint32_t offset)
 {
@@ -252,14 +256,34 @@ void fake_e1000e_yank(struct fake_e1000e *fake)
 	fake_pci_yank(&fake->pci);
 }
 
+/* Room for all frames at once: registers are written from a signal handler, where nothing may be allocated. */
+static int frames_init(struct fake_e1000e *fake)
+{
+	void *va = mmap(NULL, FRAMES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (va == MAP_FAILED)
+		return -errno;
+	fake->frames = va;
+	for (unsigned int i = 0; i < FAKE_MAX_SENT; i++)
+		fake->sent[i].data = fake->frames + i * FRAME_BYTES;
+	for (unsigned int i = 0; i < E1000E_MAX_QUEUES; i++)
+		fake->frame[i].data = fake->frames + (FAKE_MAX_SENT + i) * FRAME_BYTES;
+	return 0;
+}
+
 int fake_e1000e_init(struct fake_e1000e *fake)
 {
 	int rc;
 
 	memset(fake, 0, sizeof(*fake));
-	rc = fake_pci_init(&fake->pci, E1000E_REGS_BYTES, E1000E_VENDOR_ID, E1000E_DEVICE_ID, 0x020000);
+	rc = frames_init(fake);
 	if (rc)
 		return rc;
+	rc = fake_pci_init(&fake->pci, E1000E_REGS_BYTES, E1000E_VENDOR_ID, E1000E_DEVICE_ID, 0x020000);
+	if (rc) {
+		munmap(fake->frames, FRAMES_BYTES);
+		return rc;
+	}
 	fake->pci.nr_msix = E1000E_NR_VECTORS;
 	fake->pci.on_map = on_map;
 	fake->mac = 0x0100a1b2c302;
@@ -278,7 +302,6 @@ void fake_e1000e_fini(struct fake_e1000e *fake)
 {
 	mmio_trap_clear();
 	fake_e1000e_forget(fake);
-	for (unsigned int i = 0; i < E1000E_MAX_QUEUES; i++)
-		free(fake->frame[i].data);
 	fake_pci_fini(&fake->pci);
+	munmap(fake->frames, FRAMES_BYTES);
 }

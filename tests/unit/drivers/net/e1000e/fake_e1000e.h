@@ -57,6 +57,7 @@ struct fake_e1000e {
 	uint64_t nr_rdt_writes;
 	uint64_t nr_tdt_writes;
 	uint64_t nr_reports; /* descriptors that asked for status */
+	uint8_t *frames;     /* memory of the next two */
 	unsigned int nr_sent;
 	struct fake_sent sent[FAKE_MAX_SENT];
 

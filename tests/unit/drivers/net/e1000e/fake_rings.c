@@ -2,7 +2,6 @@
 /*
  * fake_rings.c - the fake 82574's receiver and transmitter: filters, descriptors, checksums, tags, RSS.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "fake_internal.h"
@@ -328,8 +327,10 @@ static void frame_ends(struct fake_e1000e *fake, unsigned int queue, uint64_t se
 	}
 	frame->queue = queue;
 	if (!fake->discard_sent && fake->nr_sent < FAKE_MAX_SENT) {
+		uint8_t *spare = fake->sent[fake->nr_sent].data;
+
 		fake->sent[fake->nr_sent] = *frame;
-		frame->data = NULL;
+		frame->data = spare;
 	}
 	if (!fake->discard_sent)
 		fake->nr_sent++;
@@ -347,10 +348,6 @@ static void data_desc(struct fake_e1000e *fake, unsigned int queue, uint64_t fir
 		fake_pci_violation(&fake->pci, "a descriptor of %u bytes after %u", len, frame->len);
 		return;
 	}
-	if (!frame->data)
-		frame->data = malloc(FAKE_MAX_FRAME + 8);
-	if (!frame->data)
-		abort();
 	if (host && !fake->discard_sent)
 		memcpy(frame->data + frame->len, host, len);
 	frame->len += len;
@@ -408,9 +405,5 @@ void fake_tdt_written(struct fake_e1000e *fake, unsigned int queue)
 
 void fake_e1000e_forget(struct fake_e1000e *fake)
 {
-	for (unsigned int i = 0; i < fake->nr_sent && i < FAKE_MAX_SENT; i++) {
-		free(fake->sent[i].data);
-		fake->sent[i].data = NULL;
-	}
 	fake->nr_sent = 0;
 }
