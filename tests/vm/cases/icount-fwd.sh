@@ -51,6 +51,7 @@ ip link set net0 down
 busy_a_frame >/dev/null
 alone=$(for ((i = 0; i < rounds; i++)); do busy_a_frame; done)
 ip link set net0 up
+sysctl -qw net.ipv6.conf.default.disable_ipv6=1 # nor the bridge's own
 ip link add br0 type bridge
 ip link set net0 master br0
 ip link set net1 master br0
