@@ -3,7 +3,7 @@
  * vfio.h - what the files of the VFIO back-end share: paths, the parsers of what the kernel answers, the ops.
  *
  * vfio.c: container; vfio_iommu.c: limits, map, unmap; vfio_group.c: claim; vfio_device.c: device, regions, interrupts;
- * vfio_info.c: capability chains, as pure functions.
+ * vfio_info.c: what is in the answers, as pure functions, for vfio-user too.
  */
 #ifndef QUOLL_EAL_VFIO_H
 #define QUOLL_EAL_VFIO_H
@@ -49,6 +49,19 @@ void vfio_ranges_exclude(struct quoll_ioas_info *info, uint64_t first, uint64_t 
  */
 int vfio_region_info_parse(const void *buf, size_t bytes, struct quoll_region_info *info, uint64_t *fd_offset,
 			   bool *msix_mappable);
+
+/*
+ * The fixed part of VFIO_DEVICE_GET_INFO's answer to dev->info. Return: 0, -EPROTO: too many of either, or PCI without
+ * config space; err is filled in.
+ */
+int vfio_device_info_take(struct quoll_device *dev, uint32_t flags, uint32_t nr_regions, uint32_t nr_irqs,
+			  struct quoll_error *err);
+
+/* VFIO_IRQ_INFO_* to QUOLL_IRQ_*. */
+unsigned int vfio_irq_flags(uint32_t flags);
+
+/* How a region may be mapped: PROT_*. */
+int vfio_region_prot(const struct quoll_region_info *info);
 
 /* Take [offset, offset + size) out of what may be mapped. Areas that do not fit in the table then are left out. */
 void vfio_areas_exclude(struct quoll_region_info *info, uint64_t offset, uint64_t size_bytes);

@@ -5,8 +5,6 @@
  * What the kernel says of the regions is read once, at open: they do not change, and each access needs the offset.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,9 +17,6 @@
 #include <quoll/pci.h>
 
 #include "backend/vfio.h"
-
-#define MAX_REGIONS 256
-#define MAX_IRQS 256
 
 struct vfio_region {
 	struct quoll_region_info info;
@@ -106,8 +101,6 @@ static int regions_read(struct quoll_device *dev, struct quoll_error *err)
 	}
 	if (dev->info.bus != QUOLL_BUS_PCI)
 		return 0;
-	if (dev->info.nr_regions <= VFIO_PCI_CONFIG_REGION_INDEX || dev->info.nr_irqs <= VFIO_PCI_MSIX_IRQ_INDEX)
-		return quoll_error_set(err, EPROTO, "open", dev->name, "said to be PCI, yet without config space");
 	rc = msix_pages_exclude(dev);
 	if (rc)
 		return quoll_error_set(err, -rc, "open", dev->name, "cannot read config space");
@@ -126,18 +119,9 @@ int vfio_device_open(struct quoll_device *dev, struct quoll_error *err)
 		rc = quoll_error_set(err, errno, "open", dev->name, "the kernel does not describe the device");
 		goto err_close;
 	}
-	if (info.num_regions > MAX_REGIONS || info.num_irqs > MAX_IRQS) {
-		rc = quoll_error_set(err, EPROTO, "open", dev->name, "%u regions and %u interrupts are too many",
-				     info.num_regions, info.num_irqs);
-		goto err_close;
-	}
-	dev->info.bus = info.flags & VFIO_DEVICE_FLAGS_PCI	  ? QUOLL_BUS_PCI
-			: info.flags & VFIO_DEVICE_FLAGS_PLATFORM ? QUOLL_BUS_PLATFORM
-								  : QUOLL_BUS_OTHER;
-	dev->info.nr_regions = info.num_regions;
-	dev->info.nr_irqs = info.num_irqs;
-	dev->info.can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
-	rc = regions_read(dev, err);
+	rc = vfio_device_info_take(dev, info.flags, info.num_regions, info.num_irqs, err);
+	if (!rc)
+		rc = regions_read(dev, err);
 	if (!rc)
 		return 0;
 
@@ -170,8 +154,7 @@ int vfio_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_re
 int vfio_region_map(struct quoll_device *dev, unsigned int idx, uint64_t offset, uint64_t len, void *va)
 {
 	const struct vfio_region *region = (const struct vfio_region *)dev->priv + idx;
-	int prot = (region->info.flags & QUOLL_REGION_READ ? PROT_READ : 0) |
-		   (region->info.flags & QUOLL_REGION_WRITE ? PROT_WRITE : 0);
+	int prot = vfio_region_prot(&region->info);
 
 	if (offset > INT64_MAX || region->fd_offset > INT64_MAX - offset)
 		return -EOVERFLOW;
@@ -211,10 +194,7 @@ int vfio_irq_info(struct quoll_device *dev, unsigned int idx, struct quoll_irq_i
 	if (ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &irq))
 		return errno == EINVAL ? 0 : -errno; /* EINVAL: an index that the device lacks (ERR without PCIe) */
 	info->nr_vectors = irq.count;
-	info->flags = (irq.flags & VFIO_IRQ_INFO_EVENTFD ? QUOLL_IRQ_EVENTFD : 0) |
-		      (irq.flags & VFIO_IRQ_INFO_MASKABLE ? QUOLL_IRQ_MASKABLE : 0) |
-		      (irq.flags & VFIO_IRQ_INFO_AUTOMASKED ? QUOLL_IRQ_AUTOMASKED : 0) |
-		      (irq.flags & VFIO_IRQ_INFO_NORESIZE ? QUOLL_IRQ_NORESIZE : 0);
+	info->flags = vfio_irq_flags(irq.flags);
 	return 0;
 }
 

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vfio_info.c - the variable-length answers of VFIO: capability chains, IOVA ranges, sparse areas. Pure functions.
+ * vfio_info.c - what VFIO answers, from the kernel or from a vfio-user server: capability chains, IOVA ranges, sparse
+ * areas, flags. Pure functions.
  *
- * The kernel is trusted more than a device is, but the same code will read what a vfio-user peer sends: every offset
- * and count is checked against the buffer, and copied out before use (nothing promises alignment).
+ * The kernel is trusted more than a device is, but a vfio-user server is not: every offset and count is checked against
+ * the buffer, and copied out before use (nothing promises alignment).
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
 #include "backend/vfio.h"
+
+/* More than any device has; what is to be kept for each is bounded by it. */
+#define MAX_REGIONS 256u
+#define MAX_IRQS 256u
 
 /* x86 takes writes here for interrupts, whatever the IOMMU maps (Intel VT-d 3.14; AMD IOMMU 2.1.4.2). */
 #define MSI_FIRST 0xfee00000u
@@ -244,4 +250,35 @@ int vfio_region_info_parse(const void *buf, size_t bytes, struct quoll_region_in
 			return rc;
 	}
 	return rc;
+}
+
+int vfio_device_info_take(struct quoll_device *dev, uint32_t flags, uint32_t nr_regions, uint32_t nr_irqs,
+			  struct quoll_error *err)
+{
+	if (nr_regions > MAX_REGIONS || nr_irqs > MAX_IRQS)
+		return quoll_error_set(err, EPROTO, "open", dev->name, "%u regions and %u interrupts are too many",
+				       nr_regions, nr_irqs);
+	if (flags & VFIO_DEVICE_FLAGS_PCI &&
+	    (nr_regions <= VFIO_PCI_CONFIG_REGION_INDEX || nr_irqs <= VFIO_PCI_MSIX_IRQ_INDEX))
+		return quoll_error_set(err, EPROTO, "open", dev->name, "said to be PCI, yet without config space");
+	dev->info.bus = flags & VFIO_DEVICE_FLAGS_PCI	     ? QUOLL_BUS_PCI
+			: flags & VFIO_DEVICE_FLAGS_PLATFORM ? QUOLL_BUS_PLATFORM
+							     : QUOLL_BUS_OTHER;
+	dev->info.nr_regions = nr_regions;
+	dev->info.nr_irqs = nr_irqs;
+	dev->info.can_reset = flags & VFIO_DEVICE_FLAGS_RESET;
+	return 0;
+}
+
+unsigned int vfio_irq_flags(uint32_t flags)
+{
+	return (flags & VFIO_IRQ_INFO_EVENTFD ? QUOLL_IRQ_EVENTFD : 0) |
+	       (flags & VFIO_IRQ_INFO_MASKABLE ? QUOLL_IRQ_MASKABLE : 0) |
+	       (flags & VFIO_IRQ_INFO_AUTOMASKED ? QUOLL_IRQ_AUTOMASKED : 0) |
+	       (flags & VFIO_IRQ_INFO_NORESIZE ? QUOLL_IRQ_NORESIZE : 0);
+}
+
+int vfio_region_prot(const struct quoll_region_info *info)
+{
+	return (info->flags & QUOLL_REGION_READ ? PROT_READ : 0) | (info->flags & QUOLL_REGION_WRITE ? PROT_WRITE : 0);
 }

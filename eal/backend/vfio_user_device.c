@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,13 +18,9 @@
 #include <linux/magic.h>
 #include <linux/vfio.h>
 
-#include <quoll/pci.h>
-
 #include "backend/vfio.h"
 #include "backend/vfio_user.h"
 
-#define MAX_REGIONS 256u
-#define MAX_IRQS 256u
 #define MAX_VECTORS 65536u /* MSI-X has 2048 at most, other buses are free */
 /* A region's description with 200 sparse areas; QUOLL_REGION_MAX_AREAS of them are used. */
 #define REGION_INFO_BYTES 4096u
@@ -132,9 +127,6 @@ static int regions_read(struct quoll_device *dev, struct quoll_error *err)
 		return quoll_error_set(err, -rc, "open", dev->name, "what the server says of region %u makes no sense",
 				       i);
 	}
-	if (dev->info.bus == QUOLL_BUS_PCI &&
-	    (dev->info.nr_regions <= VFIO_PCI_CONFIG_REGION_INDEX || dev->info.nr_irqs <= VFIO_PCI_MSIX_IRQ_INDEX))
-		return quoll_error_set(err, EPROTO, "open", dev->name, "said to be PCI, yet without config space");
 	return 0;
 }
 
@@ -157,20 +149,11 @@ static int device_describe(struct quoll_device *dev, struct quoll_error *err)
 	rc = vfio_user_call(vdev->session, &call);
 	if (rc)
 		return vfio_user_explain(vdev->session, rc, "open", "the device's description", err);
-	if (info.nr_regions > MAX_REGIONS || info.nr_irqs > MAX_IRQS)
-		return quoll_error_set(err, EPROTO, "open", dev->name,
-				       "%" PRIu32 " regions and %" PRIu32 " interrupts are too many", info.nr_regions,
-				       info.nr_irqs);
+	rc = vfio_device_info_take(dev, info.flags, info.nr_regions, info.nr_irqs, err);
+	if (rc)
+		return rc;
 	vdev->regions = calloc(info.nr_regions ? info.nr_regions : 1, sizeof(*vdev->regions));
-	if (!vdev->regions)
-		return quoll_error_set(err, ENOMEM, "open", dev->name, "out of memory");
-	dev->info.bus = info.flags & VFIO_DEVICE_FLAGS_PCI	  ? QUOLL_BUS_PCI
-			: info.flags & VFIO_DEVICE_FLAGS_PLATFORM ? QUOLL_BUS_PLATFORM
-								  : QUOLL_BUS_OTHER;
-	dev->info.nr_regions = info.nr_regions;
-	dev->info.nr_irqs = info.nr_irqs;
-	dev->info.can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
-	return 0;
+	return vdev->regions ? 0 : quoll_error_set(err, ENOMEM, "open", dev->name, "out of memory");
 }
 
 int vfio_user_device_open(struct quoll_device *dev, struct quoll_error *err)
@@ -266,8 +249,7 @@ static int file_check(struct quoll_device *dev, unsigned int idx, int fd, uint64
 int vfio_user_region_map(struct quoll_device *dev, unsigned int idx, uint64_t offset, uint64_t len, void *va)
 {
 	const struct vfio_user_region *region = region_of(dev, idx);
-	int prot = (region->info.flags & QUOLL_REGION_READ ? PROT_READ : 0) |
-		   (region->info.flags & QUOLL_REGION_WRITE ? PROT_WRITE : 0);
+	int prot = vfio_region_prot(&region->info);
 	unsigned int area = 0;
 	uint64_t end;
 	int fd, rc;
@@ -351,10 +333,7 @@ int vfio_user_irq_info(struct quoll_device *dev, unsigned int idx, struct quoll_
 	if (irq.index != idx || irq.count > MAX_VECTORS)
 		return -EPROTO;
 	info->nr_vectors = irq.count;
-	info->flags = (irq.flags & VFIO_IRQ_INFO_EVENTFD ? QUOLL_IRQ_EVENTFD : 0) |
-		      (irq.flags & VFIO_IRQ_INFO_MASKABLE ? QUOLL_IRQ_MASKABLE : 0) |
-		      (irq.flags & VFIO_IRQ_INFO_AUTOMASKED ? QUOLL_IRQ_AUTOMASKED : 0) |
-		      (irq.flags & VFIO_IRQ_INFO_NORESIZE ? QUOLL_IRQ_NORESIZE : 0);
+	info->flags = vfio_irq_flags(irq.flags);
 	return 0;
 }
 

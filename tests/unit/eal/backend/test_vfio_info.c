@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <linux/vfio.h>
 
@@ -314,6 +315,36 @@ static void an_msix_table_is_placed_in_whole_pages(void)
 	CU_ASSERT_EQUAL(size, 0x9000); /* past 4 GiB without wrapping */
 }
 
+static void a_device_with_too_much_or_without_config_space_is_refused(void)
+{
+	struct quoll_device dev = {.name = "x"};
+	struct quoll_error err = {0};
+
+	CU_ASSERT_EQUAL(vfio_device_info_take(&dev, VFIO_DEVICE_FLAGS_PCI, 257, 5, &err), -EPROTO);
+	CU_ASSERT_EQUAL(vfio_device_info_take(&dev, VFIO_DEVICE_FLAGS_PCI, 9, UINT32_MAX, &err), -EPROTO);
+	CU_ASSERT_STRING_EQUAL(err.what, "9 regions and 4294967295 interrupts are too many");
+	CU_ASSERT_EQUAL(vfio_device_info_take(&dev, VFIO_DEVICE_FLAGS_PCI, VFIO_PCI_CONFIG_REGION_INDEX, 5, &err),
+			-EPROTO);
+	CU_ASSERT_EQUAL(vfio_device_info_take(&dev, VFIO_DEVICE_FLAGS_PCI, 9, VFIO_PCI_MSIX_IRQ_INDEX, &err), -EPROTO);
+	CU_ASSERT_EQUAL(dev.info.nr_regions, 0); /* nothing was taken over */
+	CU_ASSERT_EQUAL(vfio_device_info_take(&dev, VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET, 256, 5, &err), 0);
+	CU_ASSERT(dev.info.bus == QUOLL_BUS_PCI && dev.info.can_reset);
+	CU_ASSERT(dev.info.nr_regions == 256 && dev.info.nr_irqs == 5);
+	CU_ASSERT_EQUAL(vfio_device_info_take(&dev, VFIO_DEVICE_FLAGS_PLATFORM, 1, 0, &err), 0);
+	CU_ASSERT(dev.info.bus == QUOLL_BUS_PLATFORM && !dev.info.can_reset);
+}
+
+static void flags_are_translated(void)
+{
+	static const struct quoll_region_info read_only = {.flags = QUOLL_REGION_READ | QUOLL_REGION_MMAP};
+
+	CU_ASSERT_EQUAL(vfio_irq_flags(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE | 1u << 31),
+			QUOLL_IRQ_EVENTFD | QUOLL_IRQ_NORESIZE);
+	CU_ASSERT_EQUAL(vfio_irq_flags(VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED),
+			QUOLL_IRQ_MASKABLE | QUOLL_IRQ_AUTOMASKED);
+	CU_ASSERT_EQUAL(vfio_region_prot(&read_only), PROT_READ);
+}
+
 static const struct unit_test tests[] = {
 	{"a whole answer becomes limits", a_whole_answer_becomes_limits},
 	{"the MSI window is cut out where the kernel did not", the_msi_window_is_cut_out_where_the_kernel_did_not},
@@ -327,6 +358,9 @@ static const struct unit_test tests[] = {
 	{"a region is mapped whole, sparse or not at all", a_region_is_mapped_whole_sparse_or_not_at_all},
 	{"an MSI-X table is placed in whole pages", an_msix_table_is_placed_in_whole_pages},
 	{"the pages of an MSI-X table are cut out", the_pages_of_an_msix_table_are_cut_out},
+	{"a device with too much, or without config space, is refused",
+	 a_device_with_too_much_or_without_config_space_is_refused},
+	{"flags are translated", flags_are_translated},
 };
 
 UNIT_MAIN("VFIO answers", tests)
