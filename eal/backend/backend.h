@@ -11,21 +11,10 @@
 #include <quoll/device.h>
 #include <quoll/group.h>
 
+#include "backend/maps.h"
+
 #define IOAS_MAX_GROUPS 64
 #define IOAS_MAX_HEAPS 16
-
-#define MAP_DEVICE_READ (1u << 0)
-#define MAP_DEVICE_WRITE (1u << 1)
-
-/* One chunk of memory to be mapped; fd and fd_offset are for back-ends that pass memory to another process. */
-struct ioas_mapping {
-	void *va;
-	quoll_iova_t iova;
-	uint64_t len_bytes;
-	unsigned int access; /* MAP_DEVICE_* */
-	int fd;
-	uint64_t fd_offset;
-};
 
 struct quoll_heap;
 
@@ -39,9 +28,7 @@ struct quoll_ioas {
 	unsigned int nr_heaps;
 	/* Of the attached heaps, so that the next one finds another place; heap.c keeps the first nr_heaps in use. */
 	struct quoll_iova_range heap_windows[IOAS_MAX_HEAPS];
-	unsigned int nr_maps; /* what is mapped, ascending by iova; see forgets_maps */
-	unsigned int max_maps;
-	struct ioas_mapping *maps;
+	struct ioas_maps maps; /* what is mapped; see forgets_maps */
 };
 
 struct quoll_group {

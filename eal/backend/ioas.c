@@ -14,8 +14,6 @@
 #include "backend/backend.h"
 #include "backend/memlock.h"
 
-#define MAPS_GROW 64
-
 const struct backend_ops *const backends[] = {&backend_vfio, &backend_vfio_user, NULL};
 
 static const struct backend_ops *backend_named(const char *name)
@@ -94,7 +92,7 @@ int quoll_ioas_close(struct quoll_ioas *ioas)
 	if (ioas->nr_groups || ioas->nr_heaps)
 		return -EBUSY;
 	ioas->ops->ioas_close(ioas);
-	free(ioas->maps);
+	maps_free(&ioas->maps);
 	free(ioas);
 	return 0;
 }
@@ -123,11 +121,11 @@ int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int
 	}
 	if (info.maps_avail == UINT32_MAX || need_maps <= info.maps_avail)
 		return 0;
-	total = (uint64_t)ioas->nr_maps + need_maps;
+	total = (uint64_t)ioas->maps.nr + need_maps;
 	if (ioas->ops->maps_hint) {
 		quoll_error_set(err, ENOMEM, "map", ioas->ops->name,
 				"too many mappings: %" PRIu64 " are needed, %" PRIu64 " are possible", total,
-				(uint64_t)ioas->nr_maps + info.maps_avail);
+				(uint64_t)ioas->maps.nr + info.maps_avail);
 		quoll_error_hint(err, "use larger pages, or %s", ioas->ops->maps_hint);
 		return -ENOMEM;
 	}
@@ -139,36 +137,6 @@ int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int
 			 " | sudo tee /sys/module/vfio_iommu_type1/parameters/dma_entry_limit, then start again",
 			 total);
 	return -ENOMEM;
-}
-
-/* Index of the first mapping that ends after iova: the one that holds it, or the next. */
-static unsigned int map_position(const struct quoll_ioas *ioas, quoll_iova_t iova)
-{
-	unsigned int lo = 0, hi = ioas->nr_maps;
-
-	while (lo < hi) {
-		unsigned int mid = lo + (hi - lo) / 2;
-
-		if (ioas->maps[mid].iova + (ioas->maps[mid].len_bytes - 1) < iova)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-static int map_room(struct quoll_ioas *ioas)
-{
-	struct ioas_mapping *maps;
-
-	if (ioas->nr_maps < ioas->max_maps)
-		return 0;
-	maps = reallocarray(ioas->maps, ioas->max_maps + MAPS_GROW, sizeof(*maps));
-	if (!maps)
-		return -ENOMEM;
-	ioas->maps = maps;
-	ioas->max_maps += MAPS_GROW;
-	return 0;
 }
 
 static int map_check(const struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
@@ -191,32 +159,33 @@ static int map_check(const struct quoll_ioas *ioas, const struct ioas_mapping *m
 
 int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
 {
+	const struct ioas_mapping *next;
 	unsigned int at;
 	int rc;
 
 	rc = map_check(ioas, m, err);
 	if (rc)
 		return rc;
-	at = map_position(ioas, m->iova);
-	if (at < ioas->nr_maps && ioas->maps[at].iova <= m->iova + (m->len_bytes - 1))
+	at = maps_find(&ioas->maps, m->iova);
+	next = at < ioas->maps.nr ? &ioas->maps.at[at] : NULL;
+	if (next && next->iova <= map_last(m))
 		return quoll_error_set(err, EEXIST, "map", ioas->ops->name,
 				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " overlaps the mapping at 0x%" PRIx64
 				       " + 0x%" PRIx64,
-				       m->iova, m->len_bytes, ioas->maps[at].iova, ioas->maps[at].len_bytes);
-	rc = map_room(ioas);
+				       m->iova, m->len_bytes, next->iova, next->len_bytes);
+	rc = maps_reserve(&ioas->maps);
 	if (rc)
 		return quoll_error_set(err, -rc, "map", ioas->ops->name, "out of memory");
 	rc = ioas->ops->map(ioas, m, err);
 	if (rc)
 		return rc;
-	memmove(&ioas->maps[at + 1], &ioas->maps[at], (ioas->nr_maps - at) * sizeof(*ioas->maps));
-	ioas->maps[at] = *m;
-	ioas->nr_maps++;
+	maps_insert(&ioas->maps, m);
 	return 0;
 }
 
 int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
 {
+	const struct ioas_mapping *maps = ioas->maps.at;
 	unsigned int first, last;
 	uint64_t end;
 	int rc;
@@ -224,9 +193,9 @@ int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
 	if (!len_bytes || iova > UINT64_MAX - (len_bytes - 1))
 		return -EINVAL;
 	end = iova + (len_bytes - 1);
-	first = map_position(ioas, iova);
-	for (last = first; last < ioas->nr_maps && ioas->maps[last].iova <= end; last++)
-		if (ioas->maps[last].iova < iova || ioas->maps[last].iova + (ioas->maps[last].len_bytes - 1) > end)
+	first = maps_find(&ioas->maps, iova);
+	for (last = first; last < ioas->maps.nr && maps[last].iova <= end; last++)
+		if (maps[last].iova < iova || map_last(&maps[last]) > end)
 			return -EINVAL; /* would cut a mapping in two */
 	if (last == first)
 		return -ENOENT;
@@ -234,16 +203,14 @@ int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
 		/* One at a time: back-ends need not take a range with holes, and what was undone is known on failure.
 		 */
 		for (unsigned int i = first; i < last; i++) {
-			rc = ioas->ops->unmap(ioas, ioas->maps[i].iova, ioas->maps[i].len_bytes);
+			rc = ioas->ops->unmap(ioas, maps[i].iova, maps[i].len_bytes);
 			if (rc) {
-				memmove(&ioas->maps[first], &ioas->maps[i], (ioas->nr_maps - i) * sizeof(*ioas->maps));
-				ioas->nr_maps -= i - first;
+				maps_remove(&ioas->maps, first, i);
 				return rc;
 			}
 		}
 	}
-	memmove(&ioas->maps[first], &ioas->maps[last], (ioas->nr_maps - last) * sizeof(*ioas->maps));
-	ioas->nr_maps -= last - first;
+	maps_remove(&ioas->maps, first, last);
 	return 0;
 }
 
@@ -253,12 +220,12 @@ int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err)
 
 	if (!ioas->ops->forgets_maps)
 		return 0;
-	for (unsigned int i = 0; i < ioas->nr_maps; i++) {
-		rc = ioas->ops->map(ioas, &ioas->maps[i], err);
+	for (unsigned int i = 0; i < ioas->maps.nr; i++) {
+		rc = ioas->ops->map(ioas, &ioas->maps.at[i], err);
 		if (!rc)
 			continue;
 		while (i--)
-			ioas->ops->unmap(ioas, ioas->maps[i].iova, ioas->maps[i].len_bytes);
+			ioas->ops->unmap(ioas, ioas->maps.at[i].iova, ioas->maps.at[i].len_bytes);
 		break;
 	}
 	return rc;

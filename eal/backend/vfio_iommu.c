@@ -90,11 +90,11 @@ static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, in
 	switch (errnum) {
 	case ENOSPC:
 		quoll_error_set(err, ENOMEM, "map", "vfio", "all %u mappings that the kernel allows are in use",
-				ioas->nr_maps);
+				ioas->maps.nr);
 		quoll_error_hint(err,
 				 "use larger pages, or: echo %u | sudo tee "
 				 "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit, then start again",
-				 2 * (ioas->nr_maps + 1));
+				 2 * (ioas->maps.nr + 1));
 		return -ENOMEM;
 	case ENOMEM:
 		return map_explain_enomem(ioas, m, err);

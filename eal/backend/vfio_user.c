@@ -52,7 +52,7 @@ static void vfio_user_ioas_close(struct quoll_ioas *ioas)
 	struct vfio_user_space *space = ioas->priv;
 
 	pthread_mutex_destroy(&space->lock);
-	free(space->maps);
+	maps_free(&space->maps);
 	free(space);
 	ioas->priv = NULL;
 }
@@ -68,7 +68,7 @@ static int vfio_user_ioas_info(struct quoll_ioas *ioas, struct quoll_ioas_info *
 		return 0;
 	for (unsigned int i = 0; i < ioas->nr_groups; i++) {
 		const struct vuser_caps *caps = &session_of(ioas->groups[i])->caps;
-		uint32_t left = caps->max_dma_maps > ioas->nr_maps ? caps->max_dma_maps - ioas->nr_maps : 0;
+		uint32_t left = caps->max_dma_maps > ioas->maps.nr ? caps->max_dma_maps - ioas->maps.nr : 0;
 
 		if (granule(caps) > page)
 			page = granule(caps);
@@ -152,7 +152,7 @@ static int vfio_user_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, 
 		s = session_of(ioas->groups[i]);
 		if (vfio_user_is_dead(s))
 			continue;
-		rc = map_check(s, m, ioas->nr_maps, err);
+		rc = map_check(s, m, ioas->maps.nr, err);
 		if (!rc)
 			rc = map_send(s, m, err);
 		if (!rc || vfio_user_is_dead(s))
@@ -179,10 +179,10 @@ static int map_all(struct vfio_user_session *s, struct quoll_error *err)
 	const struct quoll_ioas *ioas = s->ioas;
 	int rc = 0;
 
-	for (unsigned int i = 0; !rc && i < ioas->nr_maps; i++) {
-		rc = map_check(s, &ioas->maps[i], i, err);
+	for (unsigned int i = 0; !rc && i < ioas->maps.nr; i++) {
+		rc = map_check(s, &ioas->maps.at[i], i, err);
 		if (!rc)
-			rc = map_send(s, &ioas->maps[i], err);
+			rc = map_send(s, &ioas->maps.at[i], err);
 	}
 	return rc;
 }

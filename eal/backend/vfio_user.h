@@ -34,13 +34,11 @@
 /**
  * struct vfio_user_space - what ioas->priv points at
  * @lock: of the table, which servers' commands read while other threads map
- * @maps: ascending by iova; ioas->maps again, but that one belongs to the IOAS's thread alone
+ * @maps: ioas->maps again, but that one belongs to the IOAS's thread alone
  */
 struct vfio_user_space {
 	pthread_mutex_t lock;
-	unsigned int nr_maps;
-	unsigned int max_maps;
-	struct ioas_mapping *maps;
+	struct ioas_maps maps;
 	uint64_t timeout_ns;
 };
 

@@ -11,51 +11,14 @@
 
 #include "backend/vfio_user.h"
 
-#define MAPS_GROW 64u
-
-/* Index of the first mapping that ends at or after iova. */
-static unsigned int position(const struct vfio_user_space *space, quoll_iova_t iova)
-{
-	unsigned int lo = 0, hi = space->nr_maps;
-
-	while (lo < hi) {
-		unsigned int mid = lo + (hi - lo) / 2;
-
-		if (space->maps[mid].iova + (space->maps[mid].len_bytes - 1) < iova)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-static int space_room(struct vfio_user_space *space)
-{
-	struct ioas_mapping *maps;
-
-	if (space->nr_maps < space->max_maps)
-		return 0;
-	maps = reallocarray(space->maps, space->max_maps + MAPS_GROW, sizeof(*maps));
-	if (!maps)
-		return -ENOMEM;
-	space->maps = maps;
-	space->max_maps += MAPS_GROW;
-	return 0;
-}
-
 int vfio_user_space_add(struct vfio_user_space *space, const struct ioas_mapping *m)
 {
-	unsigned int at;
 	int rc;
 
 	pthread_mutex_lock(&space->lock);
-	rc = space_room(space);
-	if (!rc) {
-		at = position(space, m->iova); /* ioas.c has seen to it that nothing overlaps */
-		memmove(&space->maps[at + 1], &space->maps[at], (space->nr_maps - at) * sizeof(*m));
-		space->maps[at] = *m;
-		space->nr_maps++;
-	}
+	rc = maps_reserve(&space->maps);
+	if (!rc)
+		maps_insert(&space->maps, m); /* ioas.c has seen to it that nothing overlaps */
 	pthread_mutex_unlock(&space->lock);
 	return rc;
 }
@@ -65,11 +28,9 @@ void vfio_user_space_remove(struct vfio_user_space *space, quoll_iova_t iova)
 	unsigned int at;
 
 	pthread_mutex_lock(&space->lock);
-	at = position(space, iova);
-	if (at < space->nr_maps && space->maps[at].iova == iova) {
-		space->nr_maps--;
-		memmove(&space->maps[at], &space->maps[at + 1], (space->nr_maps - at) * sizeof(*space->maps));
-	}
+	at = maps_find(&space->maps, iova);
+	if (at < space->maps.nr && space->maps.at[at].iova == iova)
+		maps_remove(&space->maps, at, at + 1);
 	pthread_mutex_unlock(&space->lock);
 }
 
@@ -101,8 +62,8 @@ static int walk(const struct vfio_user_space *space, quoll_iova_t iova, uint8_t 
 	unsigned int need = write ? MAP_DEVICE_WRITE : MAP_DEVICE_READ;
 	uint64_t at, piece;
 
-	for (unsigned int i = position(space, iova); len_bytes; i++) {
-		const struct ioas_mapping *m = i < space->nr_maps ? &space->maps[i] : NULL;
+	for (unsigned int i = maps_find(&space->maps, iova); len_bytes; i++) {
+		const struct ioas_mapping *m = i < space->maps.nr ? &space->maps.at[i] : NULL;
 
 		if (!m || iova < m->iova)
 			return -EFAULT;

@@ -408,7 +408,7 @@ static void a_mapping_that_one_server_refuses_is_undone_at_the_others(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(w.err.what, "refuses"));
 	CU_ASSERT_EQUAL(w.server.nr_maps, 0);
 	CU_ASSERT_EQUAL(commands(&w, VUSER_DMA_UNMAP), 1);
-	CU_ASSERT_EQUAL(((struct vfio_user_space *)w.ioas->priv)->nr_maps, 0);
+	CU_ASSERT_EQUAL(((struct vfio_user_space *)w.ioas->priv)->maps.nr, 0);
 	CU_ASSERT_EQUAL(quoll_group_release(group), 0);
 	fake_server_free(&second);
 	world_close(&w);

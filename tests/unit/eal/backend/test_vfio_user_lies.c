@@ -741,7 +741,7 @@ static void a_server_that_does_not_let_go_of_memory(void)
 	world_memory(&w, QUOLL_ARENA_DEVICE_READ_WRITE, 4096, &iova);
 	quoll_heap_destroy(w.heap);
 	w.heap = NULL;
-	CU_ASSERT_EQUAL(w.ioas->nr_maps, 0);
+	CU_ASSERT_EQUAL(w.ioas->maps.nr, 0);
 	CU_ASSERT_EQUAL(w.server.nr_maps, 0);
 	CU_ASSERT_EQUAL(quoll_device_events(w.dev), 0);
 	CU_ASSERT_TRUE(vfio_user_is_dead(group->priv));

@@ -22,7 +22,7 @@ static void space_init(struct vfio_user_space *space)
 static void space_free(struct vfio_user_space *space)
 {
 	pthread_mutex_destroy(&space->lock);
-	free(space->maps);
+	maps_free(&space->maps);
 }
 
 static void add(struct vfio_user_space *space, void *va, quoll_iova_t iova, unsigned int access)
@@ -104,7 +104,7 @@ static void what_is_written_comes_in_the_order_of_its_addresses(void)
 	CU_ASSERT_TRUE_FATAL(pages != MAP_FAILED);
 	space_init(&space);
 	add(&space, pages, PAGE, MAP_DEVICE_READ | MAP_DEVICE_WRITE);
-	space.maps[0].len_bytes = 2 * PAGE;
+	space.maps.at[0].len_bytes = 2 * PAGE;
 	mprotect(pages + PAGE, PAGE, PROT_READ);
 	sigaction(SIGSEGV, &sa, &old);
 	CU_ASSERT_EQUAL(vfio_user_space_copy(&space, 2 * PAGE - 8, (void *)(uintptr_t)entry, 16, true), 0);
