@@ -68,6 +68,14 @@ struct quoll_port *net_first_port(const struct quoll_port *port)
 	return port->net->ports;
 }
 
+void *net_alloc(size_t bytes)
+{
+	size_t whole = (bytes + QUOLL_CACHE_LINE_BYTES - 1) / QUOLL_CACHE_LINE_BYTES * QUOLL_CACHE_LINE_BYTES;
+	void *mem = aligned_alloc(QUOLL_CACHE_LINE_BYTES, whole);
+
+	return mem ? memset(mem, 0, whole) : NULL;
+}
+
 /* Open and close. */
 
 static bool needs_device(enum quoll_addr_scheme scheme)
@@ -163,12 +171,10 @@ static void port_free(struct quoll_port *port)
 static struct quoll_port *port_new(struct quoll_net *net, const struct net_driver *driver,
 				   const struct quoll_addr *addr, struct quoll_device *dev)
 {
-	size_t bytes = (driver->port_bytes + QUOLL_CACHE_LINE_BYTES - 1) / QUOLL_CACHE_LINE_BYTES;
-	struct quoll_port *port = aligned_alloc(QUOLL_CACHE_LINE_BYTES, bytes * QUOLL_CACHE_LINE_BYTES);
+	struct quoll_port *port = net_alloc(driver->port_bytes);
 
 	if (!port)
 		return NULL;
-	memset(port, 0, bytes * QUOLL_CACHE_LINE_BYTES);
 	port->driver = driver;
 	port->net = net;
 	port->dev = dev;

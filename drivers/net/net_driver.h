@@ -111,6 +111,8 @@ extern const struct net_driver net_e1000e;
 
 /* net.c and net_port.c, for drivers */
 
+/* For a queue: zeroed memory at the beginning of a cache line; freed with free(). NULL: there is none. */
+void *net_alloc(size_t bytes);
 /* The common half of a queue that start made, in port->rxqs[i] or txqs[i]: all but burst. */
 void net_rxq_init(struct quoll_port *port, struct quoll_rxq *rxq, unsigned int i);
 void net_txq_init(struct quoll_port *port, struct quoll_txq *txq, unsigned int i);

@@ -142,7 +142,7 @@ int quoll_port_stop(struct quoll_port *port)
 	return rc;
 }
 
-/* What can be asked for. */
+/* Queues. */
 
 void net_rxq_init(struct quoll_port *port, struct quoll_rxq *rxq, unsigned int i)
 {
@@ -172,6 +172,8 @@ struct quoll_txq *quoll_port_txq(struct quoll_port *port, unsigned int i)
 {
 	return i < QUOLL_PORT_MAX_QUEUES ? port->txqs[i] : NULL;
 }
+
+/* What can be asked for. */
 
 void quoll_port_info(const struct quoll_port *port, struct quoll_port_info *info)
 {

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../net_driver.h"
 #include "../net_frame.h"
@@ -123,13 +122,6 @@ static void null_close(struct quoll_port *port)
 	(void)port;
 }
 
-static void *new_queue(size_t bytes)
-{
-	void *queue = aligned_alloc(QUOLL_CACHE_LINE_BYTES, bytes);
-
-	return queue ? memset(queue, 0, bytes) : NULL;
-}
-
 static int null_start(struct quoll_port *port, struct quoll_error *err)
 {
 	uint32_t frame_bytes = ((struct null_port *)port)->frame_bytes;
@@ -141,7 +133,7 @@ static int null_start(struct quoll_port *port, struct quoll_error *err)
 		return -EINVAL;
 	}
 	for (unsigned int i = 0; i < port->queues.nr_rxqs; i++) {
-		struct null_rxq *q = new_queue(sizeof(*q));
+		struct null_rxq *q = net_alloc(sizeof(*q));
 
 		if (!q)
 			return quoll_error_set(err, ENOMEM, "start", port->name, "out of memory");
@@ -150,7 +142,7 @@ static int null_start(struct quoll_port *port, struct quoll_error *err)
 		net_rxq_init(port, &q->rxq, i);
 	}
 	for (unsigned int i = 0; i < port->queues.nr_txqs; i++) {
-		struct null_txq *q = new_queue(sizeof(*q));
+		struct null_txq *q = net_alloc(sizeof(*q));
 
 		if (!q)
 			return quoll_error_set(err, ENOMEM, "start", port->name, "out of memory");

@@ -187,11 +187,10 @@ static struct ring_link *find_link(struct ring_port *rp)
 
 static struct ring_link *new_link(bool loop)
 {
-	struct ring_link *link = aligned_alloc(QUOLL_CACHE_LINE_BYTES, sizeof(*link));
+	struct ring_link *link = net_alloc(sizeof(*link));
 
 	if (!link)
 		return NULL;
-	memset(link, 0, sizeof(*link));
 	pthread_mutex_init(&link->lock, NULL);
 	link->loop = loop;
 	return link;
@@ -247,23 +246,25 @@ static void ring_close(struct quoll_port *port)
 
 /* Start and stop: either end's thread, so with the link's lock. */
 
-static void *new_queue(size_t bytes)
+static int make_lanes(struct ring_port *rp)
 {
-	void *queue = aligned_alloc(QUOLL_CACHE_LINE_BYTES, bytes);
+	const struct quoll_port_queues *queues = &rp->port.queues;
+	int rc = 0;
 
-	return queue ? memset(queue, 0, bytes) : NULL;
+	for (unsigned int i = 0; !rc && i < queues->nr_rxqs; i++)
+		rc = ring_lane_make(rx_lane(rp, i), queues->entries, rp->can_sleep);
+	for (unsigned int i = 0; !rc && i < queues->nr_txqs; i++)
+		rc = ring_lane_make(tx_lane(rp, i), queues->entries, rp->can_sleep);
+	return rc;
 }
 
 static int start_rxq(struct ring_port *rp, unsigned int i)
 {
 	struct ring_lane *lane = rx_lane(rp, i);
-	struct ring_rxq *q = new_queue(sizeof(*q));
-	int rc = q ? ring_lane_make(lane, rp->port.queues.entries, rp->can_sleep) : -ENOMEM;
+	struct ring_rxq *q = net_alloc(sizeof(*q));
 
-	if (rc) {
-		free(q);
-		return rc;
-	}
+	if (!q)
+		return -ENOMEM;
 	q->lane = lane;
 	q->ring = lane->ring;
 	net_rx_rules_init(&q->rules, &rp->port);
@@ -276,13 +277,10 @@ static int start_rxq(struct ring_port *rp, unsigned int i)
 static int start_txq(struct ring_port *rp, unsigned int i)
 {
 	struct ring_lane *lane = tx_lane(rp, i);
-	struct ring_txq *q = new_queue(sizeof(*q));
-	int rc = q ? ring_lane_make(lane, rp->port.queues.entries, rp->can_sleep) : -ENOMEM;
+	struct ring_txq *q = net_alloc(sizeof(*q));
 
-	if (rc) {
-		free(q);
-		return rc;
-	}
+	if (!q)
+		return -ENOMEM;
 	q->lane = lane;
 	q->ring = lane->ring;
 	net_tx_rules_init(&q->rules, &rp->port);
@@ -295,9 +293,10 @@ static int start_txq(struct ring_port *rp, unsigned int i)
 static int ring_start(struct quoll_port *port, struct quoll_error *err)
 {
 	struct ring_port *rp = (struct ring_port *)port;
-	int rc = 0;
+	int rc;
 
 	pthread_mutex_lock(&rp->link->lock);
+	rc = make_lanes(rp);
 	for (unsigned int i = 0; !rc && i < port->queues.nr_rxqs; i++)
 		rc = start_rxq(rp, i);
 	for (unsigned int i = 0; !rc && i < port->queues.nr_txqs; i++)
