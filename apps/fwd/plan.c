@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include <quoll/addr.h>
 
 #include "plan.h"
 
@@ -82,25 +83,15 @@ int plan_parse_cores(const char *text, unsigned int *cores, unsigned int max)
 	}
 }
 
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdefABCDEF";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	if (!at)
-		return -1;
-	return (int)(at - digits < 16 ? at - digits : at - digits - 6);
-}
-
 int plan_parse_macs(const char *text, uint8_t macs[][6], unsigned int max)
 {
 	for (unsigned int nr = 0;; nr++) {
 		if (nr == max)
 			return -ERANGE;
 		for (unsigned int i = 0; i < 6; i++, text += 2) {
-			if ((i && *text++ != ':') || hex_digit(text[0]) < 0 || hex_digit(text[1]) < 0)
+			if ((i && *text++ != ':') || quoll_hex_digit(text[0]) < 0 || quoll_hex_digit(text[1]) < 0)
 				return -EINVAL;
-			macs[nr][i] = (uint8_t)(hex_digit(text[0]) << 4 | hex_digit(text[1]));
+			macs[nr][i] = (uint8_t)(quoll_hex_digit(text[0]) << 4 | quoll_hex_digit(text[1]));
 		}
 		if (!*text)
 			return (int)nr + 1;

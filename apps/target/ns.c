@@ -11,17 +11,6 @@
 
 #include "ns.h"
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* RFC 4122 text form, 8-4-4-4-12 digits. */
 static int uuid_parse(const char *text, uint8_t uuid[16])
 {
@@ -37,8 +26,8 @@ static int uuid_parse(const char *text, uint8_t uuid[16])
 				return -EINVAL;
 			continue;
 		}
-		high = hex_digit(text[at++]);
-		low = hex_digit(text[at++]);
+		high = quoll_hex_digit(text[at++]);
+		low = quoll_hex_digit(text[at++]);
 		if (high < 0 || low < 0)
 			return -EINVAL;
 		uuid[i++] = (uint8_t)(high << 4 | low);

@@ -92,26 +92,14 @@ static const char *keep(struct parse *p, const char *s, size_t len)
 	return to;
 }
 
-/* 0 to f, or -1; isxdigit() would look at the locale */
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* A hexadecimal field of min to max digits at *pos; what names it in messages. */
 static int hex_field(struct parse *p, size_t *pos, unsigned int digits_min_max[2], const char *what, uint32_t *value)
 {
 	size_t i = *pos;
 
 	*value = 0;
-	for (; i < p->end && i - *pos < digits_min_max[1] && hex_digit(p->text[i]) >= 0; i++)
-		*value = *value << 4 | (uint32_t)hex_digit(p->text[i]);
+	for (; i < p->end && i - *pos < digits_min_max[1] && quoll_hex_digit(p->text[i]) >= 0; i++)
+		*value = *value << 4 | (uint32_t)quoll_hex_digit(p->text[i]);
 	if (i - *pos < digits_min_max[0])
 		return wrong(p, i, "a hexadecimal digit of the %s", what);
 	*pos = i;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <quoll/addr.h>
+
 #include "fault_line.h"
 
 #define AMD_FLAG_PRESENT 0x10u /* AMD I/O Virtualization Technology, IO_PAGE_FAULT: PR, RW */
@@ -33,7 +35,7 @@ static bool take_hex(const char **p, uint64_t *value)
 	char *end;
 
 	skip(p, "0x");
-	if (!isxdigit((unsigned char)**p))
+	if (quoll_hex_digit(**p) < 0)
 		return false;
 	*value = strtoull(*p, &end, 16);
 	if (end - *p > 16)
@@ -46,7 +48,7 @@ static bool hex_field(const char **p, unsigned int min_digits, unsigned int max_
 {
 	unsigned int n = 0;
 
-	while (n <= max_digits && isxdigit((unsigned char)(*p)[n]))
+	while (n <= max_digits && quoll_hex_digit((*p)[n]) >= 0)
 		n++;
 	*p += n;
 	return n >= min_digits && n <= max_digits;

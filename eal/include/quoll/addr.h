@@ -91,6 +91,20 @@ QUOLL_API int quoll_addr_options_known(const struct quoll_addr *addr, const char
 QUOLL_API const char *quoll_addr_scheme_name(enum quoll_addr_scheme scheme);
 
 /**
+ * quoll_hex_digit() - '0' to 'f', in either case, as a number; -1 for any other character, whatever the locale says
+ */
+static inline int quoll_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/**
  * quoll_size_parse() - "4096", "4k", "1G" to bytes (powers of 1024, either case)
  * Return: 0, -EINVAL (not a size), -ERANGE (over 64 bits).
  */

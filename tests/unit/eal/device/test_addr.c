@@ -329,6 +329,18 @@ static void test_sizes(void)
 	}
 }
 
+static void test_hex_digits(void)
+{
+	static const char digits[] = "0123456789abcdefABCDEF";
+
+	for (int c = -128; c < 128; c++) {
+		const char *at = c ? strchr(digits, c) : NULL;
+		int value = !at ? -1 : (int)(at - digits) - (at - digits > 15 ? 6 : 0);
+
+		CU_ASSERT_EQUAL(quoll_hex_digit((char)c), value);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{"each scheme is understood, PCI addresses become canonical", test_good},
 	{"a malformed address is refused at the wrong character", test_bad},
@@ -340,6 +352,7 @@ static const struct unit_test tests[] = {
 	{"refusal works without an error object", test_no_error_wanted},
 	{"control characters do not get into messages", test_control_characters_stay_out_of_messages},
 	{"sizes are powers of 1024 and never wrap", test_sizes},
+	{"hexadecimal digits are these and no others", test_hex_digits},
 };
 
 UNIT_MAIN("eal/device/addr", tests)
