@@ -43,18 +43,16 @@ static int open_ports(struct fwd_run *run, const struct quoll_addr *addrs, unsig
 	return ret;
 }
 
-/* What a port makes of --entries; 0 stays for its own default. */
+/* What a port makes of --entries, at most: it has its own default, and may round up. */
 static unsigned int ring_entries(const struct fwd_run *run, const struct quoll_port_info *info)
 {
-	unsigned int entries = run->opts.entries ? run->opts.entries : DEFAULT_ENTRIES, pow2 = 1;
+	unsigned int entries = run->opts.entries ? run->opts.entries : DEFAULT_ENTRIES;
 
 	if (entries > info->max_entries)
 		entries = info->max_entries;
 	if (entries < info->min_entries)
 		entries = info->min_entries;
-	while (pow2 < entries)
-		pow2 *= 2;
-	return pow2; /* drivers may round up to that */
+	return quoll_round_up_pow2(entries);
 }
 
 static int make_pool(struct fwd_run *run, struct quoll_error *err)

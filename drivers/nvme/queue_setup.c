@@ -13,15 +13,6 @@
 #define QUEUE_DEFAULT_ENTRIES 256u
 #define SPLIT_RESERVE_MAX 8u
 
-static uint32_t round_up_pow2(uint32_t v)
-{
-	uint32_t p = 1;
-
-	while (p < v)
-		p *= 2;
-	return p;
-}
-
 static int pick_entries(struct quoll_nvme *nvme, const struct quoll_nvme_queue_opts *opts, unsigned int *entries,
 			struct quoll_error *err)
 {
@@ -35,14 +26,14 @@ static int pick_entries(struct quoll_nvme *nvme, const struct quoll_nvme_queue_o
 				most);
 		return -EINVAL;
 	}
-	*entries = round_up_pow2(n) <= most ? round_up_pow2(n) : n;
+	*entries = quoll_round_up_pow2(n) <= most ? quoll_round_up_pow2(n) : n;
 	return 0;
 }
 
 /* Ordinary memory: slots, the stack of free ones, parents. */
 static int alloc_bookkeeping(struct quoll_nvme_queue *queue)
 {
-	uint32_t slots_size = round_up_pow2(queue->entries);
+	uint32_t slots_size = quoll_round_up_pow2(queue->entries);
 
 	/* A power of two above nr_slots: a CID masked with it is always inside, and the last slot is never used. */
 	queue->slot_mask = (uint16_t)(slots_size - 1);

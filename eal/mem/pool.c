@@ -98,7 +98,6 @@ int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *o
 		      struct quoll_error *err)
 {
 	uint64_t align = opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES, stride;
-	uint32_t store_size = 1;
 	struct quoll_pool *pool;
 	void *va;
 	int rc = check_opts(opts, err);
@@ -115,10 +114,8 @@ int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *o
 	pthread_mutex_init(&pool->lock, NULL);
 	stride = round_up(pool->buf_bytes, align);
 	pool->va_bytes = pool->nr_bufs * stride;
-	while (store_size < pool->nr_bufs)
-		store_size *= 2;
 	pool->out = calloc(pool->nr_bufs, 1);
-	if (!pool->out || quoll_mpmc_create(store_size, &pool->store)) {
+	if (!pool->out || quoll_mpmc_create(quoll_round_up_pow2(pool->nr_bufs), &pool->store)) {
 		rc = quoll_error_set(err, ENOMEM, "pool", arena->name, "out of memory");
 		goto err_free;
 	}

@@ -18,20 +18,17 @@ bool ring_lane_can_sleep(void)
 
 int ring_lane_make(struct ring_lane *lane, unsigned int entries, bool can_sleep)
 {
-	unsigned int size = 1;
 	int rc;
 
 	if (lane->ring)
 		return 0;
-	while (size < entries)
-		size *= 2;
 	lane->fd = -1;
 	if (can_sleep) {
 		lane->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (lane->fd < 0)
 			return -errno;
 	}
-	rc = quoll_spsc_create(size, &lane->ring);
+	rc = quoll_spsc_create(quoll_round_up_pow2(entries), &lane->ring);
 	if (rc && lane->fd >= 0)
 		close(lane->fd);
 	return rc;

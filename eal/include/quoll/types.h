@@ -22,6 +22,12 @@ extern "C" {
 #define QUOLL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define QUOLL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* The next power of two, @n itself if it is one; 1 for 0. Up to 2^31. */
+static inline uint32_t quoll_round_up_pow2(uint32_t n)
+{
+	return n <= 1 ? 1 : UINT32_C(1) << (32 - __builtin_clz(n - 1));
+}
+
 /*
  * An address as a device sees it, behind the IOMMU. Never a virtual and never a physical address: the only sources of
  * one are quoll_heap_iova() and what is derived from its result by adding an offset within the same buffer.
