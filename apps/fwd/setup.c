@@ -8,7 +8,6 @@
 
 #include "fwd.h"
 
-#define DEFAULT_ENTRIES 512u
 #define MIN_CACHE_SIZE 512u
 
 static int open_ports(struct fwd_run *run, const struct quoll_addr *addrs, unsigned int nr_addrs,
@@ -46,7 +45,7 @@ static int open_ports(struct fwd_run *run, const struct quoll_addr *addrs, unsig
 /* What a port makes of --entries, at most: it has its own default, and may round up. */
 static unsigned int ring_entries(const struct fwd_run *run, const struct quoll_port_info *info)
 {
-	unsigned int entries = run->opts.entries ? run->opts.entries : DEFAULT_ENTRIES;
+	unsigned int entries = run->opts.entries ? run->opts.entries : QUOLL_PORT_DEFAULT_ENTRIES;
 
 	if (entries > info->max_entries)
 		entries = info->max_entries;

@@ -26,6 +26,7 @@ extern "C" {
 #define QUOLL_PORT_MAX_QUEUES 64
 #define QUOLL_PORT_MAX_MACS 16
 #define QUOLL_PORT_DEFAULT_MTU 1500
+#define QUOLL_PORT_DEFAULT_ENTRIES 512
 
 /* Offloads: what a port can do, and what it is asked to do. */
 #define QUOLL_OFFLOAD_RX_CSUM (1u << 0) /* check IPv4, TCP and UDP checksums */
@@ -124,7 +125,8 @@ struct quoll_port_settings {
 /**
  * struct quoll_port_queues - which queues a port shall have
  * @nr_rxqs, @nr_txqs: either may be 0, not both. With several receive queues frames are spread by a hash of their flow
- * @entries:    descriptors a queue, rounded up to what the device can; 0 for 512 or as many as it can
+ * @entries:    descriptors a queue, rounded up to what the device can; 0 for QUOLL_PORT_DEFAULT_ENTRIES, or as
+ *              many as it can
  * @rx_caches:  one a receive queue: where empty buffers come from. Their pool's buffers must hold a frame, unless
  *              QUOLL_OFFLOAD_RX_SCATTER is set
  * @tx_caches:  one a transmit queue: where buffers go that were sent. Buffers of other pools find home too, only slower

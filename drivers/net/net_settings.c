@@ -10,7 +10,6 @@
 #include "net_driver.h"
 
 #define MIN_MTU 68u /* RFC 791: what every IPv4 link must carry */
-#define DEFAULT_ENTRIES 512u
 
 static const struct {
 	uint32_t bit;
@@ -88,7 +87,8 @@ int net_check_settings(const struct quoll_port *port, const struct quoll_port_se
 unsigned int net_round_entries(const struct quoll_port *port, unsigned int entries)
 {
 	if (!entries)
-		entries = DEFAULT_ENTRIES < port->info.max_entries ? DEFAULT_ENTRIES : port->info.max_entries;
+		entries = QUOLL_PORT_DEFAULT_ENTRIES < port->info.max_entries ? QUOLL_PORT_DEFAULT_ENTRIES
+									      : port->info.max_entries;
 	return entries < port->info.min_entries ? port->info.min_entries : entries;
 }
 
