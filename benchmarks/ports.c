@@ -15,6 +15,8 @@
 #include <net/net.h>
 #include <quoll/clock.h>
 
+#include "sort.h"
+
 #define PACKETS (1u << 23) /* a run */
 #define ON_THE_WAY 512
 #define MAX_BURST 256
@@ -99,13 +101,6 @@ static double run(const struct bench *b, const struct stream streams[2])
 	return (double)(quoll_ticks(&b->clock) - begin) / (double)done;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void measure(const struct bench *b, const char *name, const struct stream streams[2])
 {
 	double ticks[MAX_RUNS];
@@ -113,7 +108,7 @@ static void measure(const struct bench *b, const char *name, const struct stream
 	run(b, streams); /* warm */
 	for (unsigned int i = 0; i < b->runs; i++)
 		ticks[i] = run(b, streams);
-	qsort(ticks, b->runs, sizeof(ticks[0]), compare);
+	sort_doubles(ticks, b->runs);
 	if (b->doc)
 		json_array_append_new(b->doc, json_pack("{s:s, s:f, s:f, s:f}", "name", name, "median_ticks_per_packet",
 							ticks[b->runs / 2], "min_ticks_per_packet", ticks[0],

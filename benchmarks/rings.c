@@ -7,6 +7,7 @@
  * same movement by memcpy, in and out: what no ring can beat. Sizes are those of the peer, see README.md.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <quoll/buf_cache.h>

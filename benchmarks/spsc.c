@@ -18,6 +18,8 @@
 #include <quoll/clock.h>
 #include <quoll/ring.h>
 
+#include "sort.h"
+
 #define RING_SIZE 4096
 #define MAX_BULK 32
 #define ELEMENTS (1u << 24) /* a run */
@@ -113,13 +115,6 @@ static double run(const unsigned int cpus[2], uint32_t bulk, bool pause_only)
 	return sides[0].ticks + sides[1].ticks;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static int measure(const unsigned int cpus[2], uint32_t bulk, bool pause_only, unsigned int runs, json_t *doc)
 {
 	double ticks[MAX_RUNS];
@@ -131,7 +126,7 @@ static int measure(const unsigned int cpus[2], uint32_t bulk, bool pause_only, u
 		if (ticks[i] < 0)
 			return -1;
 	}
-	qsort(ticks, runs, sizeof(ticks[0]), compare);
+	sort_doubles(ticks, runs);
 	if (doc)
 		return json_array_append_new(doc, json_pack("{s:i, s:f, s:f, s:f}", "bulk", (int)bulk,
 							    "median_ticks_per_element", ticks[runs / 2],

@@ -8,7 +8,8 @@
 
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
+
+#include "sort.h"
 
 #define TABLE_BATCHES 5
 #define TABLE_MAX_BATCH 256
@@ -35,13 +36,6 @@ static inline void table_head(double ghz)
 	printf("\n");
 }
 
-static inline int table_compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 TABLE_INLINE double table_run(const struct table *t, table_fn fn, uint32_t n)
 {
 	uint64_t begin = t->ticks();
@@ -61,7 +55,7 @@ TABLE_INLINE void table_line(const struct table *t, const char *name, table_fn f
 	for (int i = 0; i < TABLE_BATCHES; i++) {
 		for (int r = -1; r < TABLE_RUNS; r++) /* the first warms up */
 			ticks[r < 0 ? 0 : r] = table_run(t, fn, table_batches[i]);
-		qsort(ticks, TABLE_RUNS, sizeof(ticks[0]), table_compare);
+		sort_doubles(ticks, TABLE_RUNS);
 		printf("  %6.2f (%.2f-%.2f)", ticks[TABLE_RUNS / 2], ticks[0], ticks[TABLE_RUNS - 1]);
 	}
 	printf("\n");
