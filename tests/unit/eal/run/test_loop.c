@@ -123,6 +123,24 @@ static void recorder_with_fd(struct recorder *r, char name, struct quoll_loop *l
 	CU_ASSERT_FATAL(r->poller.fd >= 0);
 }
 
+/* A loop that sleeps at once, with recorders A, B, … in it, each with a descriptor. */
+static void open_recorders(struct fixture *f, struct recorder *recorders, unsigned int nr)
+{
+	open_loop(f, &sleepy);
+	for (unsigned int i = 0; i < nr; i++) {
+		recorder_with_fd(&recorders[i], (char)('A' + i), f->loop);
+		CU_ASSERT_EQUAL(quoll_loop_add(f->loop, &recorders[i].poller), 0);
+	}
+	calls[0] = 0;
+}
+
+static void close_recorders(struct fixture *f, const struct recorder *recorders, unsigned int nr)
+{
+	close_loop(f);
+	for (unsigned int i = 0; i < nr; i++)
+		close(recorders[i].poller.fd);
+}
+
 static void kick(int fd)
 {
 	uint64_t one = 1;
@@ -309,71 +327,47 @@ static void stop_before_run_stops_it_once(void)
  */
 static void on_the_idle_edge_all_are_armed_then_disarmed_then_polled(void)
 {
-	struct recorder a, b;
+	struct recorder r[2];
 	struct fixture f;
 
-	open_loop(&f, &sleepy);
-	recorder_with_fd(&a, 'A', f.loop);
-	recorder_with_fd(&b, 'B', f.loop);
-	quoll_loop_add(f.loop, &a.poller);
-	quoll_loop_add(f.loop, &b.poller);
-	kick(b.poller.fd);
-	a.stop_at = 4;
-	calls[0] = 0;
+	open_recorders(&f, r, 2);
+	kick(r[1].poller.fd);
+	r[0].stop_at = 4;
 	CU_ASSERT_EQUAL(quoll_loop_run(f.loop), 0);
 	/* Adding a poller is work that came in: no sleep after the first round. */
 	CU_ASSERT_STRING_EQUAL(calls, "pA pB pA pB aA aB dA dB pA pB aA aB dA dB pA pB ");
 	CU_ASSERT_EQUAL(stats_of(&f).sleeps, 2);
 	CU_ASSERT_EQUAL(stats_of(&f).arm_races, 0);
 	/* The loop has not read it. */
-	CU_ASSERT_EQUAL(read(b.poller.fd, &(uint64_t){0}, 8), 8);
-	close_loop(&f);
-	close(a.poller.fd);
-	close(b.poller.fd);
+	CU_ASSERT_EQUAL(read(r[1].poller.fd, &(uint64_t){0}, 8), 8);
+	close_recorders(&f, r, 2);
 }
 
 static void work_found_while_arming_is_polled_without_a_sleep(void)
 {
-	struct recorder a, b, c;
+	struct recorder r[3];
 	struct fixture f;
 
-	open_loop(&f, &sleepy);
-	recorder_with_fd(&a, 'A', f.loop);
-	recorder_with_fd(&b, 'B', f.loop);
-	recorder_with_fd(&c, 'C', f.loop);
-	quoll_loop_add(f.loop, &a.poller);
-	quoll_loop_add(f.loop, &b.poller);
-	quoll_loop_add(f.loop, &c.poller);
-	b.arm_rc = 1;
-	a.stop_at = 3;
-	calls[0] = 0;
+	open_recorders(&f, r, 3);
+	r[1].arm_rc = 1;
+	r[0].stop_at = 3;
 	CU_ASSERT_EQUAL(quoll_loop_run(f.loop), 0);
 	CU_ASSERT_STRING_EQUAL(calls, "pA pB pC pA pB pC aA aB dA dB pA pB pC ");
 	CU_ASSERT_EQUAL(stats_of(&f).sleeps, 0);
 	CU_ASSERT_EQUAL(stats_of(&f).arm_races, 1);
-	close_loop(&f);
-	close(a.poller.fd);
-	close(b.poller.fd);
-	close(c.poller.fd);
+	close_recorders(&f, r, 3);
 }
 
 static void an_error_of_an_arm_ends_the_loop_with_all_disarmed(void)
 {
-	struct recorder a, b;
+	struct recorder r[2];
 	struct fixture f;
 
-	open_loop(&f, &sleepy);
-	recorder_with_fd(&a, 'A', f.loop);
-	recorder_with_fd(&b, 'B', f.loop);
-	quoll_loop_add(f.loop, &a.poller);
-	quoll_loop_add(f.loop, &b.poller);
-	b.arm_rc = -EIO;
-	calls[0] = 0;
+	open_recorders(&f, r, 2);
+	r[1].arm_rc = -EIO;
 	CU_ASSERT_EQUAL(quoll_loop_run(f.loop), -EIO);
 	CU_ASSERT_STRING_EQUAL(calls, "pA pB pA pB aA aB dA ");
-	close_loop(&f);
-	close(a.poller.fd);
-	close(b.poller.fd);
+	close_recorders(&f, r, 2);
 }
 
 static int arm_removes_the_one_before(void *arg)
@@ -390,19 +384,12 @@ static void a_poller_removed_while_armed_is_disarmed(void)
 	struct recorder pair[2]; /* the second's arm removes the first */
 	struct fixture f;
 
-	open_loop(&f, &sleepy);
-	recorder_with_fd(&pair[0], 'A', f.loop);
-	recorder_with_fd(&pair[1], 'B', f.loop);
+	open_recorders(&f, pair, 2);
 	pair[1].poller.arm = arm_removes_the_one_before;
 	pair[1].stop_at = 3;
-	quoll_loop_add(f.loop, &pair[0].poller);
-	quoll_loop_add(f.loop, &pair[1].poller);
-	calls[0] = 0;
 	CU_ASSERT_EQUAL(quoll_loop_run(f.loop), 0);
 	CU_ASSERT_STRING_EQUAL(calls, "pA pB pA pB aA aB dA dB pB ");
-	close_loop(&f);
-	close(pair[0].poller.fd);
-	close(pair[1].poller.fd);
+	close_recorders(&f, pair, 2);
 }
 
 static void nested_epoll_sets_wake_as_well(void)
@@ -440,18 +427,15 @@ static void with_nothing_to_do_it_sleeps_in_one_piece(void)
 	struct recorder a;
 	struct fixture f;
 
-	open_loop(&f, &sleepy);
+	open_recorders(&f, &a, 1);
 	end.arg = f.loop;
-	recorder_with_fd(&a, 'A', f.loop);
-	quoll_loop_add(f.loop, &a.poller);
 	quoll_timer_start(f.loop, &end, 1000 * MS, 0);
 	CU_ASSERT_EQUAL(quoll_loop_run(f.loop), 0);
 	stats = stats_of(&f);
 	CU_ASSERT(stats.sleeps >= 1 && stats.sleeps <= 5);
 	CU_ASSERT(stats.rounds <= 10);
 	CU_ASSERT_EQUAL(stats.busy_rounds, 1); /* the timer's */
-	close_loop(&f);
-	close(a.poller.fd);
+	close_recorders(&f, &a, 1);
 }
 
 static void a_poller_that_cannot_wake_is_polled_within_its_bound(void)
@@ -510,17 +494,14 @@ static void work_keeps_it_from_pausing_and_sleeping(void)
 	struct recorder a;
 	struct fixture f;
 
-	open_loop(&f, &sleepy);
-	recorder_with_fd(&a, 'A', f.loop);
-	quoll_loop_add(f.loop, &a.poller);
+	open_recorders(&f, &a, 1);
 	a.poll_rc = 1;
 	a.stop_at = 10000;
 	CU_ASSERT_EQUAL(quoll_loop_run(f.loop), 0);
 	CU_ASSERT_EQUAL(stats_of(&f).sleeps, 0);
 	CU_ASSERT_EQUAL(stats_of(&f).busy_rounds, 10000);
 	CU_ASSERT(stats_of(&f).busy_ns > 0);
-	close_loop(&f);
-	close(a.poller.fd);
+	close_recorders(&f, &a, 1);
 }
 
 /*
