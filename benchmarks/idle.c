@@ -237,12 +237,20 @@ static void report(struct bench *b, const struct idle_cost *costs, unsigned int 
 	json_decref(doc);
 }
 
+static int usage(int rc)
+{
+	fprintf(rc ? stderr : stdout, "bench_idle [--json] [--seconds N] [--samples N]\n"
+				      "  --seconds  without work, three times (1)\n  --samples  wake-ups (2000)\n");
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"seconds", required_argument, NULL, 's'},
 		{"samples", required_argument, NULL, 'n'},
+		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	static struct bench b;
@@ -261,7 +269,7 @@ int main(int argc, char **argv)
 		else if (opt == 'n')
 			b.nr_samples = (unsigned int)strtoul(optarg, NULL, 10);
 		else
-			return 2;
+			return usage(opt == 'h' ? 0 : 2);
 	}
 	(void)quoll_clock_init(&b.clock);
 	quoll_hist_reset(&b.by_loop);
