@@ -165,11 +165,11 @@ static void warn_of_nodes(const struct cli *cli, const struct fwd_run *run)
 		const struct fwd_thread *thread = &run->threads[plan->thread];
 		const struct fwd_port *port = &run->ports[plan->port];
 
-		if (port->node >= 0 && thread->node >= 0 && port->node != thread->node)
+		if (port->info.numa_node >= 0 && thread->node >= 0 && port->info.numa_node != thread->node)
 			fprintf(cli->err,
 				"quoll fwd: warning: %s is at NUMA node %d, core %d of thread %u at node %d: every "
 				"frame crosses between them\n",
-				port->info.name, port->node, thread->core, plan->thread, thread->node);
+				port->info.name, port->info.numa_node, thread->core, plan->thread, thread->node);
 	}
 }
 

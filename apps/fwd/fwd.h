@@ -71,7 +71,6 @@ struct fwd_opts {
 
 /**
  * struct fwd_port - a port and what was last seen of it
- * @node:      NUMA node, -1 if unknown
  * @started:   it is to be stopped
  * @nr_primed: frames that it sent before the run
  * @link:      as last looked at
@@ -80,7 +79,6 @@ struct fwd_opts {
 struct fwd_port {
 	struct quoll_port *port;
 	struct quoll_port_info info;
-	int node;
 	bool started;
 	unsigned int nr_primed;
 	struct quoll_port_link link;

@@ -79,7 +79,7 @@ static json_t *describe_queue(const struct fwd_run *run, const struct fwd_path *
 
 	return json_pack("{s:i, s:o, s:s, s:o, s:o, s:i, s:i, s:o, s:i, s:o, s:o, s:b}", "port", (int)path->plan.port,
 			 "address", render_text(in->info.name), "driver", in->info.driver, "mac",
-			 describe_mac(in->info.mac), "numa_node", number_or_null(in->node), "queue",
+			 describe_mac(in->info.mac), "numa_node", number_or_null(in->info.numa_node), "queue",
 			 (int)path->plan.queue, "out_port", (int)path->plan.out_port, "out_address",
 			 render_text(out->info.name), "thread", (int)path->plan.thread, "core",
 			 number_or_null(thread->core), "core_numa_node", number_or_null(thread->node), "can_sleep",
@@ -145,7 +145,7 @@ static json_t *describe_port(const struct fwd_run *run, unsigned int idx)
 	return json_pack("{s:i, s:o, s:s, s:o, s:o, s:i, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
 			 "s:I, s:I, s:I, s:i}",
 			 "port", (int)idx, "address", render_text(port->info.name), "driver", port->info.driver, "mac",
-			 describe_mac(port->info.mac), "numa_node", number_or_null(port->node), "out_port",
+			 describe_mac(port->info.mac), "numa_node", number_or_null(port->info.numa_node), "out_port",
 			 (int)plan_out_port(run->nr_ports, idx), "link_up", port->link.up, "link_mbit_per_s",
 			 (json_int_t)port->link.mbit_per_s, "link_changes", (json_int_t)port->nr_link_changes,
 			 "rx_packets", (json_int_t)s.rx_packets, "rx_bytes", (json_int_t)s.rx_bytes, "tx_packets",

@@ -17,12 +17,9 @@ static int open_ports(struct fwd_run *run, const struct quoll_addr *addrs, unsig
 	int ret = 0;
 
 	for (unsigned int i = 0; !ret && i < nr_addrs; i++) {
-		run->ports[i].node = -1;
 		if (addrs[i].scheme != QUOLL_ADDR_PCI)
 			continue;
 		ret = claims_device(&run->claims, &addrs[i], &devices[i], err);
-		if (!ret)
-			run->ports[i].node = run->claims.nodes[run->claims.nr_devices - 1];
 	}
 	if (!ret)
 		ret = claims_heap(&run->claims, run->opts.pages, run->opts.heap_bytes, err);
@@ -36,8 +33,6 @@ static int open_ports(struct fwd_run *run, const struct quoll_addr *addrs, unsig
 			break;
 		run->nr_ports++;
 		quoll_port_info(port->port, &port->info);
-		if (port->node < 0)
-			port->node = port->info.numa_node;
 	}
 	return ret;
 }

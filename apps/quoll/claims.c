@@ -6,24 +6,8 @@
 #include <string.h>
 
 #include <quoll/device.h>
-#include <quoll/group.h>
 
 #include "claims.h"
-
-/* The NUMA node of a device, -1 if unknown. */
-static int numa_node_of(const struct quoll_env *env, const struct quoll_addr *addr)
-{
-	struct quoll_group_list list;
-	int node = -1;
-
-	if (quoll_group_read(env, addr, &list, NULL))
-		return -1;
-	for (unsigned int i = 0; list.nr_groups && i < list.groups[0].nr_members; i++)
-		if (!strcmp(list.groups[0].members[i].name, addr->target))
-			node = list.groups[0].members[i].numa_node;
-	quoll_groups_free(&list);
-	return node;
-}
 
 /* The claimed group that a device is in, NULL if none is. */
 static struct quoll_group *find_group(const struct claims *claims, const char *device_name)
@@ -79,17 +63,22 @@ int claims_device(struct claims *claims, const struct quoll_addr *addr, struct q
 		ret = quoll_device_open(group, addr->target, device, err);
 	if (ret)
 		return ret;
-	claims->nodes[claims->nr_devices] = numa_node_of(claims->env, addr);
 	claims->devices[claims->nr_devices++] = *device;
 	return 0;
 }
 
 int claims_node(const struct claims *claims)
 {
-	for (unsigned int i = 1; i < claims->nr_devices; i++)
-		if (claims->nodes[i] != claims->nodes[0])
+	struct quoll_device_info info;
+	int node = -1;
+
+	for (unsigned int i = 0; i < claims->nr_devices; i++) {
+		quoll_device_info(claims->devices[i], &info);
+		if (i && info.numa_node != node)
 			return -1;
-	return claims->nr_devices ? claims->nodes[0] : -1;
+		node = info.numa_node;
+	}
+	return node;
 }
 
 int claims_heap(struct claims *claims, enum quoll_heap_pages pages, uint64_t size_bytes, struct quoll_error *err)

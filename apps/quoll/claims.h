@@ -25,7 +25,7 @@
  * @env:     of the verb; stays the caller's
  * @ioases:  one for each of @backends, as quoll_claim_backend() names them; none while there is no device
  * @heap:    NULL before claims_heap()
- * @devices: in the order in which they were opened; @nodes: the NUMA node of each, -1 if unknown
+ * @devices: in the order in which they were opened
  */
 struct claims {
 	const struct quoll_env *env;
@@ -37,7 +37,6 @@ struct claims {
 	unsigned int nr_devices;
 	struct quoll_group *groups[CLAIMS_MAX_DEVICES];
 	struct quoll_device *devices[CLAIMS_MAX_DEVICES];
-	int nodes[CLAIMS_MAX_DEVICES];
 };
 
 /**

@@ -172,9 +172,12 @@ static struct quoll_port *port_new(struct quoll_net *net, const struct net_drive
 				   const struct quoll_addr *addr, struct quoll_device *dev)
 {
 	struct quoll_port *port = net_alloc(driver->port_bytes);
+	struct quoll_device_info info = {.numa_node = -1};
 
 	if (!port)
 		return NULL;
+	if (dev)
+		quoll_device_info(dev, &info);
 	port->driver = driver;
 	port->net = net;
 	port->dev = dev;
@@ -184,7 +187,7 @@ static struct quoll_port *port_new(struct quoll_net *net, const struct net_drive
 	set_name(port, addr);
 	port->info.name = port->name;
 	port->info.driver = driver->name;
-	port->info.numa_node = -1;
+	port->info.numa_node = info.numa_node;
 	return port;
 }
 

@@ -79,7 +79,7 @@ struct backend_ops {
 	/* claim: fills id, fd, names; release undoes it */
 	int (*claim)(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_error *err);
 	void (*release)(struct quoll_group *group);
-	/* device_open: fills fd, info.bus, nr_regions, nr_irqs, can_reset */
+	/* device_open: fills fd, info.bus, nr_regions, nr_irqs, can_reset, and numa_node if it is known */
 	int (*device_open)(struct quoll_device *dev, struct quoll_error *err);
 	void (*device_close)(struct quoll_device *dev);
 	int (*device_reset)(struct quoll_device *dev);

@@ -17,6 +17,7 @@
 #include <quoll/pci.h>
 
 #include "backend/vfio.h"
+#include "group/internal.h"
 
 struct vfio_region {
 	struct quoll_region_info info;
@@ -119,6 +120,7 @@ int vfio_device_open(struct quoll_device *dev, struct quoll_error *err)
 		rc = quoll_error_set(err, errno, "open", dev->name, "the kernel does not describe the device");
 		goto err_close;
 	}
+	dev->info.numa_node = device_numa_node(&dev->group->ioas->env, dev->name);
 	rc = vfio_device_info_take(dev, info.flags, info.num_regions, info.num_irqs, err);
 	if (!rc)
 		rc = regions_read(dev, err);

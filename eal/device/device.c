@@ -179,6 +179,7 @@ int quoll_device_open(struct quoll_group *group, const char *name, struct quoll_
 	dev->index = (unsigned int)index;
 	device_name_cut(name, dev->name);
 	dev->info.name = dev->name;
+	dev->info.numa_node = -1;
 	dev->fd = dev->event_fd = dev->req_fd = dev->err_fd = -1;
 	rc = group->ioas->ops->device_open(dev, err);
 	if (rc)

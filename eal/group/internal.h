@@ -52,6 +52,8 @@ int file_bytes(const char *path, void *buf, size_t size);
 int link_name(const char *path, char *name, size_t size);
 /* device's file below /sys/bus/pci/devices */
 int device_path(const struct quoll_env *env, const char *name, const char *file, char path[PATH_BYTES]);
+/* of a PCI device; -1 if unknown */
+int device_numa_node(const struct quoll_env *env, const char *name);
 /* every byte that a terminal could take for a command becomes '?' */
 void printable(char *text);
 

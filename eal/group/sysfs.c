@@ -75,13 +75,20 @@ static unsigned long member_number(const char *real_path, const char *file, int 
 	return strtoul(text, NULL, base);
 }
 
-static void member_numa(const char *real_path, struct quoll_member *m)
+static int member_numa_node(const char *real_path)
 {
 	char path[PATH_BYTES], text[32];
 
-	m->numa_node = -1;
-	if (!path_make(path, "%s/numa_node", real_path) && file_text(path, text, sizeof(text)) > 0)
-		m->numa_node = (int)strtol(text, NULL, 10);
+	if (path_make(path, "%s/numa_node", real_path) || file_text(path, text, sizeof(text)) <= 0)
+		return -1;
+	return (int)strtol(text, NULL, 10);
+}
+
+int device_numa_node(const struct quoll_env *env, const char *name)
+{
+	char dir[PATH_BYTES];
+
+	return device_path(env, name, "", dir) ? -1 : member_numa_node(dir);
 }
 
 static int member_uses(const struct describer *d, const char *real_path, struct quoll_member *m)
@@ -110,7 +117,7 @@ static int describe_member(const struct describer *d, const char *real_path, str
 		rc = link_name(path, m->driver, sizeof(m->driver));
 	if (rc == -ENAMETOOLONG) /* still a driver, one that nobody can bind to by this name */
 		snprintf(m->driver, sizeof(m->driver), "(name too long)");
-	member_numa(real_path, m);
+	m->numa_node = member_numa_node(real_path);
 	m->blocks = driver_kind_of(m->driver) == DRIVER_KERNEL;
 	if (!strcmp(m->bus, "pci")) {
 		m->vendor_id = (uint16_t)member_number(real_path, "vendor", 16);

@@ -30,6 +30,7 @@ enum quoll_bus {
  * @nr_regions: region indices are 0 .. nr_regions - 1
  * @nr_irqs:    interrupt indices likewise
  * @can_reset:  quoll_device_reset() may work
+ * @numa_node:  -1 if unknown
  * @vendor_id:  PCI, from config space; 0 elsewhere
  * @device_id:  likewise
  * @class_code: likewise, 24 bits
@@ -40,6 +41,7 @@ struct quoll_device_info {
 	unsigned int nr_regions;
 	unsigned int nr_irqs;
 	bool can_reset;
+	int numa_node;
 	uint16_t vendor_id;
 	uint16_t device_id;
 	uint32_t class_code;

@@ -148,7 +148,8 @@ static void without_devices_there_is_a_heap_and_no_address_space(void)
 
 static void the_heap_is_near_the_devices_only_if_they_agree(void)
 {
-	struct claims claims = {.nodes = {1, 1, 0}};
+	struct quoll_device devices[] = {{.info.numa_node = 1}, {.info.numa_node = 1}, {.info.numa_node = 0}};
+	struct claims claims = {.devices = {&devices[0], &devices[1], &devices[2]}};
 
 	CU_ASSERT_EQUAL(claims_node(&claims), -1);
 	claims.nr_devices = 2;

@@ -4,6 +4,7 @@
  */
 #include <pthread.h>
 
+#include "backend/backend.h"
 #include "fake_port.h"
 
 static struct fake_port *open_one(struct fix *f)
@@ -31,6 +32,23 @@ static void failed_open_leaves_nothing(void)
 	CU_ASSERT_EQUAL(fake_port_try(&f, &port), -ETIMEDOUT);
 	CU_ASSERT_PTR_NULL(port);
 	CU_ASSERT_EQUAL(fake_port_closes, 0);
+	fix_close(&f);
+}
+
+static void a_port_is_at_its_device_s_node(void)
+{
+	struct quoll_device dev = {.info = {.name = "0000:01:00.0", .numa_node = 2}};
+	struct quoll_port_info info;
+	struct quoll_port *port;
+	struct quoll_addr addr;
+	struct fix f;
+
+	fix_open(&f);
+	CU_ASSERT_EQUAL_FATAL(quoll_addr_parse("null:", &addr, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(net_port_open_driver(f.net, &net_null, &addr, &dev, &port, &f.err), 0);
+	quoll_port_info(port, &info);
+	CU_ASSERT_EQUAL(info.numa_node, 2);
+	quoll_port_close(port);
 	fix_close(&f);
 }
 
@@ -270,6 +288,7 @@ static void port_without_interrupts_cannot_wake(void)
 
 static const struct unit_test tests[] = {
 	{"a failed open leaves nothing", failed_open_leaves_nothing},
+	{"a port is at its device's node", a_port_is_at_its_device_s_node},
 	{"queues are there while it runs", queues_are_there_while_it_runs},
 	{"a running port is not started again", running_port_is_not_started},
 	{"stopping twice stops once", stopping_twice_stops_once},

@@ -24,6 +24,7 @@ static void open_and_close_in_order(void)
 	CU_ASSERT_EQUAL(info.vendor_id, 0x1b36);
 	CU_ASSERT_EQUAL(info.device_id, 0x10);
 	CU_ASSERT_EQUAL(info.class_code, 0x010802);
+	CU_ASSERT_EQUAL(info.numa_node, -1);
 	CU_ASSERT_PTR_EQUAL(quoll_device_ioas(f.dev), f.ioas);
 
 	CU_ASSERT_EQUAL(quoll_irq_enable(f.dev, QUOLL_PCI_IRQ_MSIX, fds, 2, NULL), 0);

@@ -30,6 +30,8 @@ static void test_lab(void)
 	CU_ASSERT_EQUAL(m->device_id, 0x10d3);
 	CU_ASSERT_EQUAL(m->class_code, 0x020000);
 	CU_ASSERT_EQUAL(m->numa_node, 1);
+	CU_ASSERT_EQUAL(device_numa_node(&f.env, LAB_SLOT1), 1);
+	CU_ASSERT_EQUAL(device_numa_node(&f.env, "0000:ff:1f.7"), -1);
 	CU_ASSERT_FALSE(m->is_bridge);
 	CU_ASSERT_TRUE(m->blocks);
 	CU_ASSERT_PTR_NOT_NULL(strstr(m->description, "82574L"));
