@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * ns_mem.c - mem:SIZE - a namespace in memory: 2 MiB hugepages where as many are free, else ordinary pages, which the
- * kernel is asked to make large. Requests finish in submit. Gone with the process.
+ * kernel is asked to make large. Gone with the process.
+ *
+ * Requests finish in submit, except those that clear more than a command may transfer: a host can name the whole
+ * namespace, many times over, in one of them. They are done piece by piece, one a poll, so that nobody waits for them.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <linux/mman.h>
 
@@ -18,24 +23,39 @@
 
 struct ns_mem {
 	struct tgt_ns ns;
-	struct tgt_ns_chan chan; /* has no state, serves all */
 	uint8_t *va;
 	uint64_t map_bytes;
 	bool is_huge;
 };
 
+/* @clearing: requests that clear much; @chan.fd is readable while there are any */
+struct mem_chan {
+	struct tgt_ns_chan chan;
+	struct tgt_fifo clearing;
+};
+
 static int mem_chan_open(struct tgt_ns *ns, struct tgt_ns_chan **chan, struct quoll_error *err)
 {
-	struct ns_mem *mem = (struct ns_mem *)ns;
+	struct mem_chan *made = calloc(1, sizeof(*made));
+	int rc;
 
-	(void)err;
-	*chan = &mem->chan;
+	if (!made)
+		return quoll_error_set(err, ENOMEM, "namespace", ns->text, "out of memory");
+	made->chan = (struct tgt_ns_chan){.ns = ns, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+	if (made->chan.fd < 0) {
+		rc = quoll_error_set(err, errno, "namespace", ns->text, "no eventfd");
+		free(made);
+		return rc;
+	}
+	tgt_fifo_init(&made->clearing);
+	*chan = &made->chan;
 	return 0;
 }
 
 static void mem_chan_close(struct tgt_ns_chan *chan)
 {
-	(void)chan;
+	close(chan->fd);
+	free(chan);
 }
 
 /*
@@ -82,18 +102,88 @@ static uint16_t mem_run(const struct ns_mem *mem, const struct tgt_req *req)
 	}
 }
 
-static unsigned int mem_submit(struct tgt_ns_chan *chan, struct tgt_req *const *reqs, unsigned int n,
+static bool clears_much(const struct tgt_req *req)
+{
+	uint64_t bytes = 0;
+
+	if (req->op == TGT_OP_ZEROES)
+		return req->bytes > TGT_MAX_BYTES;
+	for (unsigned int i = 0; req->op == TGT_OP_DISCARD && i < req->nr_iov && bytes <= TGT_MAX_BYTES; i++)
+		bytes += req->segs[i].extent.len;
+	return bytes > TGT_MAX_BYTES;
+}
+
+/* Extents become what is left to be cleared: no more than there is, as deallocation is a hint. */
+static void clear_begin(struct mem_chan *chan, struct tgt_req *req)
+{
+	uint64_t left = chan->chan.ns->nr_lbas << chan->chan.ns->lba_shift;
+	const uint64_t one = 1;
+
+	if (req->op == TGT_OP_ZEROES) {
+		req->segs[0].extent.offset = req->offset;
+		req->segs[0].extent.len = req->bytes;
+		req->nr_iov = 1;
+	}
+	for (unsigned int i = 0; i < req->nr_iov; i++) {
+		if (req->segs[i].extent.len > left)
+			req->segs[i].extent.len = left;
+		left -= req->segs[i].extent.len;
+	}
+	req->cursor = 0;
+	/* A counter that can take no more is readable all the same. */
+	if (!chan->clearing.head && write(chan->chan.fd, &one, sizeof(one)) < 0)
+		(void)one;
+	tgt_fifo_push(&chan->clearing, req);
+}
+
+/* A piece, up to the next large page at most. Return: true if all is done. */
+static bool clear_step(const struct ns_mem *mem, struct tgt_req *req)
+{
+	union tgt_seg *seg = &req->segs[req->cursor];
+	uint64_t to_page = HUGE_BYTES - ((uintptr_t)mem->va + seg->extent.offset) % HUGE_BYTES;
+	uint64_t piece = seg->extent.len < to_page ? seg->extent.len : to_page;
+
+	mem_clear(mem, seg->extent.offset, piece);
+	seg->extent.offset += piece;
+	seg->extent.len -= piece;
+	while (req->cursor < req->nr_iov && !req->segs[req->cursor].extent.len)
+		req->cursor++;
+	return req->cursor == req->nr_iov;
+}
+
+static unsigned int mem_submit(struct tgt_ns_chan *base, struct tgt_req *const *reqs, unsigned int n,
 			       struct tgt_req **done)
 {
-	const struct ns_mem *mem = (const struct ns_mem *)chan->ns;
+	const struct ns_mem *mem = (const struct ns_mem *)base->ns;
+	unsigned int nr_done = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
 		struct tgt_req *req = reqs[i];
 
+		if (QUOLL_UNLIKELY(req->op >= TGT_OP_ZEROES && clears_much(req))) {
+			clear_begin((struct mem_chan *)base, req);
+			continue;
+		}
 		req->status = mem_run(mem, req);
-		done[i] = req;
+		done[nr_done++] = req;
 	}
-	return n;
+	return nr_done;
+}
+
+static unsigned int mem_poll(struct tgt_ns_chan *base, struct tgt_req **done, unsigned int max)
+{
+	struct mem_chan *chan = (struct mem_chan *)base;
+	struct tgt_req *req = chan->clearing.head;
+	uint64_t count;
+
+	if (QUOLL_LIKELY(!req) || !max || !clear_step((const struct ns_mem *)base->ns, req))
+		return 0;
+	tgt_fifo_pop(&chan->clearing);
+	if (!chan->clearing.head && read(base->fd, &count, sizeof(count)) < 0)
+		count = 0;
+	req->status = 0;
+	done[0] = req;
+	return 1;
 }
 
 static void mem_destroy(struct tgt_ns *ns)
@@ -108,6 +198,7 @@ static const struct tgt_ns_ops mem_ops = {
 	.chan_open = mem_chan_open,
 	.chan_close = mem_chan_close,
 	.submit = mem_submit,
+	.poll = mem_poll,
 	.destroy = mem_destroy,
 };
 
@@ -147,7 +238,6 @@ int tgt_ns_mem_open(const struct tgt_ns_spec *spec, struct tgt_ns **ns, struct q
 	mem->ns.ops = &mem_ops;
 	mem->ns.nr_lbas = spec->bytes >> spec->lba_shift;
 	mem->ns.reads_zeroes = true;
-	mem->chan = (struct tgt_ns_chan){.ns = &mem->ns, .fd = -1};
 	*ns = &mem->ns;
 	return 0;
 }
