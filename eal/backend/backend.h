@@ -52,6 +52,7 @@ struct quoll_device {
 	int req_fd;
 	int err_fd;
 	unsigned int events;
+	bool bus_error; /* set by a signal handler, in any thread */
 	unsigned int nr_maps;
 	struct quoll_region *regions; /* list of mapped ones */
 	uint32_t *irqs_enabled;	      /* by interrupt index: how many vectors */

@@ -3,7 +3,7 @@
  * vfio_user_device.c - the device behind a vfio-user socket: regions, interrupts, reset, its end.
  *
  * What the server says of the regions is read once, at open, and their files are kept from then on. A file is looked at
- * before it is mapped: a server that may still make it smaller could end this process with SIGBUS.
+ * before it is mapped. A server that has not sealed it may still make it smaller: quoll_device_bus_error().
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -258,7 +258,8 @@ unsigned int quoll_device_events(struct quoll_device *dev)
 		dev->events |= QUOLL_DEVICE_ERROR;
 	if (ops->device_events)
 		dev->events |= ops->device_events(dev);
-	if (!(dev->events & QUOLL_DEVICE_GONE) && is_gone(dev))
+	/* Relaxed: the flag is all there is to it. */
+	if (__atomic_load_n(&dev->bus_error, __ATOMIC_RELAXED) || (!(dev->events & QUOLL_DEVICE_GONE) && is_gone(dev)))
 		dev->events |= QUOLL_DEVICE_GONE;
 	return dev->events;
 }

@@ -170,6 +170,38 @@ volatile void *quoll_region_ptr(const struct quoll_region *region, uint64_t offs
 	return NULL;
 }
 
+/* Filled before it takes the page's place: no thread sees anything but all ones. */
+static bool page_replace(uint8_t *at, uint64_t page)
+{
+	void *ones = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (ones == MAP_FAILED)
+		return false;
+	memset(ones, 0xff, page);
+	if (mremap(ones, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, at) != MAP_FAILED)
+		return true;
+	munmap(ones, page);
+	return false;
+}
+
+/* In a signal handler: no lock, no allocation, no log. */
+bool quoll_device_bus_error(struct quoll_device *dev, void *va)
+{
+	uint64_t page = page_bytes();
+
+	for (const struct quoll_region *region = dev->regions; region; region = region->next) {
+		uintptr_t offset = (uintptr_t)va - (uintptr_t)region->va;
+
+		if (offset >= region->window_bytes)
+			continue;
+		if (!page_replace(region->va + (offset & ~(page - 1)), page))
+			return false;
+		__atomic_store_n(&dev->bus_error, true, __ATOMIC_RELAXED);
+		return true;
+	}
+	return false;
+}
+
 static int access_check(struct quoll_device *dev, unsigned int idx, uint64_t offset, size_t len, unsigned int need)
 {
 	struct quoll_region_info info;

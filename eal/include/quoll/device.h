@@ -134,6 +134,17 @@ QUOLL_API void quoll_region_unmap(struct quoll_region *region);
 QUOLL_API volatile void *quoll_region_ptr(const struct quoll_region *region, uint64_t offset, uint64_t len);
 
 /**
+ * quoll_device_bus_error() - for a handler of SIGBUS that the program installs: make of it a device that is gone
+ * @va: what could not be reached (siginfo_t.si_addr)
+ *
+ * A vfio-user server can cut the file of a region short while it is mapped, unless it has sealed it. The page of @va is
+ * then replaced by memory that reads all ones, once, and quoll_device_events() says QUOLL_DEVICE_GONE.
+ * Async-signal-safe. Thread rule: any thread, while no region of the device is mapped or unmapped. Return: false if @va
+ * is in no region.
+ */
+QUOLL_API bool quoll_device_bus_error(struct quoll_device *dev, void *va);
+
+/**
  * quoll_region_read(), quoll_region_write() - access by system call or message; config space, unmappable pieces
  * Return: 0 when all @len bytes went over; -ENXIO: no such region; -EPERM: flags forbid it; -EINVAL: beyond its end;
  * -errno. Each costs a system call or more.
