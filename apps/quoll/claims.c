@@ -8,6 +8,7 @@
 #include <quoll/device.h>
 
 #include "claims.h"
+#include "guard.h"
 
 /* The claimed group that a device is in, NULL if none is. */
 static struct quoll_group *find_group(const struct claims *claims, const char *device_name)
@@ -64,6 +65,7 @@ int claims_device(struct claims *claims, const struct quoll_addr *addr, struct q
 	if (ret)
 		return ret;
 	claims->devices[claims->nr_devices++] = *device;
+	guard_add(*device);
 	return 0;
 }
 
@@ -94,8 +96,12 @@ int claims_heap(struct claims *claims, enum quoll_heap_pages pages, uint64_t siz
 
 void claims_close(struct claims *claims)
 {
-	while (claims->nr_devices)
-		quoll_device_close(claims->devices[--claims->nr_devices]);
+	while (claims->nr_devices) {
+		struct quoll_device *device = claims->devices[--claims->nr_devices];
+
+		guard_remove(device);
+		quoll_device_close(device);
+	}
 	if (claims->heap)
 		quoll_heap_destroy(claims->heap);
 	while (claims->nr_groups)

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * guard.h - a handler of SIGBUS for as long as there are devices whose registers another process may take away.
+ *
+ * Thread rule: devices come and go in one thread at a time.
+ */
+#ifndef QUOLL_APPS_GUARD_H
+#define QUOLL_APPS_GUARD_H
+
+#include <quoll/device.h>
+
+/**
+ * guard_add() - a SIGBUS in a region of this device makes it gone instead of ending the process
+ * Beyond CLAIMS_MAX_DEVICES, or where no handler can be installed, it stays as it was.
+ */
+void guard_add(struct quoll_device *dev);
+
+/**
+ * guard_remove() - the device is about to be closed; with the last one the handler goes too
+ */
+void guard_remove(struct quoll_device *dev);
+
+#endif
