@@ -11,6 +11,7 @@
 
 #include "fwd.h"
 
+#define ETHERNET_HEADER_BYTES 14
 #define MIN_BUF_BYTES 512 /* headroom and two MAC addresses, whatever else */
 
 struct fwd_values {
@@ -124,9 +125,27 @@ static int take_lists(const struct cli *cli, const struct fwd_values *v, struct 
 	return 0;
 }
 
+/* What --prime writes must fit a buffer, and what is sent a frame of the port: else it is dropped, and nothing goes
+ * round. */
+static int check_prime(const struct cli *cli, const struct fwd_values *v)
+{
+	uint64_t mtu = v->mtu ? v->mtu : QUOLL_PORT_DEFAULT_MTU;
+
+	if (!v->nr_prime)
+		return 0;
+	if (v->frame_bytes > mtu + ETHERNET_HEADER_BYTES)
+		return cli_wrong(cli, "--frame-bytes %" PRIu64 ": too long for an mtu of %" PRIu64, v->frame_bytes,
+				 mtu);
+	if (v->buf_bytes && v->frame_bytes > v->buf_bytes - PLAN_HEADROOM_BYTES)
+		return cli_wrong(cli, "--frame-bytes %" PRIu64 ": a buffer of --buf-bytes has room for %" PRIu64,
+				 v->frame_bytes, v->buf_bytes - PLAN_HEADROOM_BYTES);
+	return 0;
+}
+
 static int take_options(const struct cli *cli, const struct fwd_values *v, struct fwd_opts *opts)
 {
 	unsigned int nr_paths = cli->nr_args * (unsigned int)v->nr_queues;
+	int status;
 
 	if (cli->nr_args > 1 && cli->nr_args % 2)
 		return cli_wrong(cli, "%s: has no partner; ports come in pairs, or one alone",
@@ -134,6 +153,9 @@ static int take_options(const struct cli *cli, const struct fwd_values *v, struc
 	if (v->nr_threads > nr_paths)
 		return cli_wrong(cli, "--threads %" PRIu64 ": there are %u queues to deal out", v->nr_threads,
 				 nr_paths);
+	status = check_prime(cli, v);
+	if (status)
+		return status;
 	opts->nr_queues = (unsigned int)v->nr_queues;
 	opts->nr_threads = (unsigned int)v->nr_threads;
 	opts->burst = (unsigned int)v->burst;

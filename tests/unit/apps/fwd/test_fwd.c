@@ -53,6 +53,8 @@ static void wrong_use_is_said_to_be_that(void)
 		"null: null: null: null: --dst-mac 02:00:00:00:00:01,02:00:00:00:00:02",
 		"null: nonsense",
 		"null: null: --buf-bytes 64",
+		"ring:x?loop=1 --pages 4k --time 1 --prime 4 --frame-bytes 1515",
+		"ring:x?loop=1 --pages 4k --time 1 --prime 4 --frame-bytes 900 --buf-bytes 1000",
 	};
 
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
