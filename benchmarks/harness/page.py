@@ -21,8 +21,10 @@ svg { max-width: 100%; height: auto }
 
 
 def escape_label(text):
-    """For gnuplot's double-quoted strings; \\n stays a line break."""
-    return text.replace('"', "'").replace("_", " ").replace("@", " ").replace("\\\\n", "\\n")
+    """For gnuplot's double-quoted strings; \\n stays a line break. Names come out of files too, and there are characters
+    that gnuplot runs commands for (`) or that end the string or the line: only what a name needs is left."""
+    parts = re.split(r"\\+n", text.replace('"', "'"))
+    return "\\n".join(re.sub(r"[^\w .,:;/%()+*=<>!?|#'-]|_", " ", part) for part in parts)
 
 
 def bars(rows, unit):

@@ -283,6 +283,17 @@ class Pages(unittest.TestCase):
         for words in ('set title "Rings"', 'set ylabel "ms"', '2.0 1.0 3.0 "2.00"', '4.0 4.0 4.0 "4.00"', 'SPSC\\nbulk 32'):
             self.assertIn(words, script)
 
+    def test_names_out_of_a_file_tell_the_plotter_nothing(self):
+        document = self.document()
+        for evil in ("a`touch told`", 'a"; system("touch told") #', "a\n!touch told\n", "a\\\\`touch told`", "a\u2028\r!touch told"):
+            document["rows"][0]["label"] = document["rows"][0]["peers"][0]["name"] = evil
+            script = page.gnuplot_script(f"Rings{evil}", document["rows"], "ms")
+            self.assertNotRegex(script, "`|\\\\(?!n|\n)|\r", evil)
+            self.assertEqual([line for line in script.split("\n") if line.startswith("!")], [], evil)
+            self.assertEqual(script.count('"') % 2, 0, evil)
+            page.plot("Rings", document["rows"], "ms") # gnuplot, where there is one, takes it
+        self.assertEqual(page.escape_label('2 "x", 50 % (a/b)\\nQD 1'), "2 'x', 50 % (a/b)\\nQD 1")
+
     def test_names_in_two_pictures_of_a_page_do_not_meet(self):
         svg = page.unique_ids('<svg><g id="a"/><use xlink:href=\'#a\'/><path fill="url(#a)"/></svg>', "x")
         self.assertEqual(svg, '<svg><g id="x_a"/><use xlink:href=\'#x_a\'/><path fill="url(#x_a)"/></svg>')
