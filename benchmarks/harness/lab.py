@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 
-from . import machine, measure
+from . import machine, measure, parse
 from .rows import Row
 
 # Under icount a nanosecond of the guest is an instruction; without it the rates under emulation are no evidence, but the
@@ -42,10 +42,12 @@ def read(path):
             try:
                 figure = json.loads(line)
                 for side in [figure["quoll"], *figure["peers"].values()]:
-                    if side is not None and not side["min"] <= side["median"] <= side["max"]:
+                    if side is not None and not parse.number(side["min"]) <= parse.number(side["median"]) <= parse.number(side["max"]):
                         raise ValueError("median out of its extremes")
+                if not all(isinstance(figure[name], str) for name in ("suite", "name", "unit")):
+                    raise ValueError("a name that is none")
                 figures.append({name: figure[name] for name in ("suite", "name", "unit", "quoll", "peers")})
-            except (ValueError, KeyError, TypeError, AttributeError) as why:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as why:
                 raise ValueError(f"{path}:{number}: no figure: {why!r}") from why
     return figures
 

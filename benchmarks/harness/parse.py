@@ -35,20 +35,30 @@ def document(text):
     """The JSON document of one of Quoll's programs."""
     try:
         return json.loads(text)
-    except ValueError as why:
+    except (ValueError, RecursionError) as why:
         raise Misfit(f"no JSON document ({why})", text) from why
 
 
+def number(value):
+    """@value if it is a number that one can calculate with; else ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300: # NaN, too
+        raise ValueError(f"{value!r} is no number")
+    return value
+
+
 def picked(doc, path, text):
-    """doc["a"]["b"] for path "a.b"; a list is searched for {"name": "b"} (or bulk)."""
+    """The number doc["a"]["b"] for path "a.b"; a list is searched for {"name": "b"} (or bulk)."""
     for key in path.split("."):
         if isinstance(doc, list):
-            doc = next((item for item in doc if key in (item.get("name"), str(item.get("bulk")))), None)
+            doc = next((item for item in doc if isinstance(item, dict) and key in (item.get("name"), str(item.get("bulk")))), None)
         else:
             doc = doc.get(key) if isinstance(doc, dict) else None
         if doc is None:
             raise Misfit(f"no {key!r} of {path!r}", text)
-    return doc
+    try:
+        return number(doc)
+    except ValueError as why:
+        raise Misfit(f"{path!r}: {why}", text) from why
 
 
 def figures(paths):
@@ -56,8 +66,8 @@ def figures(paths):
 
     def parse(text, context):
         doc = document(text)
-        if "tick_hz" in doc:
-            context["tsc_hz"] = doc["tick_hz"]
+        if isinstance(doc, dict) and "tick_hz" in doc:
+            context["tsc_hz"] = picked(doc, "tick_hz", text)
         return {name: picked(doc, path, text) * factor for name, (path, factor) in paths.items()}
 
     return parse

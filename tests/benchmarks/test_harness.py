@@ -120,6 +120,14 @@ class Forwarding(unittest.TestCase):
         with self.assertRaisesRegex(parse.Misfit, "dropped"):
             parse.fwd(text, {})
 
+    def test_a_figure_that_is_no_number_does_not_fit(self):
+        for text in ('{"cases": [{"name": "null", "ticks": "7"}]}', '{"cases": [3, {"name": "null", "ticks": null}]}',
+                     '{"cases": [{"name": "null", "ticks": NaN}]}', '{"cases": [{"name": "null", "ticks": true}]}'):
+            with self.assertRaises(parse.Misfit):
+                parse.figures({"null": ("cases.null.ticks", 1)})(text, {})
+        with self.assertRaises(parse.Misfit):
+            parse.fwd('{"packets_per_s": "7", "tick_hz": 2, "tx_full": 0}', {})
+
     def test_what_is_no_json_does_not_fit(self):
         with self.assertRaisesRegex(parse.Misfit, "no JSON"):
             parse.fwd("quoll fwd: null: out of memory", {})
@@ -256,7 +264,10 @@ class Lab(unittest.TestCase):
         self.assertIsNone(row["peers"][0]["met"])
 
     def test_a_line_that_is_no_figure_is_refused_with_its_number(self):
-        for wrong in ("figure | 3", '{"suite": "x"}', self.LINE.replace('"min":90', '"min":95')):
+        for wrong in ("figure | 3", '{"suite": "x"}', "[" * 100000, self.LINE.replace('"min":90', '"min":95'),
+                      self.LINE.replace('"unit":"instructions a frame"', '"unit":7'),
+                      self.LINE.replace('"median":90.5', '"median":NaN'), self.LINE.replace('"suite":"icount-fwd"', '"suite":null'),
+                      self.LINE.replace('"median":90.5,"min":90,"max":91', '"median":"9","min":"9","max":"9"')):
             with self.assertRaisesRegex(ValueError, ":2: no figure"):
                 self.figures(self.LINE + "\n" + wrong + "\n")
 
