@@ -33,73 +33,36 @@ static inline void net_tx_rules_init(struct net_tx_rules *rules, const struct qu
 	rules->forbidden = NET_TX_FLAGS;
 }
 
-static inline bool net_tx_bad(const struct net_tx_rules *rules, const struct quoll_buf *buf)
+/* How much longer than the shortest frame; one that is shorter still is too long by far, so one comparison does. */
+static inline uint32_t net_frame_excess(uint32_t bytes)
 {
-	return buf->total_bytes < NET_MIN_FRAME_BYTES || buf->total_bytes > rules->max_bytes ||
-	       buf->flags & rules->forbidden;
+	return bytes - NET_MIN_FRAME_BYTES;
 }
 
-/* All of a batch at once, without a branch a frame: differences that are negative leave a sign. */
+static inline bool net_tx_bad(const struct net_tx_rules *rules, const struct quoll_buf *buf)
+{
+	return net_frame_excess(buf->total_bytes) > net_frame_excess(rules->max_bytes) || buf->flags & rules->forbidden;
+}
+
+/* All of a batch at once, without a branch a frame. */
 static inline void net_tx_look(const struct net_tx_rules *rules, struct quoll_buf *const *bufs, unsigned int n,
 			       struct net_tx_sum *sum)
 {
-	uint64_t bytes = 0, signs = 0, max = rules->max_bytes;
-	uint32_t flags = 0, links = 0;
+	uint32_t excess = 0, flags = 0, links = 0;
+	uint64_t bytes = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
 		const struct quoll_buf *buf = bufs[i];
-		uint64_t len = buf->total_bytes;
+		uint32_t len = buf->total_bytes;
 
 		bytes += len;
-		signs |= (len - NET_MIN_FRAME_BYTES) | (max - len);
+		excess = net_frame_excess(len) > excess ? net_frame_excess(len) : excess;
 		flags |= buf->flags;
 		links |= buf->nr_links;
 	}
 	sum->bytes = bytes;
-	sum->bad = signs >> 63 || flags & rules->forbidden;
+	sum->bad = excess > net_frame_excess(rules->max_bytes) || flags & rules->forbidden;
 	sum->chains = links != 1;
-}
-
-/**
- * struct net_rx_rules - what a port without hardware receives
- * @max_bytes: longest frame
- * @bad_links: bits that the number of links may not have: all but the first without QUOLL_OFFLOAD_RX_SCATTER
- */
-struct net_rx_rules {
-	uint32_t max_bytes;
-	uint32_t bad_links;
-};
-
-static inline void net_rx_rules_init(struct net_rx_rules *rules, const struct quoll_port *port)
-{
-	rules->max_bytes = port->settings.mtu + NET_FRAME_OVERHEAD_BYTES;
-	rules->bad_links = port->settings.offloads & QUOLL_OFFLOAD_RX_SCATTER ? 0 : ~1u;
-}
-
-static inline bool net_rx_bad(const struct net_rx_rules *rules, const struct quoll_buf *buf)
-{
-	return buf->total_bytes > rules->max_bytes || buf->nr_links & rules->bad_links;
-}
-
-/* Make a sender's frames received ones of this port. Return: whether some are not to be received. */
-static inline bool net_rx_look(const struct net_rx_rules *rules, struct quoll_buf **bufs, unsigned int n,
-			       uint16_t port_id, uint64_t *bytes_out)
-{
-	uint64_t bytes = 0, signs = 0, max = rules->max_bytes;
-	uint32_t links = 0;
-
-	for (unsigned int i = 0; i < n; i++) {
-		struct quoll_buf *buf = bufs[i];
-		uint64_t len = buf->total_bytes;
-
-		bytes += len;
-		signs |= max - len;
-		links |= buf->nr_links;
-		buf->port = port_id;
-		buf->flags = 0;
-	}
-	*bytes_out = bytes;
-	return signs >> 63 || links & rules->bad_links;
 }
 
 #endif

@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../net_driver.h"
-#include "../net_frame.h"
-#include "ring_lane.h"
+#include "ring_queue.h"
 
 #define MAX_ENTRIES 32768u
 #define MAX_FRAME_BYTES 65535u
@@ -35,101 +33,6 @@ struct ring_port {
 	bool can_sleep;
 	bool runs;
 };
-
-struct ring_rxq {
-	struct quoll_rxq rxq;
-	struct ring_lane *lane;
-	struct quoll_spsc *ring;
-	struct net_rx_rules rules;
-} QUOLL_CACHE_ALIGNED;
-
-struct ring_txq {
-	struct quoll_txq txq;
-	struct ring_lane *lane;
-	struct quoll_spsc *ring;
-	struct net_tx_rules rules;
-} QUOLL_CACHE_ALIGNED;
-
-/* Some frames are not to be received here: back to their pool. Return: how many are left. */
-static unsigned int drop_bad(struct ring_rxq *q, struct quoll_buf **bufs, unsigned int n, uint64_t *bytes)
-{
-	unsigned int good = 0;
-
-	*bytes = 0;
-	for (unsigned int i = 0; i < n; i++) {
-		if (net_rx_bad(&q->rules, bufs[i])) {
-			quoll_buf_put_chain(q->rxq.cache, bufs[i]);
-			continue;
-		}
-		*bytes += bufs[i]->total_bytes;
-		bufs[good++] = bufs[i];
-	}
-	net_count(&q->rxq.nr_bad, n - good);
-	return good;
-}
-
-static unsigned int ring_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsigned int n)
-{
-	struct ring_rxq *q = (struct ring_rxq *)rxq;
-	uint64_t bytes;
-
-	if (QUOLL_UNLIKELY(net_port_dead(rxq->port)))
-		return 0;
-	n = quoll_spsc_dequeue_burst(q->ring, (void **)bufs, n);
-	if (n) {
-		if (QUOLL_UNLIKELY(net_rx_look(&q->rules, bufs, n, rxq->port_id, &bytes)))
-			n = drop_bad(q, bufs, n, &bytes);
-		net_count(&rxq->nr_packets, n);
-		net_count(&rxq->nr_bytes, bytes);
-	}
-	net_rxq_polled(rxq, n);
-	return n;
-}
-
-/* Only called with frames among them that cannot be sent: one at a time, up to where the lane is full. */
-static unsigned int tx_with_bad(struct ring_txq *q, struct quoll_buf *const *bufs, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		uint32_t bytes = bufs[i]->total_bytes;
-
-		if (net_tx_bad(&q->rules, bufs[i])) {
-			quoll_buf_put_chain(q->txq.cache, bufs[i]);
-			net_count(&q->txq.nr_bad, 1);
-			continue;
-		}
-		if (!quoll_spsc_enqueue_bulk(q->ring, (void *const *)&bufs[i], 1))
-			break;
-		net_count(&q->txq.nr_packets, 1);
-		net_count(&q->txq.nr_bytes, bytes);
-	}
-	ring_lane_filled(q->lane);
-	return i;
-}
-
-static unsigned int ring_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n)
-{
-	struct ring_txq *q = (struct ring_txq *)txq;
-	struct net_tx_sum sum;
-	unsigned int sent;
-
-	/* Relaxed: a hint. Frames that slip in while the other end stops are found by whoever stops last. */
-	if (QUOLL_UNLIKELY(!__atomic_load_n(&q->lane->open, __ATOMIC_RELAXED) || net_port_dead(txq->port)))
-		return 0;
-	net_tx_look(&q->rules, bufs, n, &sum);
-	if (QUOLL_UNLIKELY(sum.bad))
-		return tx_with_bad(q, bufs, n);
-	sent = quoll_spsc_enqueue_burst(q->ring, (void *const *)bufs, n);
-	/* Those that are left are still ours to look at; the others are not. */
-	for (unsigned int i = sent; i < n; i++)
-		sum.bytes -= bufs[i]->total_bytes;
-	if (sent)
-		ring_lane_filled(q->lane);
-	net_count(&txq->nr_packets, sent);
-	net_count(&txq->nr_bytes, sum.bytes);
-	return sent;
-}
 
 /* Lanes, with the link's lock. */
 
@@ -168,7 +71,9 @@ static void update(struct ring_port *rp)
 		for (unsigned int end = 0; end < 2; end++) {
 			struct ring_lane *lane = &rp->link->lanes[end][i];
 
-			__atomic_store_n(&lane->open, lane->has_tx && lane->has_rx, __ATOMIC_RELAXED);
+			/* Pairs with the acquire in ring_tx(): what the receiver wants is there by then. */
+			__atomic_store_n(&lane->open, lane->has_tx && lane->has_rx ? lane->receiver : 0,
+					 __ATOMIC_RELEASE);
 		}
 	net_port_set_link(&rp->port, up, up, 0);
 	if (peer)
@@ -265,11 +170,8 @@ static int start_rxq(struct ring_port *rp, unsigned int i)
 
 	if (!q)
 		return -ENOMEM;
-	q->lane = lane;
-	q->ring = lane->ring;
-	net_rx_rules_init(&q->rules, &rp->port);
-	q->rxq.burst = ring_rx;
 	net_rxq_init(&rp->port, &q->rxq, i);
+	ring_rxq_init(q, lane);
 	lane->has_rx = true;
 	return 0;
 }
@@ -281,11 +183,8 @@ static int start_txq(struct ring_port *rp, unsigned int i)
 
 	if (!q)
 		return -ENOMEM;
-	q->lane = lane;
-	q->ring = lane->ring;
-	net_tx_rules_init(&q->rules, &rp->port);
-	q->txq.burst = ring_tx;
 	net_txq_init(&rp->port, &q->txq, i);
+	ring_txq_init(q, lane);
 	lane->has_tx = true;
 	return 0;
 }

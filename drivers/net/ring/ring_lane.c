@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ bool ring_lane_can_sleep(void)
 
 int ring_lane_make(struct ring_lane *lane, unsigned int entries, bool can_sleep)
 {
+	uint32_t size = quoll_round_up_pow2(entries);
 	int rc;
 
 	if (lane->ring)
@@ -28,9 +30,13 @@ int ring_lane_make(struct ring_lane *lane, unsigned int entries, bool can_sleep)
 		if (lane->fd < 0)
 			return -errno;
 	}
-	rc = quoll_spsc_create(quoll_round_up_pow2(entries), &lane->ring);
-	if (rc && lane->fd >= 0)
-		close(lane->fd);
+	lane->sums = calloc(size, sizeof(*lane->sums));
+	rc = lane->sums ? quoll_spsc_create(size, &lane->ring) : -ENOMEM;
+	if (rc) {
+		free(lane->sums);
+		if (lane->fd >= 0)
+			close(lane->fd);
+	}
 	return rc;
 }
 
@@ -41,6 +47,7 @@ void ring_lane_free(struct ring_lane *lane)
 	if (lane->fd >= 0)
 		close(lane->fd);
 	quoll_spsc_destroy(lane->ring);
+	free(lane->sums);
 	*lane = (struct ring_lane){0};
 }
 

@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 
-#include <net/net_driver.h>
+#include <net/ring/ring_queue.h>
 
 #include "../leak.h"
 
@@ -185,6 +185,80 @@ static void full_ring_takes_fewer(void)
 	pair_close(&f, &p);
 }
 
+/* What did not go in is the caller's as it was. */
+static void frames_not_taken_stay_as_they_are(void)
+{
+	struct quoll_buf *bufs[600];
+	unsigned int sent;
+	struct fix f;
+	struct pair p;
+
+	pair_open(&f, &p);
+	for (int i = 0; i < 600; i++) {
+		bufs[i] = fix_frame(f.caches[0], 60, 1);
+		bufs[i]->port = 4711;
+		bufs[i]->flags = QUOLL_BUF_RX_IP_GOOD;
+	}
+	sent = quoll_tx(p.txqs[0], bufs, 600);
+	CU_ASSERT_EQUAL_FATAL(sent, 512);
+	for (unsigned int i = sent; i < 600; i++) {
+		CU_ASSERT_EQUAL(bufs[i]->port, 4711);
+		CU_ASSERT_EQUAL(bufs[i]->flags, QUOLL_BUF_RX_IP_GOOD);
+	}
+	quoll_buf_put(f.caches[0], bufs + sent, 600 - sent);
+	pair_close(&f, &p);
+}
+
+/* Batches of all sizes go in and come out in others, many times round a small ring; some frames can only be dropped. */
+static void counters_are_exact_whatever_batches_meet(void)
+{
+	struct quoll_buf_cache *caches[1];
+	struct quoll_port_queues queues = {.nr_rxqs = 1, .nr_txqs = 1, .entries = 64, .rx_caches = caches};
+	struct quoll_port_settings small = {.mtu = 1000};
+	struct quoll_port_stats tx, rx, want = {0};
+	struct quoll_buf *bufs[48];
+	struct fix f;
+	struct pair p;
+
+	fix_open(&f);
+	caches[0] = f.caches[0];
+	queues.tx_caches = caches;
+	for (int i = 0; i < 2; i++) {
+		p.ports[i] = fix_port(&f, "ring:a");
+		CU_ASSERT_EQUAL_FATAL(quoll_port_start(p.ports[i], &queues, i ? &small : NULL, &f.err), 0);
+	}
+	queues_of(&p);
+	for (unsigned int round = 0; round < 3008; round++) {
+		unsigned int n = round < 3000 ? round * 7 % 48 : 0, sent;
+
+		for (unsigned int i = 0; i < n; i++) {
+			/* Up to 1099 bytes: the longest are too long for the receiver only; those of 13 for both. */
+			unsigned int bytes = (round * 48 + i) % 50 ? 60 + (round * 31 + i * 17) % 950 : 13;
+
+			if (round % 64 == 63 && i % 16 == 3)
+				bytes = 1019 + i;
+			bufs[i] = fix_frame(f.caches[0], bytes, 1);
+		}
+		sent = quoll_tx(p.txqs[0], bufs, n);
+		quoll_buf_put(f.caches[0], bufs + sent, n - sent);
+		n = quoll_rx(p.rxqs[1], bufs, round < 3000 ? round * 5 % 48 : 48); /* all that is left, in the end */
+		for (unsigned int i = 0; i < n; i++) {
+			CU_ASSERT(bufs[i]->total_bytes >= 60 && bufs[i]->total_bytes <= 1018);
+			CU_ASSERT_EQUAL(bufs[i]->port, p.rxqs[1]->port_id);
+			want.rx_bytes += bufs[i]->total_bytes;
+		}
+		want.rx_packets += n;
+		quoll_buf_put(f.caches[0], bufs, n);
+	}
+	quoll_port_stats(p.ports[0], &tx);
+	quoll_port_stats(p.ports[1], &rx);
+	CU_ASSERT_EQUAL(rx.rx_packets, want.rx_packets);
+	CU_ASSERT_EQUAL(rx.rx_bytes, want.rx_bytes);
+	CU_ASSERT(tx.tx_bad > 0 && rx.rx_bad > 0);
+	CU_ASSERT_EQUAL(tx.tx_packets, rx.rx_packets + rx.rx_bad);
+	pair_close(&f, &p);
+}
+
 static bool is_up(const struct quoll_port *port)
 {
 	struct quoll_port_link link;
@@ -236,6 +310,7 @@ static void stop_gives_back_what_lies_in_lanes(void)
 
 static void frames_of_a_stopped_sender_arrive(void)
 {
+	struct quoll_port_stats stats;
 	struct quoll_buf *bufs[64];
 	struct fix f;
 	struct pair p;
@@ -252,6 +327,18 @@ static void frames_of_a_stopped_sender_arrive(void)
 	CU_ASSERT_EQUAL(send(&f, p.txqs[1], 1, 6), 6);
 	CU_ASSERT_EQUAL(quoll_rx(p.rxqs[0], bufs, 64), 6);
 	quoll_buf_put(f.caches[0], bufs, 6);
+	/* What the last and the new one sent comes in one batch, and is counted. */
+	CU_ASSERT_EQUAL(send(&f, p.txqs[0], 0, 2), 2);
+	quoll_port_close(p.ports[0]);
+	p.ports[0] = fix_port(&f, "ring:a");
+	fix_start(&f, p.ports[0], f.caches[0]);
+	queues_of(&p);
+	CU_ASSERT_EQUAL(send(&f, p.txqs[0], 0, 3), 3);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(p.rxqs[1], bufs, 64), 5);
+	quoll_buf_put(f.caches[1], bufs, 5);
+	quoll_port_stats(p.ports[1], &stats);
+	CU_ASSERT_EQUAL(stats.rx_packets, 25);
+	CU_ASSERT_EQUAL(stats.rx_bytes, 20 * 60 + 190 + 2 * 60 + 1 + 3 * 60 + 3);
 	pair_close(&f, &p);
 }
 
@@ -276,6 +363,7 @@ static void queues_without_counterpart_take_nothing(void)
 	pair_close(&f, &p);
 }
 
+/* The first frame is looked at by the receiver, later ones by the sender. */
 static void metadata_of_another_port_is_cleared(void)
 {
 	struct quoll_buf *buf;
@@ -283,12 +371,16 @@ static void metadata_of_another_port_is_cleared(void)
 	struct pair p;
 
 	pair_open(&f, &p);
-	buf = fix_frame(f.caches[0], 100, 1);
-	buf->flags = QUOLL_BUF_RX_L4_GOOD | QUOLL_BUF_RX_HASH;
-	CU_ASSERT_EQUAL(quoll_tx(p.txqs[0], &buf, 1), 1);
-	CU_ASSERT_EQUAL_FATAL(quoll_rx(p.rxqs[1], &buf, 1), 1);
-	CU_ASSERT_EQUAL(buf->flags, 0);
-	quoll_buf_put(f.caches[1], &buf, 1);
+	for (int i = 0; i < 3; i++) {
+		buf = fix_frame(f.caches[0], 100, 1);
+		buf->flags = QUOLL_BUF_RX_L4_GOOD | QUOLL_BUF_RX_HASH;
+		buf->port = 4711;
+		CU_ASSERT_EQUAL(quoll_tx(p.txqs[0], &buf, 1), 1);
+		CU_ASSERT_EQUAL_FATAL(quoll_rx(p.rxqs[1], &buf, 1), 1);
+		CU_ASSERT_EQUAL(buf->flags, 0);
+		CU_ASSERT_EQUAL(buf->port, p.rxqs[1]->port_id);
+		quoll_buf_put(f.caches[1], &buf, 1);
+	}
 	pair_close(&f, &p);
 }
 
@@ -327,15 +419,17 @@ static void receiver_gets_what_it_asked_for(void)
 	struct pair p;
 
 	pair_open(&f, &p);
-	bufs[0] = fix_frame(f.caches[0], 100, 1);
-	bufs[1] = fix_frame(f.caches[0], 1000, 2);
-	CU_ASSERT_EQUAL(quoll_tx(p.txqs[0], bufs, 2), 2);
-	CU_ASSERT_EQUAL(quoll_rx(p.rxqs[1], bufs, 2), 1);
-	quoll_buf_put(f.caches[1], bufs, 1);
-	quoll_port_stats(p.ports[1], &stats);
-	CU_ASSERT_EQUAL(stats.rx_packets, 1);
-	CU_ASSERT_EQUAL(stats.rx_bytes, 100);
-	CU_ASSERT_EQUAL(stats.rx_bad, 1);
+	for (unsigned int i = 1; i < 4; i++) {
+		bufs[0] = fix_frame(f.caches[0], 100, 1);
+		bufs[1] = fix_frame(f.caches[0], 1000, 2);
+		CU_ASSERT_EQUAL(quoll_tx(p.txqs[0], bufs, 2), 2);
+		CU_ASSERT_EQUAL_FATAL(quoll_rx(p.rxqs[1], bufs, 2), 1);
+		quoll_buf_put(f.caches[1], bufs, 1);
+		quoll_port_stats(p.ports[1], &stats);
+		CU_ASSERT_EQUAL(stats.rx_packets, i);
+		CU_ASSERT_EQUAL(stats.rx_bytes, 100 * i);
+		CU_ASSERT_EQUAL(stats.rx_bad, i);
+	}
 	quoll_port_stop(p.ports[1]);
 	CU_ASSERT_EQUAL(fix_start_with(&f, p.ports[1], f.caches[1], 1, &scatter), 0);
 	queues_of(&p);
@@ -346,7 +440,47 @@ static void receiver_gets_what_it_asked_for(void)
 	CU_ASSERT_EQUAL(bufs[0]->nr_links, 16);
 	quoll_buf_put_chain(f.caches[1], bufs[0]);
 	quoll_port_stats(p.ports[1], &stats);
-	CU_ASSERT_EQUAL(stats.rx_bad, 2);
+	CU_ASSERT_EQUAL(stats.rx_bad, 4);
+	pair_close(&f, &p);
+}
+
+/*
+ * A sender that has not seen yet that the other end stopped: what it sends comes to the next receiver, who has another
+ * idea of what it wants. After that the sender knows better.
+ */
+static void next_receiver_checks_what_was_for_the_last(void)
+{
+	struct quoll_port_settings small = {.mtu = 500};
+	struct quoll_port_stats stats;
+	struct quoll_buf *bufs[8];
+	struct ring_lane *lane;
+	uint32_t receiver;
+	struct fix f;
+	struct pair p;
+
+	pair_open(&f, &p);
+	lane = ((struct ring_txq *)p.txqs[0])->lane;
+	receiver = lane->open;
+	CU_ASSERT_EQUAL(send(&f, p.txqs[0], 0, 2), 2);
+	quoll_port_stop(p.ports[1]);
+	lane->open = receiver;
+	for (int i = 0; i < 3; i++)
+		bufs[i] = fix_frame(f.caches[0], i == 1 ? 1000 : 400, 1);
+	CU_ASSERT_EQUAL(quoll_tx(p.txqs[0], bufs, 3), 3);
+	lane->open = 0;
+	CU_ASSERT_EQUAL_FATAL(fix_start_with(&f, p.ports[1], f.caches[1], 1, &small), 0);
+	queues_of(&p);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(p.rxqs[1], bufs, 1), 1);
+	quoll_buf_put(f.caches[1], bufs, 1);
+	CU_ASSERT_EQUAL(quoll_rx(p.rxqs[1], bufs, 1), 0); /* the long one */
+	CU_ASSERT_EQUAL(send(&f, p.txqs[0], 0, 5), 5);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(p.rxqs[1], bufs, 8), 6);
+	CU_ASSERT_EQUAL(bufs[0]->total_bytes, 400);
+	quoll_buf_put(f.caches[1], bufs, 6);
+	quoll_port_stats(p.ports[1], &stats);
+	CU_ASSERT_EQUAL(stats.rx_packets, 7);
+	CU_ASSERT_EQUAL(stats.rx_bytes, 2 * 400 + 60 + 61 + 62 + 63 + 64);
+	CU_ASSERT_EQUAL(stats.rx_bad, 1);
 	pair_close(&f, &p);
 }
 
@@ -441,6 +575,8 @@ static const struct unit_test tests[] = {
 	{"a third port is refused, a place that was left is free", third_port_is_refused},
 	{"nets have names of their own", nets_have_names_of_their_own},
 	{"a full ring takes fewer", full_ring_takes_fewer},
+	{"frames that are not taken stay as they are", frames_not_taken_stay_as_they_are},
+	{"counters are exact whatever batches meet", counters_are_exact_whatever_batches_meet},
 	{"the link is up while both run, and only then frames go in", link_is_up_while_both_run},
 	{"stop gives back what lies in lanes", stop_gives_back_what_lies_in_lanes},
 	{"frames of a sender that stopped arrive", frames_of_a_stopped_sender_arrive},
@@ -448,6 +584,7 @@ static const struct unit_test tests[] = {
 	{"metadata of another port is cleared", metadata_of_another_port_is_cleared},
 	{"what cannot be sent is counted and dropped", what_cannot_be_sent_is_counted_and_dropped},
 	{"a receiver gets what it asked for", receiver_gets_what_it_asked_for},
+	{"the next receiver checks what was sent to the last", next_receiver_checks_what_was_for_the_last},
 	{"a dead port moves nothing", dead_port_moves_nothing},
 	{"a sleeper is woken by what comes, nobody else is rung for", sleeper_is_woken_once_by_what_comes},
 	{"nothing leaks over 10^8 packets (fewer under sanitizers)", nothing_leaks},
