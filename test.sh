@@ -192,7 +192,7 @@ lab() { # lab NAME [LAB OPTION...] -- COMMAND...
 	local name=$1 log=$work/lab.log rc=0
 	shift
 	section "lab VM: $name"
-	tests/vm/lab run --timeout 1500 "$@" 2>&1 | tee "$log" |
+	tests/vm/lab run --timeout 2400 "$@" 2>&1 | tee "$log" |
 		sed -u "s/^\\(ok\\|not ok\\|skip\\) /\\1 $name: /" | tee -a "$results"
 	rc=${PIPESTATUS[0]}
 	if [ "$rc" -ne 0 ] && ! grep -q '^not ok' "$log"; then

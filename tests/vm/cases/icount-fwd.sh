@@ -42,6 +42,7 @@ mmio() {
 }
 
 for i in 0 1 2; do
+	interface net$i
 	sysctl -qw "net.ipv6.conf.net$i.disable_ipv6=1" # nothing but our frames is to be on the lines
 	ip link set net$i up
 done

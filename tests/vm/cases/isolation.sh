@@ -8,6 +8,7 @@ nic=$(addr net0)
 disk=$(addr nvme1)
 quoll bind "$nic" "$disk" --user quoll >/dev/null || fail 'isolation: bind'
 # Nothing but our frames is to be on the line.
+interface net2
 sysctl -qw net.ipv6.conf.net2.disable_ipv6=1
 ip link set net2 up
 status=0

@@ -23,6 +23,15 @@ driver() {
 	echo "${link##*/}"
 }
 
+# interface ID: waits for the network interface of a device that is with its kernel driver, and gives it the name ID again: a
+# device that was away comes back as eth0.
+interface() {
+	local dir
+	dir=$sys/$(addr "$1")/net
+	wait_for 20 sh -c "ls -d $dir/* >/dev/null 2>&1" || return 1
+	[ -d "$dir/$1" ] || { dir=$(echo "$dir"/*) && ip link set "${dir##*/}" down && ip link set "${dir##*/}" name "$1"; }
+}
+
 group() {
 	local link
 	link=$(readlink "$sys/$1/iommu_group")

@@ -14,6 +14,7 @@ net_up() {
 	local ns link host
 	for ns in c:net2:2 d:net3:3; do
 		IFS=: read -r ns link host <<<"$ns"
+		interface "$link" || return 1
 		ip netns add "$ns"
 		ip link set "$link" netns "$ns"
 		# the driver counts what is segmented by the device as one

@@ -19,6 +19,7 @@ port_program() {
 }
 
 # Nothing but our frames is to be on the line.
+interface $peer
 sysctl -qw net.ipv6.conf.$peer.disable_ipv6=1
 ip link set "$peer" mtu 9000 up
 wait_for 20 grep -q 1 "/sys/class/net/$peer/carrier"

@@ -46,9 +46,11 @@
 #define TDLEN 0x3808
 #define TDH 0x3810
 #define TDT 0x3818
+#define RFCTL 0x5008
 #define RAL0 0x5400
 #define RAH0 0x5404
 #define CTRL_SLU (1u << 6)
+#define CTRL_RST (1u << 26)
 #define STATUS_LU (1u << 1)
 #define RCTL_EN (1u << 1)
 #define RCTL_SECRC (1u << 26)
@@ -210,12 +212,25 @@ static bool link_is_up(struct bench *b)
 	return reg_read(b, STATUS) & STATUS_LU;
 }
 
+static bool is_reset(struct bench *b)
+{
+	return !(reg_read(b, CTRL) & CTRL_RST);
+}
+
 static void set_up_nic(struct bench *b, const char *interface)
 {
 	struct sockaddr_ll to = {.sll_family = AF_PACKET};
 	uint32_t low, high;
 
 	must(quoll_region_map(b->nic, QUOLL_PCI_BAR0, &b->regs, &err), "registers");
+	/*
+	 * What the kernel's driver left goes now, as the function has no reset of its own: its kind of descriptors too,
+	 * which QEMU's reset keeps.
+	 */
+	reg_write(b, IMC, UINT32_MAX);
+	reg_write(b, CTRL, reg_read(b, CTRL) | CTRL_RST);
+	check(wait_for(is_reset, b), "the NIC can be reset");
+	reg_write(b, RFCTL, 0);
 	must(quoll_pci_bus_master(b->nic, true), "bus mastering");
 	low = reg_read(b, RAL0);
 	high = reg_read(b, RAH0);
