@@ -110,6 +110,7 @@ static int check_device(const struct quoll_addr *addr, struct quoll_device *dev,
 	return 0;
 }
 
+/* Without a device: any driver of the scheme. */
 static const struct net_driver *find_driver(const struct quoll_addr *addr, struct quoll_device *dev,
 					    struct quoll_error *err)
 {
@@ -119,7 +120,7 @@ static const struct net_driver *find_driver(const struct quoll_addr *addr, struc
 	if (dev)
 		quoll_device_info(dev, &info);
 	for (size_t i = 0; i < NR_DRIVERS; i++)
-		if (drivers[i]->scheme == addr->scheme && (!drivers[i]->matches || drivers[i]->matches(&info)))
+		if (drivers[i]->scheme == addr->scheme && (!dev || !drivers[i]->matches || drivers[i]->matches(&info)))
 			return drivers[i];
 	if (dev)
 		quoll_error_set(err, ENOTSUP, "open", info.name,
@@ -230,7 +231,7 @@ int quoll_port_open(struct quoll_net *net, const struct quoll_addr *addr, struct
 	if (!net || !addr)
 		return quoll_error_set(err, EINVAL, "open", NULL, "no net or no address given");
 	/* A scheme without a driver is said to be one, whatever else is wrong. */
-	if (!needs_device(addr->scheme) && !find_driver(addr, NULL, err))
+	if (!find_driver(addr, NULL, err))
 		return -ENOTSUP;
 	rc = check_device(addr, dev, err);
 	if (rc)
