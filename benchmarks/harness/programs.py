@@ -118,6 +118,11 @@ def _dpdk_memory(context):
     return on_worker(context, built(context, "benchmarks/dpdk_memory"), *eal(context["cpus"][-1]))
 
 
+def _dpdk_ports(context):
+    return on_worker(context, built(context, "benchmarks/dpdk_ports"), *eal(context["cpus"][-1]), "--vdev", RINGS[0], "--vdev",
+                     RINGS[1])
+
+
 def _testpmd_start(context):
     return testpmd("io", *NULLS)(context)
 
@@ -130,6 +135,8 @@ PROGRAMS = [
     Program("dpdk_memory", "dpdk", "benchmarks/dpdk_memory", 1, _dpdk_memory, None, parse.table, False),
     _quoll("bench_ports", "benchmarks/bench_ports", ["--json"],
            reader=parse.figures({name: (f"cases.{name}.median_ticks_per_packet", 1) for name in ("null", "ring")})),
+    Program("dpdk_ports", "dpdk", "benchmarks/dpdk_ports", 1, _dpdk_ports, None,
+            parse.figures({"ticks": ("cases.ring_port.median_ticks_per_packet", 1)}), False),
     _quoll_fwd("fwd_null", "io", "null:", "null:"),
     _testpmd("testpmd_null", "io", NULLS, "start"),
     _quoll_fwd("fwd_null_mac", "mac", "null:", "null:"),

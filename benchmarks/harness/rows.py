@@ -74,7 +74,10 @@ ROWS = [
              "fwd_null_mac", "ticks", "testpmd_null_mac"),
     _forward("ring_loop", "two looped rings, 512 frames on the way: a bare loop beside testpmd io on net_ring",
              "ring\\nbare loop", "bench_ports", "ring", "testpmd_ring"),
-    _forward("ring_fwd", "the same with quoll fwd", "ring\\nquoll fwd", "fwd_ring", "ticks", "testpmd_ring"),
+    _forward("ring_loop_port", "the same, a bare loop on both sides, each packet's port set as it comes in: net_ring does so from "
+             "DPDK 24.07 on, for an older one the loop does", "ring, port set\\nbare loop", "bench_ports", "ring", "dpdk_ports"),
+    _forward("ring_fwd", "two looped rings as above: quoll fwd beside testpmd io",
+             "ring\\nquoll fwd", "fwd_ring", "ticks", "testpmd_ring"),
     _forward("ring_fwd_mac", "the same, both MAC addresses rewritten: quoll fwd beside testpmd mac", "ring, MACs\\nquoll fwd",
              "fwd_ring_mac", "ticks", "testpmd_ring_mac"),
     Row("start", "start", "a process from its start to its end with a first burst forwarded between null ports",
