@@ -197,9 +197,11 @@ static json_t *idle_json(const struct idle_cost *cost)
 
 static json_t *wake_json(const struct quoll_hist *hist)
 {
-	return json_pack("{s:I, s:I, s:I, s:I}", "samples", (json_int_t)hist->nr_values, "p50_ns",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "samples", (json_int_t)hist->nr_values, "p50_ns",
 			 (json_int_t)quoll_hist_percentile(hist, 50), "p99_ns",
-			 (json_int_t)quoll_hist_percentile(hist, 99), "max_ns", (json_int_t)hist->max);
+			 (json_int_t)quoll_hist_percentile(hist, 99), "p99_9_ns",
+			 (json_int_t)quoll_hist_percentile(hist, 99.9), "p99_99_ns",
+			 (json_int_t)quoll_hist_percentile(hist, 99.99), "max_ns", (json_int_t)hist->max);
 }
 
 static void print_idle(const char *what, const struct idle_cost *cost)
@@ -210,9 +212,12 @@ static void print_idle(const char *what, const struct idle_cost *cost)
 
 static void print_wake(const char *what, const struct quoll_hist *hist)
 {
-	printf("  %-34s p50 %6.1f us  p99 %6.1f us  max %7.1f us  (%llu samples)\n", what,
-	       (double)quoll_hist_percentile(hist, 50) / 1e3, (double)quoll_hist_percentile(hist, 99) / 1e3,
-	       (double)hist->max / 1e3, (unsigned long long)hist->nr_values);
+	static const double percentiles[] = {50, 99, 99.9, 99.99};
+
+	printf("  %-12s", what);
+	for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++)
+		printf(" p%g %6.1f us ", percentiles[i], (double)quoll_hist_percentile(hist, percentiles[i]) / 1e3);
+	printf(" max %7.1f us  (%llu samples)\n", (double)hist->max / 1e3, (unsigned long long)hist->nr_values);
 }
 
 static void report(struct bench *b, const struct idle_cost *costs, unsigned int seconds, bool json)
