@@ -89,9 +89,7 @@ enum e1000e_reg {
 #define E1000E_RSSRK_REGS 10u
 
 /* CTRL */
-#define E1000E_CTRL_FD (1u << 0)
 #define E1000E_CTRL_GIO_MASTER_DISABLE (1u << 2)
-#define E1000E_CTRL_ASDE (1u << 5)
 #define E1000E_CTRL_SLU (1u << 6)
 #define E1000E_CTRL_FRCSPD (1u << 11)
 #define E1000E_CTRL_FRCDPX (1u << 12)

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "e1000e.h"
@@ -28,22 +27,6 @@ static int ring_alloc(struct e1000e_port *e, uint32_t size, void **ring, struct 
 static int no_memory(struct e1000e_port *e, struct quoll_error *err)
 {
 	return quoll_error_set(err, ENOMEM, "start", e->port.name, "out of memory");
-}
-
-static void *queue_alloc(size_t bytes)
-{
-	void *mem = aligned_alloc(QUOLL_CACHE_LINE_BYTES, bytes);
-
-	return mem ? memset(mem, 0, bytes) : NULL;
-}
-
-static uint32_t round_up_pow2(uint32_t n)
-{
-	uint32_t size = E1000E_MIN_ENTRIES;
-
-	while (size < n)
-		size *= 2;
-	return size;
 }
 
 /* How long a part of a frame may be that goes into one buffer. */
@@ -113,7 +96,7 @@ static int choose_buffer_size(struct e1000e_port *e, uint32_t *rctl, uint32_t *l
 static int rxq_create(struct e1000e_port *e, unsigned int i, uint32_t limit, struct quoll_error *err)
 {
 	const struct quoll_port_settings *s = &e->port.settings;
-	struct e1000e_rxq *rxq = queue_alloc(sizeof(*rxq));
+	struct e1000e_rxq *rxq = net_alloc(sizeof(*rxq));
 	uint32_t size = e->port.queues.entries;
 	void *ring;
 	int rc;
@@ -148,7 +131,7 @@ static int rxq_create(struct e1000e_port *e, unsigned int i, uint32_t limit, str
 static int txq_create(struct e1000e_port *e, unsigned int i, struct quoll_error *err)
 {
 	const struct quoll_port_settings *s = &e->port.settings;
-	struct e1000e_txq *txq = queue_alloc(sizeof(*txq));
+	struct e1000e_txq *txq = net_alloc(sizeof(*txq));
 	uint32_t size = e->port.queues.entries;
 	void *ring;
 	int rc;
@@ -333,7 +316,7 @@ int e1000e_start(struct quoll_port *port, struct quoll_error *err)
 	uint32_t rctl = 0, limit = 0;
 	int rc;
 
-	port->queues.entries = round_up_pow2(port->queues.entries);
+	port->queues.entries = quoll_round_up_pow2(port->queues.entries);
 	rc = check_start(e, err);
 	if (!rc && port->queues.nr_rxqs)
 		rc = choose_buffer_size(e, &rctl, &limit, err);
