@@ -15,14 +15,14 @@ static __attribute__((noinline)) void drop(struct fwd_path *path, struct quoll_b
 {
 	for (unsigned int i = 0; i < n; i++)
 		quoll_buf_put_chain(path->cache, bufs[i]);
-	fwd_count(&path->nr_full, n);
+	quoll_count(&path->nr_full, n);
 }
 
 static __attribute__((noinline)) void note_time(struct fwd_path *path, uint64_t begin, unsigned int sent)
 {
-	fwd_count(&path->timed_ticks, quoll_ticks(&path->clock) - begin);
-	fwd_count(&path->timed_packets, sent);
-	fwd_count(&path->nr_timed, 1);
+	quoll_count(&path->timed_ticks, quoll_ticks(&path->clock) - begin);
+	quoll_count(&path->timed_packets, sent);
+	quoll_count(&path->nr_timed, 1);
 	path->untimed = FWD_TIMED_BURSTS;
 }
 
@@ -56,8 +56,8 @@ static inline __attribute__((always_inline)) int forward(struct fwd_path *path, 
 	sent = quoll_tx(path->txq, bufs, n);
 	if (QUOLL_UNLIKELY(sent < n))
 		drop(path, bufs + sent, n - sent);
-	fwd_count(&path->nr_packets, sent);
-	fwd_count(&path->nr_bursts, 1);
+	quoll_count(&path->nr_packets, sent);
+	quoll_count(&path->nr_bursts, 1);
 	if (QUOLL_UNLIKELY(!path->untimed))
 		note_time(path, begin, sent);
 	path->untimed--;

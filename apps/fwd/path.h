@@ -7,6 +7,7 @@
 
 #include <net/net.h>
 #include <quoll/clock.h>
+#include <quoll/counter.h>
 #include <quoll/loop.h>
 
 #include "plan.h"
@@ -61,16 +62,5 @@ struct fwd_path {
 int fwd_poll_plain(void *arg);
 int fwd_poll_source(void *arg);
 int fwd_poll_both(void *arg);
-
-/* For those who read another thread's counters, or write their own: relaxed, nothing depends on them. */
-static inline uint64_t fwd_counted(const uint64_t *counter)
-{
-	return __atomic_load_n(counter, __ATOMIC_RELAXED);
-}
-
-static inline void fwd_count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
 
 #endif

@@ -24,12 +24,12 @@ struct counts {
 
 static void add_path(struct counts *c, const struct fwd_path *path)
 {
-	c->packets += fwd_counted(&path->nr_packets);
-	c->full += fwd_counted(&path->nr_full);
-	c->bursts += fwd_counted(&path->nr_bursts);
-	c->nr_timed += fwd_counted(&path->nr_timed);
-	c->timed_packets += fwd_counted(&path->timed_packets);
-	c->timed_ticks += fwd_counted(&path->timed_ticks);
+	c->packets += quoll_counted(&path->nr_packets);
+	c->full += quoll_counted(&path->nr_full);
+	c->bursts += quoll_counted(&path->nr_bursts);
+	c->nr_timed += quoll_counted(&path->nr_timed);
+	c->timed_packets += quoll_counted(&path->timed_packets);
+	c->timed_ticks += quoll_counted(&path->timed_ticks);
 }
 
 static double per(double what, uint64_t nr)

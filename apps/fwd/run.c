@@ -24,7 +24,7 @@ uint64_t fwd_packets(const struct fwd_run *run)
 	uint64_t packets = 0;
 
 	for (unsigned int i = 0; i < run->nr_paths; i++)
-		packets += fwd_counted(&run->paths[i].nr_packets);
+		packets += quoll_counted(&run->paths[i].nr_packets);
 	return packets;
 }
 
@@ -34,8 +34,8 @@ void fwd_totals(const struct fwd_run *run, struct fwd_totals *totals)
 
 	memset(totals, 0, sizeof(*totals));
 	for (unsigned int i = 0; i < run->nr_paths; i++) {
-		totals->packets += fwd_counted(&run->paths[i].nr_packets);
-		totals->tx_full += fwd_counted(&run->paths[i].nr_full);
+		totals->packets += quoll_counted(&run->paths[i].nr_packets);
+		totals->tx_full += quoll_counted(&run->paths[i].nr_full);
 	}
 	for (unsigned int i = 0; i < run->nr_ports; i++) {
 		struct quoll_port_stats one;

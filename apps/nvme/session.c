@@ -30,10 +30,7 @@ int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr
 
 	memset(s, 0, sizeof(*s));
 	/* As the user may write it: it ends up in commands that are suggested. */
-	if (addr->scheme == QUOLL_ADDR_PCI)
-		snprintf(s->name, sizeof(s->name), "%s", addr->target);
-	else
-		snprintf(s->name, sizeof(s->name), "%s:%s", quoll_addr_scheme_name(addr->scheme), addr->target);
+	quoll_addr_short(addr, s->name, sizeof(s->name));
 	s->claims.env = env;
 	ret = claims_device(&s->claims, addr, &s->device, err);
 	if (!ret)

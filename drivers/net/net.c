@@ -83,15 +83,6 @@ static bool needs_device(enum quoll_addr_scheme scheme)
 	return scheme == QUOLL_ADDR_PCI || scheme == QUOLL_ADDR_VFIO_USER;
 }
 
-static void set_name(struct quoll_port *port, const struct quoll_addr *addr)
-{
-	/* Devices go by their bare address everywhere. */
-	if (addr->scheme == QUOLL_ADDR_PCI)
-		snprintf(port->name, sizeof(port->name), "%s", addr->target);
-	else
-		snprintf(port->name, sizeof(port->name), "%s:%s", quoll_addr_scheme_name(addr->scheme), addr->target);
-}
-
 static int check_device(const struct quoll_addr *addr, struct quoll_device *dev, struct quoll_error *err)
 {
 	const char *scheme = quoll_addr_scheme_name(addr->scheme);
@@ -185,7 +176,7 @@ static struct quoll_port *port_new(struct quoll_net *net, const struct net_drive
 	port->clock = net->clock;
 	port->shared.check_ticks = quoll_ns_to_ticks(&net->clock, NET_CHECK_PERIOD_NS);
 	pthread_mutex_init(&port->lock, NULL);
-	set_name(port, addr);
+	quoll_addr_short(addr, port->name, sizeof(port->name));
 	port->info.name = port->name;
 	port->info.driver = driver->name;
 	port->info.numa_node = info.numa_node;

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include <quoll/clock.h>
+#include <quoll/counter.h>
 #include <quoll/device.h>
 #include <quoll/heap.h>
 
@@ -154,17 +155,6 @@ static inline void net_rxq_polled(struct quoll_rxq *rxq, unsigned int n)
 		return;
 	rxq->polls_left = NET_BUSY_POLLS;
 	net_port_check_due(rxq->port);
-}
-
-/* Counters: written by the queue's thread only, read by any; relaxed, nothing depends on them. Once a batch. */
-static inline void net_count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
-static inline uint64_t net_counted(const uint64_t *counter)
-{
-	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
 #endif

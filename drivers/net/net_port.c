@@ -42,15 +42,15 @@ static void add_queues(const struct quoll_port *port, struct quoll_port_stats *s
 		const struct quoll_txq *txq = port->txqs[i];
 
 		if (rxq) {
-			stats->rx_packets += net_counted(&rxq->nr_packets);
-			stats->rx_bytes += net_counted(&rxq->nr_bytes);
-			stats->rx_no_buf += net_counted(&rxq->nr_no_buf);
-			stats->rx_bad += net_counted(&rxq->nr_bad);
+			stats->rx_packets += quoll_counted(&rxq->nr_packets);
+			stats->rx_bytes += quoll_counted(&rxq->nr_bytes);
+			stats->rx_no_buf += quoll_counted(&rxq->nr_no_buf);
+			stats->rx_bad += quoll_counted(&rxq->nr_bad);
 		}
 		if (txq) {
-			stats->tx_packets += net_counted(&txq->nr_packets);
-			stats->tx_bytes += net_counted(&txq->nr_bytes);
-			stats->tx_bad += net_counted(&txq->nr_bad);
+			stats->tx_packets += quoll_counted(&txq->nr_packets);
+			stats->tx_bytes += quoll_counted(&txq->nr_bytes);
+			stats->tx_bad += quoll_counted(&txq->nr_bad);
 		}
 	}
 }

@@ -491,6 +491,14 @@ const char *quoll_addr_scheme_name(enum quoll_addr_scheme scheme)
 	return "?";
 }
 
+void quoll_addr_short(const struct quoll_addr *addr, char *text, size_t size)
+{
+	if (addr->scheme == QUOLL_ADDR_PCI)
+		snprintf(text, size, "%s", addr->target);
+	else
+		snprintf(text, size, "%s:%s", quoll_addr_scheme_name(addr->scheme), addr->target);
+}
+
 int quoll_size_parse(const char *text, uint64_t *bytes)
 {
 	size_t ok;

@@ -103,13 +103,13 @@ static int sleep_for(struct quoll_loop *loop, uint64_t ns)
 	int nr;
 
 	/* Arming is not sleeping. */
-	loop_count(&loop->ticks[LOOP_IDLE], before - loop->now);
+	quoll_count(&loop->ticks[LOOP_IDLE], before - loop->now);
 	nr = epoll_pwait2(loop->epoll_fd, events, MAX_EVENTS, ns == LOOP_NEVER ? NULL : &limit, NULL);
 	if (nr < 0 && errno != EINTR)
 		return -errno;
 	loop->now = quoll_ticks(&loop->clock);
-	loop_count(&loop->sleep_ticks, loop->now - before);
-	loop_count(&loop->sleeps, 1);
+	quoll_count(&loop->sleep_ticks, loop->now - before);
+	quoll_count(&loop->sleeps, 1);
 	look_at_events(loop, events, nr);
 	return 0;
 }
@@ -156,7 +156,7 @@ static int arm_and_sleep(struct quoll_loop *loop)
 		rc = sleep_unless_woken(loop);
 	disarm_all(loop);
 	if (rc > 0) {
-		loop_count(&loop->arm_races, 1);
+		quoll_count(&loop->arm_races, 1);
 		/* As if the poll had found it: one whose arm is wrong about it must not be armed again and again. */
 		loop->idle_since = loop->now;
 		return 0;

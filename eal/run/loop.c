@@ -213,8 +213,8 @@ static inline int run_round(struct quoll_loop *loop, uint64_t *work, int *others
 	if (done)
 		loop->idle_since = loop->now;
 	kind = done || *others ? LOOP_BUSY : LOOP_IDLE;
-	loop_count(&loop->ticks[kind], loop->now - before);
-	loop_count(&loop->rounds[kind], 1);
+	quoll_count(&loop->ticks[kind], loop->now - before);
+	quoll_count(&loop->rounds[kind], 1);
 	*work = done;
 	return 0;
 }
@@ -272,18 +272,13 @@ void quoll_loop_stop(struct quoll_loop *loop)
 	quoll_loop_wake(loop);
 }
 
-static uint64_t counted(const uint64_t *counter)
-{
-	return __atomic_load_n(counter, __ATOMIC_RELAXED);
-}
-
 void quoll_loop_stats(const struct quoll_loop *loop, struct quoll_loop_stats *stats)
 {
-	stats->busy_ns = quoll_ticks_to_ns(&loop->clock, counted(&loop->ticks[LOOP_BUSY]));
-	stats->idle_ns = quoll_ticks_to_ns(&loop->clock, counted(&loop->ticks[LOOP_IDLE]));
-	stats->sleep_ns = quoll_ticks_to_ns(&loop->clock, counted(&loop->sleep_ticks));
-	stats->busy_rounds = counted(&loop->rounds[LOOP_BUSY]);
-	stats->rounds = stats->busy_rounds + counted(&loop->rounds[LOOP_IDLE]);
-	stats->sleeps = counted(&loop->sleeps);
-	stats->arm_races = counted(&loop->arm_races);
+	stats->busy_ns = quoll_ticks_to_ns(&loop->clock, quoll_counted(&loop->ticks[LOOP_BUSY]));
+	stats->idle_ns = quoll_ticks_to_ns(&loop->clock, quoll_counted(&loop->ticks[LOOP_IDLE]));
+	stats->sleep_ns = quoll_ticks_to_ns(&loop->clock, quoll_counted(&loop->sleep_ticks));
+	stats->busy_rounds = quoll_counted(&loop->rounds[LOOP_BUSY]);
+	stats->rounds = stats->busy_rounds + quoll_counted(&loop->rounds[LOOP_IDLE]);
+	stats->sleeps = quoll_counted(&loop->sleeps);
+	stats->arm_races = quoll_counted(&loop->arm_races);
 }

@@ -9,6 +9,7 @@
 #define QUOLL_LOOP_INTERNAL_H
 
 #include <quoll/clock.h>
+#include <quoll/counter.h>
 #include <quoll/loop.h>
 
 #define LOOP_WATCH_PERIOD_NS 1000000u
@@ -73,12 +74,6 @@ struct quoll_loop {
 		int asleep;
 	} shared QUOLL_CACHE_ALIGNED;
 };
-
-/* Written by the loop's thread only, read by any; nothing depends on them. */
-static inline void loop_count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
 
 static inline bool loop_stopping(const struct quoll_loop *loop)
 {

@@ -81,7 +81,7 @@ static struct quoll_buf *frame_drop(struct e1000e_rxq *rxq, bool ended)
 {
 	quoll_buf_put_chain(rxq->q.cache, rxq->chain.first);
 	chain_reset(rxq);
-	net_count(&rxq->q.nr_bad, 1);
+	quoll_count(&rxq->q.nr_bad, 1);
 	if (!ended) {
 		rxq->chain.dropping = true;
 		rxq->want = E1000E_RX_NEVER;
@@ -180,7 +180,7 @@ unsigned int e1000e_rx_fill(struct e1000e_rxq *rxq)
 	unsigned int n = rxq->batch - (idx & (rxq->batch - 1));
 
 	if (QUOLL_UNLIKELY(quoll_buf_get(rxq->q.cache, rxq->bufs + idx, n))) {
-		net_count(&rxq->q.nr_no_buf, 1);
+		quoll_count(&rxq->q.nr_no_buf, 1);
 		do {
 			n /= 2;
 		} while (n && quoll_buf_get(rxq->q.cache, rxq->bufs + idx, n));
@@ -267,8 +267,8 @@ static inline __attribute__((always_inline)) unsigned int rx_burst(struct quoll_
 	while (rxq->size - rxq->nr_posted > rxq->batch && e1000e_rx_fill(rxq))
 		;
 	if (got) {
-		net_count(&q->nr_packets, got);
-		net_count(&q->nr_bytes, bytes);
+		quoll_count(&q->nr_packets, got);
+		quoll_count(&q->nr_bytes, bytes);
 	}
 	net_rxq_polled(q, got);
 	return got;

@@ -205,7 +205,7 @@ static __attribute__((noinline)) int tx_odd(struct e1000e_txq *txq, struct quoll
 	if (!nr_links || buf->total_bytes - NET_MIN_FRAME_BYTES > span || flags & ~txq->allowed_flags ||
 	    !headers_are_good(buf)) {
 		quoll_buf_put_chain(txq->q.cache, buf);
-		net_count(&txq->q.nr_bad, 1);
+		quoll_count(&txq->q.nr_bad, 1);
 		return 0;
 	}
 	if (flags & CSUM_FLAGS)
@@ -283,8 +283,8 @@ unsigned int e1000e_tx_burst(struct quoll_txq *q, struct quoll_buf *const *bufs,
 	if (QUOLL_LIKELY(txq->tail != before)) {
 		quoll_mmio_wmb();
 		quoll_mmio_write32(txq->tail_reg, txq->tail & (size - 1));
-		net_count(&q->nr_packets, taken - nr_bad);
-		net_count(&q->nr_bytes, bytes + txq->bytes);
+		quoll_count(&q->nr_packets, taken - nr_bad);
+		quoll_count(&q->nr_bytes, bytes + txq->bytes);
 		txq->bytes = 0;
 	}
 	return taken;

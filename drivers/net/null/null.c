@@ -37,7 +37,7 @@ static unsigned int get_fewer(struct quoll_rxq *rxq, struct quoll_buf **bufs, un
 	for (unsigned int step = n / 2; step; step /= 2)
 		if (!quoll_buf_get(rxq->cache, bufs + got, step))
 			got += step;
-	net_count(&rxq->nr_no_buf, n - got);
+	quoll_count(&rxq->nr_no_buf, n - got);
 	return got;
 }
 
@@ -57,8 +57,8 @@ static unsigned int null_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsi
 		buf->total_bytes = bytes;
 		buf->port = port_id;
 	}
-	net_count(&rxq->nr_packets, n);
-	net_count(&rxq->nr_bytes, (uint64_t)n * bytes);
+	quoll_count(&rxq->nr_packets, n);
+	quoll_count(&rxq->nr_bytes, (uint64_t)n * bytes);
 	net_rxq_polled(rxq, n);
 	return n;
 }
@@ -76,9 +76,9 @@ static void tx_one_by_one(struct null_txq *q, struct quoll_buf *const *bufs, uns
 			bytes += bufs[i]->total_bytes;
 		quoll_buf_put_chain(q->txq.cache, bufs[i]);
 	}
-	net_count(&q->txq.nr_packets, n - nr_bad);
-	net_count(&q->txq.nr_bytes, bytes);
-	net_count(&q->txq.nr_bad, nr_bad);
+	quoll_count(&q->txq.nr_packets, n - nr_bad);
+	quoll_count(&q->txq.nr_bytes, bytes);
+	quoll_count(&q->txq.nr_bad, nr_bad);
 }
 
 static unsigned int null_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n)
@@ -93,8 +93,8 @@ static unsigned int null_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs
 		tx_one_by_one(q, bufs, n);
 		return n;
 	}
-	net_count(&txq->nr_packets, n);
-	net_count(&txq->nr_bytes, sum.bytes);
+	quoll_count(&txq->nr_packets, n);
+	quoll_count(&txq->nr_bytes, sum.bytes);
 	quoll_buf_put(txq->cache, bufs, n);
 	return n;
 }

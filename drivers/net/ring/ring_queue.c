@@ -30,7 +30,7 @@ static __attribute__((noinline)) unsigned int look_at_each(struct ring_rxq *q, s
 		*bytes += buf->total_bytes;
 		bufs[good++] = buf;
 	}
-	net_count(&q->rxq.nr_bad, n - good);
+	quoll_count(&q->rxq.nr_bad, n - good);
 	return good;
 }
 
@@ -68,8 +68,8 @@ static unsigned int ring_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsi
 			n = look_at_each(q, bufs, n, &bytes);
 			note_looked(q, tail);
 		}
-		net_count(&rxq->nr_packets, n);
-		net_count(&rxq->nr_bytes, bytes);
+		quoll_count(&rxq->nr_packets, n);
+		quoll_count(&rxq->nr_bytes, bytes);
 	}
 	net_rxq_polled(rxq, n);
 	return n;
@@ -164,7 +164,7 @@ static __attribute__((noinline)) void send_each(struct ring_txq *q, struct quoll
 
 		if (net_tx_bad(&q->rules, bufs[i])) {
 			quoll_buf_put_chain(q->txq.cache, bufs[i]);
-			net_count(&q->txq.nr_bad, 1);
+			quoll_count(&q->txq.nr_bad, 1);
 			continue;
 		}
 		if (bytes > q->rx_max_bytes || bufs[i]->nr_links & q->rx_bad_links)
@@ -173,8 +173,8 @@ static __attribute__((noinline)) void send_each(struct ring_txq *q, struct quoll
 		bufs[i]->flags = 0;
 		q->sums[head & ring->mask] = q->sums[(head - 1) & ring->mask] + bytes;
 		quoll_spsc_put_(ring, head, (void *const *)&bufs[i], 1);
-		net_count(&q->txq.nr_packets, 1);
-		net_count(&q->txq.nr_bytes, bytes);
+		quoll_count(&q->txq.nr_packets, 1);
+		quoll_count(&q->txq.nr_bytes, bytes);
 	}
 }
 
@@ -198,8 +198,8 @@ static inline void send(struct ring_txq *q, struct quoll_buf *const *bufs, uint3
 	for (i = 0; looked.flags && i < n; i++)
 		bufs[i]->flags = 0;
 	quoll_spsc_put_(ring, head, (void *const *)bufs, n);
-	net_count(&q->txq.nr_packets, n);
-	net_count(&q->txq.nr_bytes, looked.sum - before);
+	quoll_count(&q->txq.nr_packets, n);
+	quoll_count(&q->txq.nr_bytes, looked.sum - before);
 }
 
 static unsigned int ring_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n)

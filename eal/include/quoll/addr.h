@@ -91,6 +91,12 @@ QUOLL_API int quoll_addr_options_known(const struct quoll_addr *addr, const char
 QUOLL_API const char *quoll_addr_scheme_name(enum quoll_addr_scheme scheme);
 
 /**
+ * quoll_addr_short() - as a person writes it, without options: "0000:01:00.0", "vfio-user:/run/x.sock", "ring:a"
+ * @text: @size bytes; what does not fit is cut
+ */
+QUOLL_API void quoll_addr_short(const struct quoll_addr *addr, char *text, size_t size);
+
+/**
  * quoll_hex_digit() - '0' to 'f', in either case, as a number; -1 for any other character, whatever the locale says
  */
 static inline int quoll_hex_digit(char c)

@@ -88,7 +88,8 @@ static inline void quoll_spsc_destroy(struct quoll_spsc *ring)
 	free(ring);
 }
 
-/* private: room for n, or what there is. */
+/* private: the halves of the calls below, also for rings of this project that keep more beside a slot. Room for n, or
+ * what there is. */
 static inline uint32_t quoll_spsc_room_(struct quoll_spsc *ring, uint32_t head, uint32_t n)
 {
 	uint32_t size = ring->mask + 1, room = size - (head - ring->prod.tail_seen);

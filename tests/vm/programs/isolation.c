@@ -28,34 +28,9 @@
 #include <quoll/mmio.h>
 #include <quoll/pci.h>
 
+#include "net/e1000e/e1000e_regs.h"
 #include "nvme/nvme.h"
 
-/* Intel 82574 GbE Controller Family Datasheet, revision 3.4, chapter 10 */
-#define CTRL 0x0000
-#define STATUS 0x0008
-#define IMC 0x00d8
-#define RCTL 0x0100
-#define TCTL 0x0400
-#define RDBAL 0x2800
-#define RDBAH 0x2804
-#define RDLEN 0x2808
-#define RDH 0x2810
-#define RDT 0x2818
-#define TDBAL 0x3800
-#define TDBAH 0x3804
-#define TDLEN 0x3808
-#define TDH 0x3810
-#define TDT 0x3818
-#define RFCTL 0x5008
-#define RAL0 0x5400
-#define RAH0 0x5404
-#define CTRL_SLU (1u << 6)
-#define CTRL_RST (1u << 26)
-#define STATUS_LU (1u << 1)
-#define RCTL_EN (1u << 1)
-#define RCTL_SECRC (1u << 26)
-#define TCTL_EN (1u << 1)
-#define TCTL_PSP (1u << 3)
 #define TXD_CMD_EOP_IFCS_RS 0x0b000000u
 #define DESC_DONE 1u
 
@@ -209,12 +184,12 @@ static bool wait_for(bool (*condition)(struct bench *b), struct bench *b)
 
 static bool link_is_up(struct bench *b)
 {
-	return reg_read(b, STATUS) & STATUS_LU;
+	return reg_read(b, E1000E_STATUS) & E1000E_STATUS_LU;
 }
 
 static bool is_reset(struct bench *b)
 {
-	return !(reg_read(b, CTRL) & CTRL_RST);
+	return !(reg_read(b, E1000E_CTRL) & E1000E_CTRL_RST);
 }
 
 static void set_up_nic(struct bench *b, const char *interface)
@@ -227,25 +202,25 @@ static void set_up_nic(struct bench *b, const char *interface)
 	 * What the kernel's driver left goes now, as the function has no reset of its own: its kind of descriptors too,
 	 * which QEMU's reset keeps.
 	 */
-	reg_write(b, IMC, UINT32_MAX);
-	reg_write(b, CTRL, reg_read(b, CTRL) | CTRL_RST);
+	reg_write(b, E1000E_IMC, UINT32_MAX);
+	reg_write(b, E1000E_CTRL, reg_read(b, E1000E_CTRL) | E1000E_CTRL_RST);
 	check(wait_for(is_reset, b), "the NIC can be reset");
-	reg_write(b, RFCTL, 0);
+	reg_write(b, E1000E_RFCTL, 0);
 	must(quoll_pci_bus_master(b->nic, true), "bus mastering");
-	low = reg_read(b, RAL0);
-	high = reg_read(b, RAH0);
+	low = reg_read(b, E1000E_RAL);
+	high = reg_read(b, E1000E_RAH);
 	for (unsigned int i = 0; i < 6; i++)
 		b->mac[i] = (uint8_t)((i < 4 ? low >> 8 * i : high >> 8 * (i - 4)) & 0xff);
 	b->rx = memory(b->shared_rw, 4096);
 	b->tx = memory(b->shared_rw, 4096);
-	reg_write(b, IMC, UINT32_MAX);
-	reg_write(b, CTRL, reg_read(b, CTRL) | CTRL_SLU);
-	reg_write(b, RDBAL, (uint32_t)iova_of(b->shared, b->rx));
-	reg_write(b, RDBAH, (uint32_t)(iova_of(b->shared, b->rx) >> 32));
-	reg_write(b, RDLEN, NR_DESCS * sizeof(struct rx_desc));
-	reg_write(b, TDBAL, (uint32_t)iova_of(b->shared, b->tx));
-	reg_write(b, TDBAH, (uint32_t)(iova_of(b->shared, b->tx) >> 32));
-	reg_write(b, TDLEN, NR_DESCS * sizeof(struct tx_desc));
+	reg_write(b, E1000E_IMC, UINT32_MAX);
+	reg_write(b, E1000E_CTRL, reg_read(b, E1000E_CTRL) | E1000E_CTRL_SLU);
+	reg_write(b, E1000E_RDBAL, (uint32_t)iova_of(b->shared, b->rx));
+	reg_write(b, E1000E_RDBAH, (uint32_t)(iova_of(b->shared, b->rx) >> 32));
+	reg_write(b, E1000E_RDLEN, NR_DESCS * sizeof(struct rx_desc));
+	reg_write(b, E1000E_TDBAL, (uint32_t)iova_of(b->shared, b->tx));
+	reg_write(b, E1000E_TDBAH, (uint32_t)(iova_of(b->shared, b->tx) >> 32));
+	reg_write(b, E1000E_TDLEN, NR_DESCS * sizeof(struct tx_desc));
 	check(wait_for(link_is_up, b), "the NIC's line is up");
 
 	to.sll_ifindex = (int)if_nametoindex(interface);
@@ -276,14 +251,14 @@ static bool receive_into(struct bench *b, quoll_iova_t iova)
 	uint8_t frame[FRAME_BYTES];
 	bool done = false;
 
-	reg_write(b, RCTL, 0);
+	reg_write(b, E1000E_RCTL, 0);
 	memset((void *)(uintptr_t)b->rx, 0, NR_DESCS * sizeof(struct rx_desc));
 	for (unsigned int i = 0; i < NR_DESCS; i++)
 		b->rx[i].iova = iova;
-	reg_write(b, RDH, 0);
+	reg_write(b, E1000E_RDH, 0);
 	quoll_mmio_wmb();
-	reg_write(b, RDT, 1);
-	reg_write(b, RCTL, RCTL_EN | RCTL_SECRC);
+	reg_write(b, E1000E_RDT, 1);
+	reg_write(b, E1000E_RCTL, E1000E_RCTL_EN | E1000E_RCTL_SECRC);
 	fill_frame(b, frame);
 	/* Until the line is up at the other end, too, frames are lost: send it until it is there. */
 	for (unsigned int i = 0; !done && i < WAIT_MS / 100; i++) {
@@ -295,7 +270,7 @@ static bool receive_into(struct bench *b, quoll_iova_t iova)
 			usleep(1000);
 		}
 	}
-	reg_write(b, RCTL, 0);
+	reg_write(b, E1000E_RCTL, 0);
 	return done;
 }
 
@@ -372,8 +347,8 @@ static void check_sends(struct bench *b, uint8_t *buf)
 		;
 	b->tx[0] = (struct tx_desc){.iova = iova_of(b->shared, buf), .length_cmd = FRAME_BYTES | TXD_CMD_EOP_IFCS_RS};
 	quoll_mmio_wmb();
-	reg_write(b, TCTL, TCTL_EN | TCTL_PSP);
-	reg_write(b, TDT, 1);
+	reg_write(b, E1000E_TCTL, E1000E_TCTL_EN | E1000E_TCTL_PSP);
+	reg_write(b, E1000E_TDT, 1);
 	check(wait_for(sent, b), "device-read memory: the NIC sends from it");
 	for (unsigned int ms = 0; n < 0 && ms < WAIT_MS; ms++) {
 		n = recv(b->packet, frame, sizeof(frame), 0);

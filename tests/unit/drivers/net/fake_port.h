@@ -31,7 +31,7 @@ static inline unsigned int fake_rx(struct quoll_rxq *rxq, struct quoll_buf **buf
 {
 	(void)bufs;
 	/* n is how many it shall pretend to have; the buffers are nobody's. */
-	net_count(&rxq->nr_packets, n);
+	quoll_count(&rxq->nr_packets, n);
 	net_rxq_polled(rxq, n);
 	return n;
 }
@@ -39,7 +39,7 @@ static inline unsigned int fake_rx(struct quoll_rxq *rxq, struct quoll_buf **buf
 static inline unsigned int fake_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n)
 {
 	(void)bufs;
-	net_count(&txq->nr_packets, n);
+	quoll_count(&txq->nr_packets, n);
 	return n;
 }
 

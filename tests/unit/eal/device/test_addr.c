@@ -183,6 +183,26 @@ static void test_bad(void)
 	}
 }
 
+static void test_short_form(void)
+{
+	static const char *const texts[][2] = {
+		{"pci:0000:01:00.0", "0000:01:00.0"},
+		{"01:00.0", "0000:01:00.0"},
+		{"vfio-user:/run/x.sock", "vfio-user:/run/x.sock"},
+		{"ring:a?loop=1", "ring:a"},
+	};
+	struct quoll_addr addr;
+	char text[32];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		CU_ASSERT_EQUAL_FATAL(quoll_addr_parse(texts[i][0], &addr, NULL), 0);
+		quoll_addr_short(&addr, text, sizeof(text));
+		CU_ASSERT_STRING_EQUAL(text, texts[i][1]);
+	}
+	quoll_addr_short(&addr, text, 4);
+	CU_ASSERT_STRING_EQUAL(text, "rin");
+}
+
 static void test_unknown_scheme_names_all(void)
 {
 	struct quoll_addr addr;
@@ -344,6 +364,7 @@ static void test_hex_digits(void)
 static const struct unit_test tests[] = {
 	{"each scheme is understood, PCI addresses become canonical", test_good},
 	{"a malformed address is refused at the wrong character", test_bad},
+	{"the short form leaves out options, and pci: for a bare BDF", test_short_form},
 	{"an unknown scheme is answered with the known ones", test_unknown_scheme_names_all},
 	{"a malformed address is answered with a good one of its kind", test_example_for_the_scheme},
 	{"what is too long is refused, one character less is not", test_too_long},
