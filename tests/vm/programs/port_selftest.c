@@ -165,7 +165,7 @@ static void check_tags(void)
 	static uint8_t frame[FRAME_MAX + 4], got[FRAME_MAX + 4];
 	struct quoll_buf *buf;
 	uint32_t len;
-	int tci;
+	int tci = 0;
 
 	make_frame(frame, lab.peer_mac, lab.info.mac, 200, 1);
 	buf = to_buf(frame, 200, 2048);

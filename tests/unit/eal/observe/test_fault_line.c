@@ -91,8 +91,8 @@ static void what_only_looks_like_a_fault_is_none(void)
 		"nvme nvme0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000c address=0x0 flags=0x0050]",
 		/* What the kernel repeats of USB devices and programs, after words of its own. */
 		"usb 1-1: Product: AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:03:00.0 address=0x1 flags=0x20]",
-		"a[12]: segfault at 0 ip 1 sp 2 error 4 in AMD-Vi: Event logged [IO_PAGE_FAULT device=03:00.0 "
-		"address=0x1 flags=0x20][5+1]",
+		("a[12]: segfault at 0 ip 1 sp 2 error 4 in AMD-Vi: Event logged [IO_PAGE_FAULT device=03:00.0 "
+		 "address=0x1 flags=0x20][5+1]"),
 		"x 03:00.0: y AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x1 address=0x1 flags=0x20]",
 		"x 03:00.0:AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x1 address=0x1 flags=0x20]",
 		"03:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT device=03:00.0 address=0x1 flags=0x20]",
