@@ -10,7 +10,14 @@ make_drives() {
 	for name in nvme0n1 nvme0n2 nvme1 multi0; do truncate -s "$disk_bytes" "$1/$name.raw"; done
 }
 
-# port_of ID, address_of ID: the bus that a device of lib/devices is plugged into, and its slot and function there.
+# device_table: lib/devices, and a line for each server of --vfio-user, with its socket.
+device_table() {
+	local index
+	list "$lab/lib/devices"
+	for index in "${!vfio_user[@]}"; do printf 'user%d %x.0/00.0 %s\n' "$index" $((0x19 + index)) "${vfio_user[index]}"; done
+}
+
+# device_place ID PATH: the bus that a device of the table is plugged into, and its slot and function there.
 device_place() {
 	local id=$1 path=$2 port=${2%%/*}
 	case $path in
@@ -19,7 +26,15 @@ device_place() {
 	esac
 }
 
-# device_args: fills the array `devices` with QEMU's arguments for lib/devices and writes the guest's table to stdout:
+# vfio_user_device ID PATH SOCKET: QEMU takes a device whose options have a structure only as JSON.
+vfio_user_device() {
+	local place
+	place=$(device_place "$1" "$2")
+	place=\"${place//=/\":\"}\"
+	printf '{"driver":"vfio-user-pci","id":"%s","socket":{"type":"unix","path":"%s"},%s}' "$1" "$3" "${place//,/\",\"}"
+}
+
+# device_args: fills the array `devices` with QEMU's arguments for the table and writes the guest's table to stdout:
 # id, PCI path, and what device_add needs.
 device_args() {
 	local id path options port seen=' ' chassis=0
@@ -31,17 +46,20 @@ device_args() {
 			chassis=$((chassis + 1))
 			devices+=(-device "pcie-root-port,id=port${port%.*},bus=pcie.0,addr=$port,chassis=$chassis,slot=$chassis,io-reserve=0")
 		fi
-		options+=,id=$id,$(device_place "$id" "$path")
+		case $options in
+		/*) options=$(vfio_user_device "$id" "$path" "$options") ;;
+		*) options+=,id=$id,$(device_place "$id" "$path") ;;
+		esac
 		devices+=(-device "$options")
 		printf '%s %s %s\n' "$id" "$path" "$options"
-	done < <(list "$lab/lib/devices")
+	done < <(device_table)
 }
 
 # qemu_args RUN KERNEL-IMAGE ROOT-IMAGE: fills the array `qemu`; uses the options of the run (see ../lab).
 qemu_args() {
 	local run=$1 kernel=$2 root=$3 name hub accel=$opt_accel
 	[[ -e $kernel/vmlinux ]] && kernel_file=$kernel/vmlinux || kernel_file=$kernel/vmlinuz
-	qemu=(qemu-system-x86_64 -name "quoll-lab" -nodefaults -no-user-config -display none -no-reboot
+	qemu=("${qemu_program[@]}" -name "quoll-lab" -pidfile "$run/qemu.pid" -nodefaults -no-user-config -display none -no-reboot
 		-m "$opt_memory" -smp "$opt_cpus"
 		-kernel "$kernel_file" -initrd "$run/initrd" -append "$(kernel_line)"
 		-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off)
@@ -52,6 +70,9 @@ qemu_args() {
 	icount) qemu+=(-machine q35 -accel tcg -cpu max,la57=off,-x2apic -icount shift=0 -rtc base=2026-01-01,clock=vm) ;;
 	*) qemu+=(-machine q35 -accel tcg,thread=multi -cpu max,la57=off,-x2apic) ;;
 	esac
+	# servers of --vfio-user map the guest's memory
+	((!${#vfio_user[@]})) || qemu+=(-object "memory-backend-memfd,id=memory,size=${opt_memory}M,share=on"
+		-machine memory-backend=memory)
 	((opt_no_iommu)) || qemu+=(-device intel-iommu,intremap=on,caching-mode=on)
 	for name in root modules; do
 		hub=$root/root.sqfs
@@ -71,6 +92,8 @@ qemu_args() {
 		-device virtio-9p-pci,bus=pcie.0,fsdev=quoll,mount_tag=quoll,disable-legacy=on
 		-fsdev "local,id=out,path=$opt_out,security_model=none"
 		-device virtio-9p-pci,bus=pcie.0,fsdev=out,mount_tag=out,disable-legacy=on)
+	[[ -z $opt_host ]] || qemu+=(-chardev "pipe,id=host,path=$run/host"
+		-device virtserialport,chardev=host,name=lab.host)
 	for name in nvme0n1 nvme0n2 nvme1 multi0; do
 		qemu+=(-blockdev "driver=file,filename=$run/$name.raw,node-name=disk-$name,discard=unmap")
 	done
