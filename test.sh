@@ -207,7 +207,7 @@ lab_all() {
 		lab "$kernel" --kernel "$kernel" -- tests/vm/cases/run main
 	done
 	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
-	lab 'icount' --kernel "${kernels[0]}" --icount -- tests/vm/cases/run icount
+	lab 'icount' --kernel "${kernels[0]}" --icount -- tests/vm/cases/run icount icount-fwd
 }
 
 summary() {
