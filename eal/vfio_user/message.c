@@ -40,12 +40,25 @@ void vuser_conn_init(struct vuser_conn *conn, int fd)
 	conn->stall_ns = VUSER_STALL_NS;
 }
 
+static void close_all(int *fds, unsigned int *nr_fds)
+{
+	for (unsigned int i = 0; i < *nr_fds; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	*nr_fds = 0;
+}
+
 static void close_fds(struct vuser_conn *conn)
 {
-	for (unsigned int i = 0; i < conn->nr_fds; i++)
-		if (conn->fds[i] >= 0)
-			close(conn->fds[i]);
-	conn->nr_fds = 0;
+	close_all(conn->fds, &conn->nr_fds);
+}
+
+static void unsent_drop(struct vuser_conn *conn)
+{
+	free(conn->unsent);
+	conn->unsent = NULL;
+	conn->unsent_bytes = conn->unsent_at = 0;
+	conn->nr_unsent_fds = 0;
 }
 
 void vuser_conn_close(struct vuser_conn *conn)
@@ -53,6 +66,7 @@ void vuser_conn_close(struct vuser_conn *conn)
 	if (conn->fd < 0)
 		return;
 	close_fds(conn);
+	unsent_drop(conn);
 	close(conn->fd);
 	conn->fd = -1;
 	if (!conn->error)
@@ -67,7 +81,13 @@ static int conn_end(struct vuser_conn *conn, int rc)
 {
 	conn->error = rc;
 	close_fds(conn);
+	unsent_drop(conn);
 	return rc;
+}
+
+int vuser_conn_fail(struct vuser_conn *conn, int rc)
+{
+	return conn_end(conn, rc);
 }
 
 static int protocol_error(struct vuser_conn *conn, int rc)
@@ -100,18 +120,20 @@ static int wait_ready(const struct vuser_conn *conn, short events, uint64_t dead
 	}
 }
 
-static void attach_fds(struct msghdr *mh, union fd_control *control, const struct vuser_out *out)
+static void attach_fds(struct msghdr *mh, union fd_control *control, const int *fds, unsigned int nr_fds)
 {
 	struct cmsghdr *cmsg;
 
+	if (!nr_fds)
+		return;
 	memset(control, 0, sizeof(*control));
 	mh->msg_control = control;
-	mh->msg_controllen = CMSG_SPACE(out->nr_fds * sizeof(int));
+	mh->msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
 	cmsg = CMSG_FIRSTHDR(mh);
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(out->nr_fds * sizeof(int));
-	memcpy(CMSG_DATA(cmsg), out->fds, out->nr_fds * sizeof(int));
+	cmsg->cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
+	memcpy(CMSG_DATA(cmsg), fds, nr_fds * sizeof(int));
 }
 
 /* Take n bytes off the front. */
@@ -128,10 +150,10 @@ static void iov_advance(struct msghdr *mh, size_t n)
 	}
 }
 
-static int send_all(struct vuser_conn *conn, struct msghdr *mh, uint64_t deadline_ns)
+/* As much as the socket takes now. Return: 0, -EAGAIN if something is left, -errno. */
+static int send_some(struct vuser_conn *conn, struct msghdr *mh)
 {
 	ssize_t n;
-	int rc;
 
 	while (mh->msg_iovlen) {
 		n = sendmsg(conn->fd, mh, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -143,43 +165,157 @@ static int send_all(struct vuser_conn *conn, struct msghdr *mh, uint64_t deadlin
 		}
 		if (errno == EINTR)
 			continue;
-		if (errno != EAGAIN)
-			return peer_is_gone(errno) ? -ECONNRESET : -errno;
-		rc = wait_ready(conn, POLLOUT, deadline_ns);
-		if (rc)
-			return rc;
+		return peer_is_gone(errno) ? -ECONNRESET : -errno;
 	}
 	return 0;
 }
 
-int vuser_send(struct vuser_conn *conn, const struct vuser_out *out, uint64_t deadline_ns)
+static int send_all(struct vuser_conn *conn, struct msghdr *mh, uint64_t deadline_ns)
 {
-	bool failed = out->flags & VUSER_ERROR;
-	struct vuser_header header = {.id = out->id, .command = out->command, .flags = out->flags, .error = out->error};
-	struct iovec iov[3] = {
-		{.iov_base = &header, .iov_len = sizeof(header)},
-		{.iov_base = (void *)(uintptr_t)out->head, .iov_len = failed ? 0 : out->head_bytes},
-		{.iov_base = (void *)(uintptr_t)out->data, .iov_len = failed ? 0 : out->data_bytes},
-	};
-	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 3};
-	uint64_t bytes = (uint64_t)sizeof(header) + iov[1].iov_len + iov[2].iov_len;
-	union fd_control control;
 	int rc;
 
-	if (conn->error)
-		return conn->error;
+	while ((rc = send_some(conn, mh)) == -EAGAIN) {
+		rc = wait_ready(conn, POLLOUT, deadline_ns);
+		if (rc)
+			break;
+	}
+	return rc;
+}
+
+/* A message as sendmsg() takes it. */
+struct message_parts {
+	struct vuser_header header;
+	struct iovec iov[3];
+	struct msghdr mh;
+	union fd_control control;
+};
+
+static int message_prepare(const struct vuser_conn *conn, const struct vuser_out *out, struct message_parts *parts)
+{
+	bool failed = out->flags & VUSER_ERROR;
+	uint64_t bytes = sizeof(parts->header);
+
+	parts->header =
+		(struct vuser_header){.id = out->id, .command = out->command, .flags = out->flags, .error = out->error};
+	parts->iov[0] = (struct iovec){.iov_base = &parts->header, .iov_len = sizeof(parts->header)};
+	parts->iov[1] =
+		(struct iovec){.iov_base = (void *)(uintptr_t)out->head, .iov_len = failed ? 0 : out->head_bytes};
+	parts->iov[2] =
+		(struct iovec){.iov_base = (void *)(uintptr_t)out->data, .iov_len = failed ? 0 : out->data_bytes};
+	parts->mh = (struct msghdr){.msg_iov = parts->iov, .msg_iovlen = 3};
+	bytes += parts->iov[1].iov_len + parts->iov[2].iov_len;
 	if (bytes > conn->max_msg_bytes)
 		return -EMSGSIZE;
 	if (out->nr_fds > VUSER_MAX_FDS)
 		return -EINVAL;
-	header.size_bytes = (uint32_t)bytes;
-	if (out->nr_fds && !failed)
-		attach_fds(&mh, &control, out);
-	rc = send_all(conn, &mh, deadline_ns);
+	parts->header.size_bytes = (uint32_t)bytes;
+	attach_fds(&parts->mh, &parts->control, out->fds, failed ? 0 : out->nr_fds);
+	return 0;
+}
+
+/* What is left as sendmsg() takes it, in one piece. */
+static void unsent_prepare(struct vuser_conn *conn, struct message_parts *parts)
+{
+	parts->iov[0] = (struct iovec){.iov_base = conn->unsent + conn->unsent_at,
+				       .iov_len = conn->unsent_bytes - conn->unsent_at};
+	parts->mh = (struct msghdr){.msg_iov = parts->iov, .msg_iovlen = 1};
+	attach_fds(&parts->mh, &parts->control, conn->unsent_fds, conn->nr_unsent_fds);
+}
+
+int vuser_send(struct vuser_conn *conn, const struct vuser_out *out, uint64_t deadline_ns)
+{
+	struct message_parts parts;
+	int rc;
+
+	if (conn->error)
+		return conn->error;
+	if (conn->unsent) {
+		unsent_prepare(conn, &parts);
+		rc = send_all(conn, &parts.mh, deadline_ns);
+		if (rc)
+			return conn_end(conn, rc);
+		unsent_drop(conn);
+		conn->nr_sent++;
+	}
+	rc = message_prepare(conn, out, &parts);
+	if (rc)
+		return rc;
+	rc = send_all(conn, &parts.mh, deadline_ns);
 	if (rc)
 		return conn_end(conn, rc);
 	conn->nr_sent++;
 	return 0;
+}
+
+/* Copy what is left of a message. */
+static int unsent_keep(struct vuser_conn *conn, const struct message_parts *parts, const struct vuser_out *out)
+{
+	const struct msghdr *mh = &parts->mh;
+	uint32_t bytes = 0;
+
+	for (size_t i = 0; i < mh->msg_iovlen; i++)
+		bytes += (uint32_t)mh->msg_iov[i].iov_len;
+	conn->unsent = malloc(bytes);
+	if (!conn->unsent)
+		return -ENOMEM;
+	for (size_t i = 0; i < mh->msg_iovlen; i++) {
+		if (mh->msg_iov[i].iov_len)
+			memcpy(conn->unsent + conn->unsent_bytes, mh->msg_iov[i].iov_base, mh->msg_iov[i].iov_len);
+		conn->unsent_bytes += (uint32_t)mh->msg_iov[i].iov_len;
+	}
+	if (mh->msg_controllen) {
+		memcpy(conn->unsent_fds, out->fds, out->nr_fds * sizeof(*out->fds));
+		conn->nr_unsent_fds = out->nr_fds;
+	}
+	conn->unsent_ns = vuser_now_ns();
+	return 0;
+}
+
+int vuser_post(struct vuser_conn *conn, const struct vuser_out *out)
+{
+	struct message_parts parts;
+	int rc;
+
+	if (conn->error)
+		return conn->error;
+	if (conn->unsent)
+		return -EBUSY;
+	rc = message_prepare(conn, out, &parts);
+	if (rc)
+		return rc;
+	rc = send_some(conn, &parts.mh);
+	if (rc == -EAGAIN) {
+		rc = unsent_keep(conn, &parts, out);
+		return rc ? conn_end(conn, rc) : 0;
+	}
+	if (rc)
+		return conn_end(conn, rc);
+	conn->nr_sent++;
+	return 0;
+}
+
+int vuser_flush(struct vuser_conn *conn)
+{
+	struct message_parts parts;
+	int rc;
+
+	if (conn->error)
+		return conn->error;
+	if (!conn->unsent)
+		return 1;
+	unsent_prepare(conn, &parts);
+	rc = send_some(conn, &parts.mh);
+	if (!rc) {
+		unsent_drop(conn);
+		conn->nr_sent++;
+		return 1;
+	}
+	if (rc != -EAGAIN)
+		return conn_end(conn, rc);
+	if (!parts.mh.msg_controllen)
+		conn->nr_unsent_fds = 0;
+	conn->unsent_at = conn->unsent_bytes - (uint32_t)parts.iov[0].iov_len;
+	return vuser_now_ns() - conn->unsent_ns >= conn->stall_ns ? protocol_error(conn, -ETIMEDOUT) : 0;
 }
 
 /* Keep the fds that came with some bytes. Return: 0, -EPROTO if there are too many (all of them are closed then). */
@@ -350,4 +486,42 @@ int vuser_take_fd(struct vuser_conn *conn, unsigned int i)
 	fd = conn->fds[i];
 	conn->fds[i] = -1;
 	return fd;
+}
+
+void vuser_hold(struct vuser_conn *conn, struct vuser_held *held)
+{
+	*held = (struct vuser_held){
+		.header = conn->header,
+		.payload = conn->payload,
+		.payload_bytes = conn->payload_bytes,
+		.payload_room = conn->payload_room,
+		.nr_fds = conn->nr_fds,
+	};
+	memcpy(held->fds, conn->fds, conn->nr_fds * sizeof(*conn->fds));
+	conn->payload = NULL;
+	conn->payload_room = 0;
+	conn->nr_fds = 0;
+	message_drop(conn);
+}
+
+void vuser_unhold(struct vuser_conn *conn, struct vuser_held *held)
+{
+	close_fds(conn);
+	free(conn->payload);
+	conn->header = held->header;
+	conn->payload = held->payload;
+	conn->payload_bytes = held->payload_bytes;
+	conn->payload_room = held->payload_room;
+	conn->nr_fds = held->nr_fds;
+	memcpy(conn->fds, held->fds, held->nr_fds * sizeof(*held->fds));
+	conn->complete = true;
+	held->payload = NULL;
+	held->nr_fds = 0;
+}
+
+void vuser_held_drop(struct vuser_held *held)
+{
+	close_all(held->fds, &held->nr_fds);
+	free(held->payload);
+	held->payload = NULL;
 }

@@ -50,6 +50,25 @@ struct vuser_conn {
 	uint32_t payload_room;
 	bool complete;
 	uint64_t begun_ns; /* when its first byte came in */
+	uint8_t *unsent;   /* of vuser_post(): what the socket did not take yet */
+	uint32_t unsent_bytes;
+	uint32_t unsent_at;
+	unsigned int nr_unsent_fds; /* go out with its first byte */
+	int unsent_fds[VUSER_MAX_FDS];
+	uint64_t unsent_ns; /* since when */
+};
+
+/**
+ * struct vuser_held - a received message, taken out of its connection to be looked at later
+ */
+struct vuser_held {
+	struct vuser_held *next;
+	struct vuser_header header;
+	uint8_t *payload;
+	uint32_t payload_bytes;
+	uint32_t payload_room;
+	unsigned int nr_fds;
+	int fds[VUSER_MAX_FDS];
 };
 
 /**
@@ -74,6 +93,21 @@ struct vuser_out {
 
 /* @fd is the connection's from now on, also if it fails later. */
 void vuser_conn_init(struct vuser_conn *conn, int fd);
+/* From now on the connection is of no more use, for the reason rc. Return: rc. */
+int vuser_conn_fail(struct vuser_conn *conn, int rc);
+
+/* When the message that is coming in began; 0: none is. */
+static inline uint64_t vuser_begun_ns(const struct vuser_conn *conn)
+{
+	return conn->got_bytes && !conn->complete ? conn->begun_ns : 0;
+}
+
+/* Whether a message has been received and not yet made room for the next. */
+static inline bool vuser_has_message(const struct vuser_conn *conn)
+{
+	return conn->complete;
+}
+
 /* Closes the socket and what is left of fds. Sets fd to -1; a second call does nothing. */
 void vuser_conn_close(struct vuser_conn *conn);
 
@@ -85,9 +119,29 @@ uint64_t vuser_now_ns(void);
  * @deadline_ns: when to give up because the peer does not read; 0: if it cannot go out at once
  *
  * Return: 0; -ETIMEDOUT; -EMSGSIZE and -EINVAL (too long, too many fds: nothing is sent, the connection lives on); any
- * other -errno ends the connection, so does -ETIMEDOUT.
+ * other -errno ends the connection, so does -ETIMEDOUT. What vuser_post() left goes out first.
  */
 int vuser_send(struct vuser_conn *conn, const struct vuser_out *out, uint64_t deadline_ns);
+
+/**
+ * vuser_post() - send one message without waiting; what the socket does not take is kept for vuser_flush()
+ * Nothing may be left of an earlier one. The fds stay the caller's, open until all is out.
+ *
+ * Return: 0; -EMSGSIZE, -EINVAL as vuser_send(); -EBUSY: something is left; any other -errno ends the connection.
+ */
+int vuser_post(struct vuser_conn *conn, const struct vuser_out *out);
+
+/**
+ * vuser_flush() - send on what is left, without waiting
+ * Return: 1: nothing is left; 0: something is; -errno ends the connection, -ETIMEDOUT: the peer has not taken all of a
+ * message for @stall_ns.
+ */
+int vuser_flush(struct vuser_conn *conn);
+
+static inline bool vuser_is_posting(const struct vuser_conn *conn)
+{
+	return conn->unsent != NULL;
+}
 
 /**
  * vuser_recv_step() - take what has come in, without waiting; for pollers
@@ -113,6 +167,14 @@ int vuser_recv(struct vuser_conn *conn, uint64_t deadline_ns);
  * Return: 0; else -EPROTO, counted as a protocol error, and all its fds are closed. The connection lives on.
  */
 int vuser_expect(struct vuser_conn *conn, uint32_t min_bytes, uint32_t max_bytes, unsigned int max_fds);
+
+/*
+ * Take the complete message out of the connection, with payload and fds, or put one back in place of what is there.
+ * @held is the caller's; vuser_held_drop() closes and frees what is in it.
+ */
+void vuser_hold(struct vuser_conn *conn, struct vuser_held *held);
+void vuser_unhold(struct vuser_conn *conn, struct vuser_held *held);
+void vuser_held_drop(struct vuser_held *held);
 
 /* The i-th fd of the received message now belongs to the caller. Return: -1 if there is none, or it was taken. */
 int vuser_take_fd(struct vuser_conn *conn, unsigned int i);

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * server_maps.c - the memory that a client offers: DMA_MAP, DMA_UNMAP, the table by IOVA.
+ *
+ * A file is mapped only if it is memory that cannot get shorter (F_SEAL_SHRINK): reading behind the end of a file is
+ * SIGBUS, and the client could cut it at any time. What cannot be mapped is offered all the same and reached by
+ * message: clients map things that no device will touch (QEMU: ROMs, BARs of other devices), and must not fail because
+ * of it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+#include <linux/vfio.h>
+
+#include "server_internal.h"
+
+/* libvfio-user's extension: how the server is to reach the memory. Neither: by mmap() if there is a file. */
+#define DMA_BY_MMAP (1u << 2)
+#define DMA_BY_FILE_IO (1u << 3)
+
+unsigned int server_map_find(const struct quoll_server *server, uint64_t iova)
+{
+	unsigned int first = 0, last = server->nr_maps;
+
+	while (first < last) {
+		unsigned int mid = first + (last - first) / 2;
+		const struct quoll_server_dma *dma = &server->maps[mid].dma;
+
+		if (dma->iova + dma->len <= iova)
+			first = mid + 1;
+		else
+			last = mid;
+	}
+	return first;
+}
+
+static int maps_reserve(struct quoll_server *server)
+{
+	unsigned int room = server->maps_room ? server->maps_room * 2 : 16;
+	struct server_map *maps;
+
+	if (server->nr_maps >= SERVER_DMA_MAPS)
+		return -ENOSPC;
+	if (server->nr_maps < server->maps_room)
+		return 0;
+	maps = realloc(server->maps, room * sizeof(*maps));
+	if (!maps)
+		return -ENOMEM;
+	server->maps = maps;
+	server->maps_room = room;
+	return 0;
+}
+
+/* Return: 0, if the numbers make sense. */
+static int map_check(const struct vuser_dma_map *map)
+{
+	const uint32_t known = VUSER_DMA_READABLE | VUSER_DMA_WRITABLE | DMA_BY_MMAP | DMA_BY_FILE_IO;
+
+	if (map->argsz < sizeof(*map) || map->flags & ~known ||
+	    !(map->flags & (VUSER_DMA_READABLE | VUSER_DMA_WRITABLE)))
+		return -EINVAL;
+	if (!map->size_bytes || map->size_bytes > UINT64_MAX - map->iova)
+		return -EINVAL;
+	if ((map->iova | map->size_bytes | map->offset) % SERVER_PAGE_BYTES)
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * Whether the file has these bytes and keeps them. Return: the size of its pages; 0: it is not to be mapped.
+ */
+static uint64_t file_page_bytes(int fd, uint64_t offset, uint64_t len)
+{
+	struct statfs fs;
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return 0;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || fstatfs(fd, &fs))
+		return 0;
+	if (offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset)
+		return 0;
+	return fs.f_type == HUGETLBFS_MAGIC ? (uint64_t)fs.f_bsize : SERVER_PAGE_BYTES;
+}
+
+/*
+ * Map it, if that can be done safely. Of huge pages the kernel maps whole ones only, so what is mapped begins and ends
+ * at their boundaries; the file, which consists of whole ones, has been found long enough.
+ */
+static void map_file(struct server_map *map, int fd, uint64_t offset)
+{
+	uint64_t page = fd < 0 ? 0 : file_page_bytes(fd, offset, map->dma.len);
+	uint64_t lead;
+	int prot;
+
+	if (!page)
+		return;
+	lead = offset % page;
+	if (map->dma.len > SIZE_MAX - 2 * page || offset > INT64_MAX)
+		return;
+	map->base_bytes = (size_t)((lead + map->dma.len + page - 1) / page * page);
+	prot = (map->dma.prot & QUOLL_DMA_READ ? PROT_READ : 0) | (map->dma.prot & QUOLL_DMA_WRITE ? PROT_WRITE : 0);
+	map->base = mmap(NULL, map->base_bytes, prot, MAP_SHARED, fd, (off_t)(offset - lead));
+	if (map->base == MAP_FAILED) {
+		map->base = NULL;
+		return;
+	}
+	map->dma.va = (uint8_t *)map->base + lead;
+}
+
+static void unmap_file(struct server_map *map)
+{
+	if (map->base)
+		munmap(map->base, map->base_bytes);
+	map->base = NULL;
+}
+
+static int map_add(struct quoll_server *server, const struct vuser_dma_map *map, int fd)
+{
+	const struct quoll_server_ops *ops = server->device.ops;
+	struct server_map new = {.dma = {.iova = map->iova, .len = map->size_bytes}};
+	unsigned int at = server_map_find(server, map->iova);
+	int rc;
+
+	if (at < server->nr_maps && server->maps[at].dma.iova < map->iova + map->size_bytes)
+		return -EEXIST;
+	rc = maps_reserve(server);
+	if (rc)
+		return rc;
+	new.dma.prot = (map->flags & VUSER_DMA_READABLE ? QUOLL_DMA_READ : 0) |
+		       (map->flags & VUSER_DMA_WRITABLE ? QUOLL_DMA_WRITE : 0);
+	if ((map->flags & (DMA_BY_MMAP | DMA_BY_FILE_IO)) != DMA_BY_FILE_IO)
+		map_file(&new, fd, map->offset);
+	if (fd >= 0 && !new.dma.va)
+		quoll_log(&server->env, QUOLL_LOG_INFO, "vfio-user",
+			  "%s: memory at 0x%" PRIx64 " is not mapped: its file is not sealed against shrinking, or too "
+			  "short; it is reached by message",
+			  server->address.sun_path, map->iova);
+	rc = ops->dma_map ? ops->dma_map(server->device.arg, &new.dma) : 0;
+	if (rc) {
+		unmap_file(&new);
+		return rc == -EAGAIN ? -EBUSY : rc;
+	}
+	memmove(server->maps + at + 1, server->maps + at, (server->nr_maps - at) * sizeof(new));
+	server->maps[at] = new;
+	server->nr_maps++;
+	return 0;
+}
+
+int server_dma_map(struct quoll_server *server)
+{
+	struct vuser_conn *conn = &server->conn;
+	struct vuser_dma_map map;
+	int fd, rc;
+
+	if (vuser_expect(conn, sizeof(map), sizeof(map), 1))
+		return -EINVAL;
+	memcpy(&map, conn->payload, sizeof(map));
+	rc = map_check(&map);
+	if (rc)
+		return rc;
+	/* Not longer than this: what is mapped needs no file, and clients may offer more than a process can have open.
+	 */
+	fd = vuser_take_fd(conn, 0);
+	rc = map_add(server, &map, fd);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static int map_remove(struct quoll_server *server, unsigned int at)
+{
+	const struct quoll_server_ops *ops = server->device.ops;
+	int rc = ops->dma_unmap ? ops->dma_unmap(server->device.arg, &server->maps[at].dma) : 0;
+
+	if (rc)
+		return rc;
+	unmap_file(&server->maps[at]);
+	server->nr_maps--;
+	memmove(server->maps + at, server->maps + at + 1, (server->nr_maps - at) * sizeof(*server->maps));
+	return 0;
+}
+
+/* Those that the device has let go of are gone, also if it is not done with the next. */
+static int remove_all(struct quoll_server *server)
+{
+	int rc = 0;
+
+	while (!rc && server->nr_maps)
+		rc = map_remove(server, server->nr_maps - 1);
+	return rc;
+}
+
+int server_dma_unmap(struct quoll_server *server, struct vuser_out *out)
+{
+	struct vuser_conn *conn = &server->conn;
+	struct vuser_dma_unmap unmap;
+	unsigned int at;
+	int rc;
+
+	if (vuser_expect(conn, sizeof(unmap), sizeof(unmap), 0))
+		return -EINVAL;
+	memcpy(&unmap, conn->payload, sizeof(unmap));
+	if (unmap.argsz < sizeof(unmap))
+		return -EINVAL;
+	if (unmap.flags == VFIO_DMA_UNMAP_FLAG_ALL) {
+		/* Not in the specification: QEMU sends it when it resets a machine, with nothing in the other fields.
+		 */
+		if (unmap.iova || unmap.size_bytes)
+			return -EINVAL;
+		rc = remove_all(server);
+	} else if (unmap.flags) {
+		return -ENOTSUP; /* pages that were written are not counted here */
+	} else {
+		at = server_map_find(server, unmap.iova);
+		if (at == server->nr_maps || server->maps[at].dma.iova != unmap.iova ||
+		    server->maps[at].dma.len != unmap.size_bytes)
+			return -ENOENT;
+		rc = map_remove(server, at);
+	}
+	if (rc)
+		return rc;
+	unmap.argsz = sizeof(unmap);
+	memcpy(server->head, &unmap, sizeof(unmap));
+	out->head = server->head;
+	out->head_bytes = sizeof(unmap);
+	return 0;
+}
+
+void server_maps_drop(struct quoll_server *server)
+{
+	for (unsigned int i = 0; i < server->nr_maps; i++)
+		unmap_file(&server->maps[i]);
+	free(server->maps);
+	server->maps = NULL;
+	server->nr_maps = server->maps_room = 0;
+}
