@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_server_maps.c - memory that a client offers: mapped where that is safe, offered all the same where it is not,
+ * let go of when asked.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/memfd.h>
+
+#include "server_world.h"
+
+#define RW (VUSER_DMA_READABLE | VUSER_DMA_WRITABLE)
+
+static void world_begin(struct server_world *w)
+{
+	world_init(w);
+	world_listen(w);
+	CU_ASSERT_TRUE_FATAL(world_hello(w) > 0);
+}
+
+static void sealed_memory_is_mapped_and_shared(void)
+{
+	struct server_world w;
+	uint8_t *ours;
+	int fd;
+
+	world_begin(&w);
+	fd = world_memfd(0x5000);
+	ours = mmap(NULL, 0x5000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(ours, MAP_FAILED);
+	CU_ASSERT_EQUAL(world_map(&w, 0x100000, 0x3000, RW, fd, 0x2000), 0);
+	CU_ASSERT_EQUAL_FATAL(w.nr_maps, 1);
+	CU_ASSERT_EQUAL(w.maps[0].iova, 0x100000);
+	CU_ASSERT_EQUAL(w.maps[0].len, 0x3000);
+	CU_ASSERT_EQUAL(w.maps[0].prot, QUOLL_DMA_READ | QUOLL_DMA_WRITE);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(w.maps[0].va);
+	((uint8_t *)w.maps[0].va)[0x1234] = 0x5a;
+	CU_ASSERT_EQUAL(ours[0x2000 + 0x1234], 0x5a);
+	munmap(ours, 0x5000);
+	close(fd);
+	CU_ASSERT_EQUAL(world_unmap(&w, 0x100000, 0x3000), 24);
+	CU_ASSERT_EQUAL(w.nr_maps, 0);
+	world_close(&w);
+}
+
+/* /proc/self/maps names what of a file is mapped, and how. */
+static bool is_mapped(const void *va, const char *perms)
+{
+	char line[512], mode[8];
+	unsigned long first;
+	bool found = false;
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	while (maps && !found && fgets(line, sizeof(line), maps))
+		found = sscanf(line, "%lx-%*x %7s", &first, mode) == 2 && first == (unsigned long)va &&
+			!strncmp(mode, perms, strlen(perms));
+	if (maps)
+		fclose(maps);
+	return found;
+}
+
+static void a_mapping_has_the_permission_that_was_offered(void)
+{
+	struct server_world w;
+	void *va;
+	int fd;
+
+	world_begin(&w);
+	fd = world_memfd(0x3000);
+	CU_ASSERT_EQUAL(world_map(&w, 0x1000, 0x1000, VUSER_DMA_READABLE, fd, 0), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x2000, 0x1000, VUSER_DMA_WRITABLE, fd, 0x1000), 0);
+	CU_ASSERT_EQUAL_FATAL(w.nr_maps, 2);
+	CU_ASSERT_EQUAL(w.maps[0].prot, QUOLL_DMA_READ);
+	CU_ASSERT_TRUE(is_mapped(w.maps[0].va, "r--s"));
+	CU_ASSERT_EQUAL(w.maps[1].prot, QUOLL_DMA_WRITE);
+	CU_ASSERT_TRUE(is_mapped(w.maps[1].va, "-w-s"));
+	va = w.maps[0].va;
+	CU_ASSERT_EQUAL(world_unmap(&w, 0x1000, 0x1000), 24);
+	CU_ASSERT_FALSE(is_mapped(va, "r--s"));
+	va = w.maps[0].va;
+	world_hang_up(&w);
+	CU_ASSERT_FALSE(is_mapped(va, "-w-s"));
+	close(fd);
+	world_close(&w);
+}
+
+static void files_that_cannot_be_trusted_are_not_mapped(void)
+{
+	struct server_world w;
+	int fds[6], pipes[2], last;
+	char again[64];
+
+	world_begin(&w);
+	fds[0] = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fds[1] = open(w.dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	fds[2] = world_memfd(0xfff);
+	fds[3] = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	CU_ASSERT_EQUAL_FATAL(pipe2(pipes, O_CLOEXEC), 0);
+	fds[4] = pipes[1];
+	/* Only for reading, though it is offered for writing. */
+	last = world_memfd(0x1000);
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", last);
+	fds[5] = open(again, O_RDONLY | O_CLOEXEC);
+	CU_ASSERT_TRUE_FATAL(fds[5] >= 0);
+	CU_ASSERT_EQUAL(ftruncate(fds[0], 0x1000) | ftruncate(fds[1], 0x1000), 0);
+	for (unsigned int i = 0; i < 6; i++) {
+		CU_ASSERT_EQUAL(world_map(&w, 0x10000 * (i + 1), 0x1000, RW, fds[i], 0), 0);
+		CU_ASSERT_EQUAL_FATAL(w.nr_maps, i + 1);
+		CU_ASSERT_PTR_NULL(w.maps[i].va);
+	}
+	CU_ASSERT_EQUAL(world_map(&w, 0x80000, 0x1000, RW, -1, 0), 0);
+	CU_ASSERT_PTR_NULL(w.maps[6].va);
+	/* libvfio-user's way to say that the file is to be read and written, not mapped. */
+	CU_ASSERT_EQUAL(world_map(&w, 0x90000, 0x1000, RW | 1 << 3, last, 0), 0);
+	CU_ASSERT_PTR_NULL(w.maps[7].va);
+	CU_ASSERT_EQUAL(world_map(&w, 0xa0000, 0x1000, RW | 1 << 2, last, 0), 0);
+	CU_ASSERT_PTR_NOT_NULL(w.maps[8].va);
+	for (unsigned int i = 0; i < 6; i++)
+		close(fds[i]);
+	close(pipes[0]);
+	close(last);
+	world_close(&w);
+}
+
+static void a_range_behind_the_end_of_its_file_is_not_mapped(void)
+{
+	static const struct {
+		uint64_t offset, len;
+		bool mapped;
+	} rows[] = {{0, 0x4000, true},
+		    {0x3000, 0x1000, true},
+		    {0x3000, 0x2000, false},
+		    {0x4000, 0x1000, false},
+		    {0x8000, 0x1000, false},
+		    {1ull << 63, 0x1000, false},
+		    {0ull - 0x1000, 0x1000, false},
+		    {0x1000, (1ull << 63) - 0x1000, false},
+		    {0, 0ull - 0x200000, false}};
+	struct server_world w;
+	int fd;
+
+	world_begin(&w);
+	fd = world_memfd(0x4000);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CU_ASSERT_EQUAL(world_map(&w, 0x100000, rows[i].len, RW, fd, rows[i].offset), 0);
+		CU_ASSERT_EQUAL_FATAL(w.nr_maps, 1);
+		CU_ASSERT_EQUAL(w.maps[0].va != NULL, rows[i].mapped);
+		CU_ASSERT_EQUAL(world_unmap(&w, 0x100000, rows[i].len), 24);
+	}
+	close(fd);
+	world_close(&w);
+}
+
+static void maps_that_make_no_sense_are_refused(void)
+{
+	static const struct {
+		struct vuser_dma_map map;
+		int rc;
+	} rows[] = {
+		{{.argsz = 31, .flags = RW, .iova = 0x1000, .size_bytes = 0x1000}, -EINVAL},
+		{{.argsz = 32, .flags = 0, .iova = 0x1000, .size_bytes = 0x1000}, -EINVAL},
+		{{.argsz = 32, .flags = RW | 1 << 4, .iova = 0x1000, .size_bytes = 0x1000}, -EINVAL},
+		{{.argsz = 32, .flags = RW, .iova = 0x1000, .size_bytes = 0}, -EINVAL},
+		{{.argsz = 32, .flags = RW, .iova = 0x1001, .size_bytes = 0x1000}, -EINVAL},
+		{{.argsz = 32, .flags = RW, .iova = 0x1000, .size_bytes = 0x1001}, -EINVAL},
+		{{.argsz = 32, .flags = RW, .iova = 0x1000, .size_bytes = 0x1000, .offset = 8}, -EINVAL},
+		{{.argsz = 32, .flags = RW, .iova = 0ull - 0x1000, .size_bytes = 0x1000}, -EINVAL},
+		{{.argsz = 32, .flags = RW, .iova = 0x1000, .size_bytes = 0ull - 0x1000}, -EINVAL},
+		{{.argsz = 32, .flags = RW, .iova = 0x13000, .size_bytes = 0x1000}, -EEXIST},
+		{{.argsz = 32, .flags = RW, .iova = 0xf000, .size_bytes = 0x2000}, -EEXIST},
+		{{.argsz = 32, .flags = RW, .iova = 0x8000, .size_bytes = 0x100000}, -EEXIST},
+		{{.argsz = 32, .flags = RW, .iova = 0x11000, .size_bytes = 0x1000}, -EEXIST},
+		{{.argsz = 32, .flags = RW, .iova = 0xf000, .size_bytes = 0x1000}, 0},
+		{{.argsz = 32, .flags = RW, .iova = 0x14000, .size_bytes = 0x1000}, 0},
+	};
+	struct server_world w;
+
+	world_begin(&w);
+	CU_ASSERT_EQUAL(world_map(&w, 0x10000, 0x4000, RW, -1, 0), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CU_ASSERT_EQUAL(world_ask(&w, VUSER_DMA_MAP, &rows[i].map, sizeof(rows[i].map)), rows[i].rc);
+	CU_ASSERT_EQUAL(w.nr_maps, 3);
+	w.map_rc = -ENOMEM;
+	CU_ASSERT_EQUAL(world_map(&w, 0x20000, 0x1000, RW, -1, 0), -ENOMEM);
+	w.map_rc = 0;
+	CU_ASSERT_EQUAL(world_map(&w, 0x20000, 0x1000, RW, -1, 0), 0);
+	world_close(&w);
+}
+
+static void only_what_was_mapped_is_unmapped(void)
+{
+	static const struct {
+		uint64_t iova, len;
+	} rows[] = {{0x10000, 0x1000},
+		    {0x11000, 0x1000},
+		    {0x10000, 0x5000},
+		    {0x8000, 0x100000},
+		    {0x20000, 0x1000},
+		    {0x10000, 0},
+		    {0, 0},
+		    {0, UINT64_MAX}};
+	struct vuser_dma_unmap bad = {.argsz = 24, .flags = 1, .iova = 0x10000, .size_bytes = 0x4000};
+	struct server_world w;
+
+	world_begin(&w);
+	CU_ASSERT_EQUAL(world_map(&w, 0x10000, 0x4000, RW, -1, 0), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CU_ASSERT_EQUAL(world_unmap(&w, rows[i].iova, rows[i].len), -ENOENT);
+	CU_ASSERT_EQUAL(world_ask(&w, VUSER_DMA_UNMAP, &bad, sizeof(bad)), -ENOTSUP);
+	bad.flags = 0;
+	bad.argsz = 23;
+	CU_ASSERT_EQUAL(world_ask(&w, VUSER_DMA_UNMAP, &bad, sizeof(bad)), -EINVAL);
+	bad.flags = 2;
+	bad.argsz = 24;
+	CU_ASSERT_EQUAL(world_ask(&w, VUSER_DMA_UNMAP, &bad, sizeof(bad)), -EINVAL);
+	CU_ASSERT_EQUAL(w.nr_maps, 1);
+	CU_ASSERT_EQUAL(world_unmap(&w, 0x10000, 0x4000), 24);
+	CU_ASSERT_EQUAL(w.nr_maps, 0);
+	world_close(&w);
+}
+
+static void a_client_waits_until_its_memory_is_let_go_of(void)
+{
+	struct vuser_dma_unmap all = {.argsz = 24, .flags = VFIO_DMA_UNMAP_FLAG_ALL};
+	struct server_world w;
+	int fd;
+
+	world_begin(&w);
+	fd = world_memfd(0x1000);
+	for (uint64_t i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(world_map(&w, i << 16, 0x1000, RW, fd, 0), 0);
+	w.busy = 2;
+	CU_ASSERT_EQUAL(world_unmap(&w, 1 << 16, 0x1000), 24);
+	CU_ASSERT_EQUAL(w.busy, 0);
+	CU_ASSERT_EQUAL(w.nr_maps, 4);
+	w.busy = 7;
+	world_send(&w, VUSER_DMA_UNMAP, &all, sizeof(all), NULL, 0);
+	while (w.busy > 3)
+		quoll_server_poll(w.server);
+	CU_ASSERT_TRUE(quoll_server_pending(w.server));
+	CU_ASSERT_EQUAL(vuser_recv_step(&w.client), 0);
+	CU_ASSERT_EQUAL(world_answer(&w), 24);
+	CU_ASSERT_EQUAL(w.nr_maps, 0);
+	CU_ASSERT_FALSE(quoll_server_pending(w.server));
+	close(fd);
+	world_close(&w);
+}
+
+static void a_client_that_dies_while_it_waits(void)
+{
+	struct vuser_dma_unmap unmap = {.argsz = 24, .iova = 0x1000, .size_bytes = 0x1000};
+	struct server_world w;
+
+	world_begin(&w);
+	CU_ASSERT_EQUAL(world_map(&w, 0x1000, 0x1000, RW, -1, 0), 0);
+	w.busy = 20;
+	world_send(&w, VUSER_DMA_UNMAP, &unmap, sizeof(unmap), NULL, 0);
+	while (w.busy > 17)
+		quoll_server_poll(w.server);
+	world_hang_up(&w);
+	CU_ASSERT_EQUAL(w.busy, 0);
+	CU_ASSERT_EQUAL(w.nr_disconnects, 1);
+	CU_ASSERT_EQUAL(w.server->nr_maps, 0);
+	world_close(&w);
+}
+
+static void maps_have_a_limit(void)
+{
+	struct server_world w;
+
+	world_init(&w);
+	w.ops.dma_map = NULL;
+	w.ops.dma_unmap = NULL;
+	world_listen(&w);
+	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+	/* From above, which moves everything each time. */
+	for (uint64_t i = SERVER_DMA_MAPS; i > 0; i--)
+		if (world_map(&w, i << 12, 0x1000, RW, -1, 0))
+			break;
+	CU_ASSERT_EQUAL(w.server->nr_maps, SERVER_DMA_MAPS);
+	CU_ASSERT_EQUAL(world_map(&w, 0, 0x1000, RW, -1, 0), -ENOSPC);
+	CU_ASSERT_EQUAL(world_unmap(&w, 7 << 12, 0x1000), 24);
+	CU_ASSERT_EQUAL(world_map(&w, 0, 0x1000, RW, -1, 0), 0);
+	for (unsigned int i = 1; i < w.server->nr_maps; i++)
+		if (w.server->maps[i].dma.iova <= w.server->maps[i - 1].dma.iova)
+			CU_FAIL("not in order");
+	world_close(&w);
+}
+
+/* A file of huge pages; -1: there are none free. */
+static int huge_memfd(uint64_t bytes)
+{
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_HUGE_2MB);
+	void *va;
+
+	if (fd < 0)
+		return -1;
+	va = ftruncate(fd, (off_t)bytes) ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (va == MAP_FAILED || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
+		close(fd);
+		return -1;
+	}
+	munmap(va, bytes);
+	return fd;
+}
+
+static void pieces_of_huge_pages_are_mapped(void)
+{
+	struct server_world w;
+	int fd = huge_memfd(4 << 20);
+
+	if (fd < 0) {
+		CU_PASS("no huge pages here");
+		return;
+	}
+	world_begin(&w);
+	w.fds_before--; /* fd is closed at the end */
+	/* Small pieces of one huge page, one over the boundary, the whole, one behind the end. */
+	CU_ASSERT_EQUAL(world_map(&w, 0x10000000, 0x1000, RW, fd, 0x3000), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x20000000, 0x2000, RW, fd, 0x1ff000), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x30000000, 4 << 20, RW, fd, 0), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x40000000, 0x2000, RW, fd, 0x3ff000), 0);
+	CU_ASSERT_EQUAL_FATAL(w.nr_maps, 4);
+	for (unsigned int i = 0; i < 3; i++)
+		CU_ASSERT_PTR_NOT_NULL_FATAL(w.maps[i].va);
+	CU_ASSERT_PTR_NULL(w.maps[3].va);
+	memset(w.maps[0].va, 0x11, 0x1000);
+	memset(w.maps[1].va, 0x22, 0x2000);
+	CU_ASSERT_EQUAL(((uint8_t *)w.maps[2].va)[0x2fff], 0);
+	CU_ASSERT_EQUAL(((uint8_t *)w.maps[2].va)[0x3fff], 0x11);
+	CU_ASSERT_EQUAL(((uint8_t *)w.maps[2].va)[0x4000], 0);
+	CU_ASSERT_EQUAL(((uint8_t *)w.maps[2].va)[0x200fff], 0x22);
+	CU_ASSERT_EQUAL(((uint8_t *)w.maps[2].va)[0x201000], 0);
+	close(fd);
+	world_close(&w);
+}
+
+static const struct unit_test tests[] = {
+	{"sealed memory is mapped and shared", sealed_memory_is_mapped_and_shared},
+	{"a mapping has the permission that was offered", a_mapping_has_the_permission_that_was_offered},
+	{"files that cannot be trusted are not mapped", files_that_cannot_be_trusted_are_not_mapped},
+	{"a range behind the end of its file is not mapped", a_range_behind_the_end_of_its_file_is_not_mapped},
+	{"maps that make no sense are refused", maps_that_make_no_sense_are_refused},
+	{"only what was mapped is unmapped", only_what_was_mapped_is_unmapped},
+	{"a client waits until its memory is let go of", a_client_waits_until_its_memory_is_let_go_of},
+	{"a client that dies while it waits", a_client_that_dies_while_it_waits},
+	{"maps have a limit", maps_have_a_limit},
+	{"pieces of huge pages are mapped", pieces_of_huge_pages_are_mapped},
+};
+
+UNIT_MAIN("eal/vfio_user/server_maps", tests)
