@@ -78,7 +78,7 @@ unit() { # unit SECTION DIRECTORY [PATTERN of programs]
 			echo "exit status $rc" >>"$out"
 			fail "$name: $area: runs to its end" "$out"
 		fi
-	done < <(find "$dir/tests/unit" -maxdepth 3 -type f -name 'test_*' -perm -u+x | grep -E "$pattern" | sort)
+	done < <(find "$dir/tests/unit" "$dir/tests/user" -maxdepth 3 -type f -name 'test_*' -perm -u+x | grep -E "$pattern" | sort)
 }
 
 # Instructions are repeatable, so that a rise can be a failure: one line a path.

@@ -312,12 +312,14 @@ static int dma_access(struct quoll_server *server, uint64_t iova, uint8_t *buf, 
 {
 	uint64_t deadline_ns = vuser_now_ns() + server->dma_timeout_ns;
 	struct vuser_conn *conn = &server->conn;
-	bool is_serving = server->state == SERVER_SERVING && vuser_has_message(conn);
+	bool is_serving = vuser_has_message(conn);
 	struct vuser_held current;
 	int rc;
 
 	if (server->state != SERVER_SERVING)
 		return -EFAULT;
+	if (conn->error)
+		return -ECONNRESET;
 	rc = access_check(server, iova, len, prot);
 	if (rc)
 		return rc;

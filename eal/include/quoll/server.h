@@ -74,7 +74,9 @@ struct quoll_server_dma {
  *              each poll; the client waits
  * @reset:      Return: 0; -EAGAIN as above; NULL: the device can't be reset
  *
- * Callbacks may call quoll_server_irq() and quoll_server_dma_*(), nothing else of the server.
+ * Callbacks may call quoll_server_irq() and quoll_server_dma_*(), nothing else of the server. But a client that waits
+ * for a register access may be unable to answer a DMA message meanwhile (QEMU is, under its lock): what needs memory
+ * that is not mapped is better done between polls.
  */
 struct quoll_server_ops {
 	int (*connect)(void *arg);
@@ -103,8 +105,9 @@ struct quoll_server_device {
 
 /**
  * struct quoll_server_stats - counted since the server was made
+ * @clients: that agreed on a version, and that the device took
  * @refused: clients that came while one was there, or that the device sent away
- * @errors:  messages that were answered with an error
+ * @errors:  messages that were answered with an error, or would have been had the client wanted a reply
  * @protocol_errors: sessions that ended because of what the client sent
  * @dma_messages: DMA_READ and DMA_WRITE that were sent
  */
@@ -148,7 +151,8 @@ QUOLL_API unsigned int quoll_server_poll(struct quoll_server *server);
 QUOLL_API int quoll_server_fd(const struct quoll_server *server);
 
 /**
- * quoll_server_pending() - a callback said -EAGAIN: poll again soon, though the fd isn't readable
+ * quoll_server_pending() - poll again soon, though the fd isn't readable: a callback said -EAGAIN, commands came in
+ * while a DMA message was waited for, or the client was cut off outside of poll
  */
 QUOLL_API bool quoll_server_pending(const struct quoll_server *server);
 
