@@ -204,12 +204,22 @@ static bool req_fault(struct tgt_ctrl *ctrl, struct tgt_req *req)
 	}
 }
 
+/* A flush that no host asked for, and none hears of. */
+static void log_lost_flush(const struct tgt_ctrl *ctrl, const struct tgt_req *req)
+{
+	quoll_log(&ctrl->subsys->env, QUOLL_LOG_ERROR, "target", "namespace %u: flush failed with status 0x%03x",
+		  tgt_req_nsid(req), req->status & 0x7ff);
+}
+
 static void req_count(struct tgt_ctrl *ctrl, struct tgt_req *req)
 {
 	struct tgt_counters *counters = &ctrl->counters;
 
 	if (QUOLL_UNLIKELY(req->status)) {
-		tgt_log_error(ctrl, req);
+		if (req->sq == &ctrl->own)
+			log_lost_flush(ctrl, req);
+		else
+			tgt_log_error(ctrl, req);
 		return;
 	}
 	/* Admin commands have no back end, and FLUSH, ZEROES and DISCARD no units (Base 2.0, Figure 207). */
@@ -240,10 +250,40 @@ void tgt_ctrl_complete(struct tgt_ctrl *ctrl, struct tgt_req **reqs, unsigned in
 			continue;
 		req_count(ctrl, req);
 		req->sq->nr_inflight--;
+		req->nr_iov = 0; /* nobody uses that memory any more: see tgt_ctrl_uses() */
 		reqs[nr++] = req;
 	}
 	if (nr)
 		ctrl->transport.ops->complete(ctrl->transport.arg, reqs, nr);
+}
+
+bool tgt_ctrl_busy(const struct tgt_ctrl *ctrl)
+{
+	for (unsigned int i = 0; i < ctrl->nr_polled; i++)
+		if (ctrl->slots[ctrl->polled[i]].nr_inflight)
+			return true;
+	return false;
+}
+
+static bool req_uses(const struct tgt_req *req, const uint8_t *va, uint64_t len)
+{
+	for (unsigned int i = 0; i < req->nr_iov; i++) {
+		const uint8_t *base = req->iov[i].iov_base;
+
+		if (base < va + len && va < base + req->iov[i].iov_len)
+			return true;
+	}
+	return false;
+}
+
+bool tgt_ctrl_uses(const struct tgt_ctrl *ctrl, const void *va, uint64_t len)
+{
+	if (!tgt_ctrl_busy(ctrl))
+		return false;
+	for (unsigned int i = 0; i < TGT_MAX_REQS; i++)
+		if (ctrl->reqs[i].op != TGT_OP_DISCARD && req_uses(&ctrl->reqs[i], va, len))
+			return true;
+	return false;
 }
 
 /* Delayed completions whose time has come. */

@@ -144,6 +144,7 @@ struct tgt_ctrl {
 	struct tgt_req *dropped;
 	struct tgt_req *reqs;
 	union tgt_seg *segs;
+	struct tgt_sq own; /* where requests that are no host's come from */
 };
 
 /**
@@ -184,6 +185,22 @@ static inline bool tgt_ctrl_idle(const struct tgt_ctrl *ctrl)
 {
 	return !ctrl->nr_taken;
 }
+
+/**
+ * tgt_ctrl_busy() - back ends have requests; others (events, what an injected fault holds back) may wait for long
+ */
+bool tgt_ctrl_busy(const struct tgt_ctrl *ctrl);
+
+/**
+ * tgt_ctrl_uses() - back ends have requests whose data is in this memory of ours; for a transport that takes it away
+ */
+bool tgt_ctrl_uses(const struct tgt_ctrl *ctrl, const void *va, uint64_t len);
+
+/**
+ * tgt_ctrl_flush() - what the host has written becomes durable; the controller is stopped and idle
+ * Over when it is idle again; what went wrong is logged. complete() gets requests then that are no host's.
+ */
+void tgt_ctrl_flush(struct tgt_ctrl *ctrl);
 
 /**
  * tgt_ctrl_faults() - what is to go wrong from now on; the table is the caller's and must stay

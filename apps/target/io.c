@@ -167,7 +167,7 @@ static inline uint16_t io_parse(struct tgt_ctrl *ctrl, struct tgt_req *req)
 }
 
 /* The command is new: nothing of the last one may be left. */
-static inline void io_begin(struct tgt_ctrl *ctrl, struct tgt_req *req)
+static inline void io_begin(struct tgt_req *req)
 {
 	req->sq->nr_inflight++;
 	req->result = 0;
@@ -178,8 +178,6 @@ static inline void io_begin(struct tgt_ctrl *ctrl, struct tgt_req *req)
 	req->fault = NULL;
 	req->op = TGT_OP_FLUSH;
 	req->bytes = 0;
-	if (QUOLL_UNLIKELY(ctrl->nr_faults))
-		req->fault = tgt_fault_match(ctrl->faults, ctrl->nr_faults, req);
 }
 
 /* Hand a run of requests for one namespace to its back end. Return: how many went to @done. */
@@ -205,7 +203,9 @@ void tgt_ctrl_io(struct tgt_ctrl *ctrl, struct tgt_req *const *reqs, unsigned in
 	for (unsigned int i = 0; i < n; i++) {
 		struct tgt_req *req = reqs[i];
 
-		io_begin(ctrl, req);
+		io_begin(req);
+		if (QUOLL_UNLIKELY(ctrl->nr_faults))
+			req->fault = tgt_fault_match(ctrl->faults, ctrl->nr_faults, req);
 		if (QUOLL_UNLIKELY(req->fault && req->fault->action == TGT_FAULT_STATUS))
 			req->status = (uint16_t)req->fault->value;
 		else
@@ -222,4 +222,22 @@ void tgt_ctrl_io(struct tgt_ctrl *ctrl, struct tgt_req *const *reqs, unsigned in
 	}
 	nr_done += io_submit(run, nr_run, done + nr_done);
 	tgt_ctrl_complete(ctrl, done, nr_done);
+}
+
+void tgt_ctrl_flush(struct tgt_ctrl *ctrl)
+{
+	for (unsigned int i = 0; i < TGT_MAX_NAMESPACES; i++) {
+		struct tgt_ns_slot *slot = &ctrl->slots[i];
+		struct tgt_req *req, *done;
+
+		if (!slot->nr_lbas || !slot->ns->volatile_cache)
+			continue;
+		req = tgt_ctrl_req(ctrl); /* there are more than namespaces, and none is taken */
+		req->sq = &ctrl->own;
+		req->cmd = (struct nvme_sqe){.opcode = nvme_cmd_flush, .nsid = quoll_cpu_to_le32(i + 1)};
+		io_begin(req);
+		req->slot = slot;
+		if (io_submit(&req, 1, &done))
+			tgt_ctrl_complete(ctrl, &done, 1);
+	}
 }

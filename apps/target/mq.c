@@ -413,9 +413,19 @@ unsigned int tgt_mq_poll(struct tgt_mq *mq)
 	if (QUOLL_UNLIKELY(mq->nr_waiting))
 		n += mq_post_waiting(mq);
 	/* The list may become shorter: an admin command may delete a queue. */
-	for (unsigned int i = 0; i < mq->nr_active && !mq->ctrl->halted; i++)
+	for (unsigned int i = 0; i < mq->nr_active && !mq->ctrl->halted && !mq->held; i++)
 		n += sq_poll(mq, mq->active[i]);
 	return n;
+}
+
+void tgt_mq_hold(struct tgt_mq *mq, bool hold)
+{
+	mq->held = hold;
+}
+
+bool tgt_mq_has_shadow(const struct tgt_mq *mq)
+{
+	return mq->enabled && mq->shadow;
 }
 
 void tgt_mq_doorbell(struct tgt_mq *mq, unsigned int index, uint32_t value)
@@ -438,6 +448,22 @@ void tgt_mq_doorbell(struct tgt_mq *mq, unsigned int index, uint32_t value)
 		__atomic_store_n(&mq->doorbells[index], quoll_cpu_to_le32(value), __ATOMIC_RELAXED);
 }
 
+/* Whether a poll would fetch from it. Where only the host can change that, it has to wake us. */
+static bool sq_has_work(const struct tgt_msq *sq)
+{
+	uint32_t tail = quoll_le32_to_cpu(__atomic_load_n(sq->tail_db, __ATOMIC_RELAXED));
+
+	return tail != sq->head && tail < sq->entries && !sq->cq->waiting.head && !sq->unreachable;
+}
+
+/* The host has read completions meanwhile, for which others wait. */
+static bool cq_has_work(const struct tgt_cq *cq)
+{
+	uint32_t head = quoll_le32_to_cpu(__atomic_load_n(cq->head_db, __ATOMIC_RELAXED));
+
+	return cq->waiting.head && head != cq->head && head < cq->entries;
+}
+
 int tgt_mq_arm(struct tgt_mq *mq)
 {
 	mq_remap_if_due(mq);
@@ -451,8 +477,8 @@ int tgt_mq_arm(struct tgt_mq *mq)
 	}
 	/* Event index before tail; pairs with the host's fence between its tail and its look at the event index. */
 	quoll_dma_mb();
-	for (unsigned int i = 0; i < mq->nr_active; i++)
-		if (quoll_le32_to_cpu(__atomic_load_n(mq->active[i]->tail_db, __ATOMIC_RELAXED)) != mq->active[i]->head)
+	for (unsigned int i = 0; i < mq->nr_active && !mq->ctrl->halted && !mq->held; i++)
+		if (sq_has_work(mq->active[i]) || cq_has_work(mq->active[i]->cq))
 			return 1;
 	return 0;
 }

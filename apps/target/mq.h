@@ -91,6 +91,16 @@ void tgt_mq_disable(struct tgt_mq *mq);
 bool tgt_mq_idle(const struct tgt_mq *mq);
 
 /**
+ * tgt_mq_remap() - pointers into the host's memory anew: before what it takes back is unmapped
+ */
+void tgt_mq_remap(struct tgt_mq *mq);
+
+/**
+ * tgt_mq_hold() - fetch nothing more, or go on: what was fetched ends, and is answered
+ */
+void tgt_mq_hold(struct tgt_mq *mq, bool hold);
+
+/**
  * tgt_mq_poll() - fetch, run, complete; a batch of each queue at most
  * Return: how much was done.
  */
@@ -108,6 +118,9 @@ void tgt_mq_doorbell(struct tgt_mq *mq, unsigned int index, uint32_t value);
  */
 int tgt_mq_arm(struct tgt_mq *mq);
 void tgt_mq_disarm(struct tgt_mq *mq);
+
+/* Whether the host's doorbells of I/O queues are in its memory, so that it need not write those of the device. */
+bool tgt_mq_has_shadow(const struct tgt_mq *mq);
 
 /* I/O submission queues that the host has made. */
 unsigned int tgt_mq_nr_sqs(const struct tgt_mq *mq);

@@ -55,6 +55,7 @@ struct tgt_mq {
 	struct tgt_guest *guest;
 	uint32_t generation; /* of the guest's memory that the pointers fit */
 	bool enabled;
+	bool held; /* nothing is fetched */
 	unsigned int nr_active;
 	struct tgt_msq *active[TGT_NR_QUEUES];
 	unsigned int nr_waiting;    /* in all completion queues */
@@ -86,7 +87,5 @@ void tgt_mq_free_sq(struct tgt_mq *mq, struct tgt_msq *sq);
 void tgt_mq_free_cq(struct tgt_mq *mq, struct tgt_cq *cq);
 /* No more entries are fetched; completions that wait for room are dropped. */
 void tgt_mq_retire_sq(struct tgt_mq *mq, struct tgt_msq *sq);
-/* Pointers into the host's memory, anew. */
-void tgt_mq_remap(struct tgt_mq *mq);
 
 #endif

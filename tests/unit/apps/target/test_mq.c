@@ -575,6 +575,58 @@ static void interrupts_are_one_a_batch(void)
 	host_end(&host);
 }
 
+static void a_queue_on_which_only_the_host_can_act_keeps_nobody_awake(void)
+{
+	struct host_cqe cqe;
+
+	start();
+	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 4), 0);
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
+	host.doorbells[2] = 99; /* beyond the queue */
+	host_poll(&host, 1);
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
+	/* Three completions fill the queue; the fourth command waits for room. */
+	for (uint16_t i = 0; i < 4; i++) {
+		struct nvme_sqe cmd = read_cmd(i);
+
+		host_push(&host, &host.io, &cmd);
+		host_ring(&host, &host.io);
+		host_poll(&host, 1);
+	}
+	host_push(&host, &host.io, &(struct nvme_sqe){.opcode = nvme_cmd_flush, .nsid = 1});
+	host_ring(&host, &host.io);
+	host_poll(&host, 1);
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
+	host.doorbells[3] = 1; /* the host has read one, behind our back */
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 1);
+	tgt_mq_disarm(host.mq);
+	for (unsigned int i = 0; i < 5; i++)
+		CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
+	host_end(&host);
+}
+
+static void a_controller_that_is_held_fetches_nothing_but_answers(void)
+{
+	struct nvme_sqe cmd = read_cmd(7);
+	struct host_cqe cqe;
+
+	start();
+	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
+	tgt_mq_hold(host.mq, true);
+	host_push(&host, &host.io, &cmd);
+	host_ring(&host, &host.io);
+	host_poll(&host, 10);
+	CU_ASSERT_EQUAL(host.io.head, 0);
+	CU_ASSERT_EQUAL(host.ctrl->nr_taken, 0);
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
+	tgt_mq_hold(host.mq, false);
+	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 1);
+	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
+	CU_ASSERT_EQUAL(cqe.cid, 7);
+	host_end(&host);
+}
+
 static const struct unit_test tests[] = {
 	{"completion queues are checked as the specification says",
 	 completion_queues_are_checked_as_the_specification_says},
@@ -599,6 +651,10 @@ static const struct unit_test tests[] = {
 	{"queues stop while their memory is away", queues_stop_while_their_memory_is_away},
 	{"queues work by messages alone", queues_work_by_messages_alone},
 	{"interrupts are one a batch", interrupts_are_one_a_batch},
+	{"a queue on which only the host can act keeps nobody awake",
+	 a_queue_on_which_only_the_host_can_act_keeps_nobody_awake},
+	{"a controller that is held fetches nothing, but answers",
+	 a_controller_that_is_held_fetches_nothing_but_answers},
 };
 
 UNIT_MAIN("apps/target/mq", tests)
