@@ -27,6 +27,15 @@ enum cli_option_kind {
 	CLI_NUMBER, /* uint64_t within min .. max */
 	CLI_SIZE,   /* uint64_t within min .. max, with a suffix: 4k, 1M */
 	CLI_CHOICE, /* unsigned int: position of the word in arg, "one|two|three" */
+	CLI_LIST,   /* struct cli_list: given again it adds to the list */
+};
+
+#define CLI_LIST_MAX 64u
+
+/* Values of an option that may be given several times. */
+struct cli_list {
+	unsigned int nr;
+	const char *values[CLI_LIST_MAX];
 };
 
 /**

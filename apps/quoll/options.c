@@ -129,6 +129,12 @@ static int store(const struct cli *cli, const struct cli_option *option, const c
 	case CLI_TEXT:
 		*(const char **)to = text;
 		return 0;
+	case CLI_LIST:
+		if (((struct cli_list *)to)->nr == CLI_LIST_MAX)
+			return cli_wrong(cli, "--%s %s: given %u times; %u are the most", option->name, text,
+					 CLI_LIST_MAX + 1, CLI_LIST_MAX);
+		((struct cli_list *)to)->values[((struct cli_list *)to)->nr++] = text;
+		return 0;
 	case CLI_CHOICE:
 		if (!parse_choice(option->arg, text, to))
 			return cli_wrong(cli, "--%s %s: must be one of %s", option->name, text, option->arg);

@@ -16,6 +16,7 @@ struct values {
 	uint64_t number;
 	uint64_t size;
 	unsigned int choice;
+	struct cli_list list;
 };
 
 static const struct values defaults = {.number = 7};
@@ -30,6 +31,7 @@ static const struct cli_option rows[] = {
 	{"number", CLI_NUMBER, offsetof(struct values, number), "N", "a number", 1, 100},
 	{"size", CLI_SIZE, offsetof(struct values, size), "SIZE", "a size\non two lines", 512, 0},
 	{"choice", CLI_CHOICE, offsetof(struct values, choice), "one|two|three", "a choice", 0, 0},
+	{"list", CLI_LIST, offsetof(struct values, list), "TEXT", "one of many", 0, 0},
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
 
@@ -109,6 +111,30 @@ static void defaults_hold_without_options(void)
 	CU_ASSERT_EQUAL(seen.number, 7);
 	CU_ASSERT_EQUAL(seen_args, 2);
 	CU_ASSERT_STRING_EQUAL(seen_sysfs, "");
+}
+
+static void an_option_may_be_given_several_times_but_not_without_end(void)
+{
+	char *argv[2 * CLI_LIST_MAX + 4] = {"it", "a"}, *output = NULL;
+	struct cli cli = {.verb = &verb};
+	size_t len;
+
+	expect("--list one pci:1 --list=two --list three", CLI_DONE, "");
+	CU_ASSERT_EQUAL(seen.list.nr, 3);
+	expect("pci:1", CLI_DONE, "");
+	CU_ASSERT_EQUAL(seen.list.nr, 0);
+	for (unsigned int i = 0; i <= CLI_LIST_MAX; i++) {
+		argv[2 + 2 * i] = "--list";
+		argv[3 + 2 * i] = "x";
+	}
+	cli.out = cli.err = open_memstream(&output, &len);
+	CU_ASSERT_EQUAL(cli_run(&cli, 2 * CLI_LIST_MAX + 2, argv), CLI_DONE);
+	CU_ASSERT_EQUAL(seen.list.nr, CLI_LIST_MAX);
+	CU_ASSERT_STRING_EQUAL(seen.list.values[CLI_LIST_MAX - 1], "x");
+	CU_ASSERT_EQUAL(cli_run(&cli, 2 * CLI_LIST_MAX + 4, argv), CLI_WRONG_USE);
+	fclose(cli.out);
+	CU_ASSERT_PTR_NOT_NULL(strstr(output, "--list x: given 65 times; 64 are the most"));
+	free(output);
 }
 
 static void wrong_use_exits_2_and_says_what(void)
@@ -228,6 +254,8 @@ static void addresses_of_devices_are_pci_or_vfio_user(void)
 static const struct unit_test tests[] = {
 	{"values reach the verb", values_reach_the_verb},
 	{"defaults hold without options", defaults_hold_without_options},
+	{"an option may be given several times, but not without end",
+	 an_option_may_be_given_several_times_but_not_without_end},
 	{"wrong use exits 2 and says what", wrong_use_exits_2_and_says_what},
 	{"help lists every option and exits 0", help_lists_every_option_and_exits_0},
 	{"errors have the form that scripts and people know", errors_have_the_form_that_scripts_and_people_know},
