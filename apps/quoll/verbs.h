@@ -27,4 +27,8 @@ extern const struct cli_verb verb_nvme_write;
 extern const struct cli_verb verb_nvme_verify;
 extern const struct cli_verb verb_nvme_perf;
 
+/* apps/target */
+extern const struct cli_verb verb_target;
+extern const struct cli_verb verb_rpc;
+
 #endif

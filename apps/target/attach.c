@@ -66,6 +66,7 @@ void tgt_attach_sync(struct tgt_ctrl *ctrl)
 
 	ctrl->generation = tgt_subsys_generation(ctrl->subsys);
 	ctrl->leaving = false;
+	ctrl->nr_syncs++;
 	ctrl->nr_polled = 0;
 	for (unsigned int i = 0; i < TGT_MAX_NAMESPACES; i++) {
 		struct tgt_ns_slot *slot = &ctrl->slots[i];

@@ -122,7 +122,8 @@ struct tgt_ctrl {
 	bool stopping;
 	bool write_through; /* the volatile write cache is off: each write is durable */
 	uint32_t generation;
-	bool leaving; /* slots wait for their commands */
+	bool leaving;	   /* slots wait for their commands */
+	uint32_t nr_syncs; /* grows whenever channels may have changed */
 	struct tgt_fault *faults;
 	unsigned int nr_faults;
 	struct tgt_counters counters;
