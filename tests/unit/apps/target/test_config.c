@@ -80,7 +80,7 @@ static void errors_say_where(void)
 		{"{\"namespaces\": [{\"nsid\": 1}]}", "namespaces[0]: \"address\" is missing"},
 		{"{\"namespaces\": [{\"address\": \"mem:1M\", \"nsid\": 257}]}",
 		 "namespaces[0].nsid: must be a whole number from 1 to 256"},
-		{"{\"listeners\": [{\"address\": \"vfio-user:/a\", \"doorbells\": \"maped\"}]}",
+		{"{\"listeners\": [{\"address\": \"vfio-user:/a\", \"doorbells\": \"mirrored\"}]}",
 		 "listeners[0].doorbells: must be \"mapped\" or \"trapped\""},
 		{"{\"listeners\": [\"vfio-user:/a?doorbell=mapped\"]}", "listeners[0]: "},
 		{"{\"listeners\": [\"tcp:127.0.0.1:4420\"]}", "a target can't listen on tcp:"},
