@@ -81,6 +81,20 @@ unit() { # unit SECTION DIRECTORY [PATTERN of programs]
 	done < <(find "$dir/tests/unit" "$dir/tests/user" -maxdepth 3 -type f -name 'test_*' -perm -u+x | grep -E "$pattern" | sort)
 }
 
+# Target and driver against each other on sockets; prints results in the same form.
+native() { # native SECTION COMMAND
+	local name=$1 log=$work/native.log rc=0
+	section "$name"
+	QUOLL=$2 results=$work/native.results timeout 600 tests/user/run 2>&1 | tee "$log" |
+		sed -u "s/^\\(ok\\|not ok\\|skip\\) /\\1 $name: /" | tee -a "$results"
+	rc=${PIPESTATUS[0]}
+	if [ "$rc" -ne 0 ] && ! grep -q '^not ok' "$log"; then
+		echo "exit status $rc" >>"$log"
+		fail "$name: the cases run to their end" "$log"
+	fi
+	rm -f "$work/native.results"
+}
+
 # Instructions are repeatable, so that a rise can be a failure: one line a path.
 instructions() {
 	local path rc
@@ -144,12 +158,14 @@ sanitizers() {
 	if meson_build gcc "$work/asan" -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized \
 		>"$work/log" 2>&1; then
 		unit 'ASan+UBSan' "$work/asan"
+		native 'native, ASan+UBSan' "$work/asan/apps/quoll/quoll"
 	else
 		fail 'ASan+UBSan: builds' "$work/log"
 	fi
 	if meson_build gcc "$work/tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized \
 		>"$work/log" 2>&1; then
-		unit 'TSan' "$work/tsan" 'eal_run_(ring|loop|timer|watch|thread)|eal_mem_(pool|heap)|eal_(backend_)?vfio_user|drivers_net|apps_fwd_run|apps_target_(dptr|io|mq)'
+		unit 'TSan' "$work/tsan" 'eal_run_(ring|loop|timer|watch|thread)|eal_mem_(pool|heap)|eal_(backend_)?vfio_user|drivers_net|apps_fwd_run|apps_target_(control|dptr|io|mq|run|worker)'
+		native 'native, TSan' "$work/tsan/apps/quoll/quoll"
 	else
 		fail 'TSan: builds' "$work/log"
 	fi
@@ -233,6 +249,7 @@ style
 cold_build
 unit 'unit' "$QUOLL_BUILD"
 python_unit tests/*/test_*.py
+native 'native' "$QUOLL_BUILD/apps/quoll/quoll"
 instructions
 benchmarks
 sanitizers

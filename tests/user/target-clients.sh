@@ -1,0 +1,27 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# target-clients.sh - clients without manners: a thousand that connect and drop, with and without a word; memory and file
+# descriptors are afterwards what they were before.
+
+open_files() { find "/proc/$target_pid/fd" -mindepth 1 | wc -l; }
+# shellcheck disable=SC2317 # called through wait_for
+files_are() { [ "$(open_files)" = "$1" ]; }
+
+target_start --listen "vfio-user:$sock" --listen "vfio-user:$dir/q1.sock?doorbells=trapped" --control "$ctl" \
+	--ns 'null:?size=1G'
+expect 'clients: one that behaves' 0 -- nvme perf --queues 8 --qd 128 --time 1
+files=$(open_files)
+for name in q0.sock q1.sock control; do
+	check "clients: 1,000 that drop, $name" timeout 120 python3 "$here/bad_clients.py" "$dir/$name" 1000
+done
+check 'clients: each of their file descriptors is closed' wait_for 20 files_are "$files"
+expect 'clients: the target serves on' 0 -- nvme perf --qd 32 --ios 1000
+expect 'clients: and takes commands' 0 '"message_errors": [1-9]' -- "$quoll" rpc "$ctl" listener.list
+if grep -q '__[at]san_init' <(nm -D "$quoll"); then
+	skip 'clients: memory besides namespaces' 'a sanitizer takes its own'
+else
+	# Pages of the file system's cache that the program's own file takes are counted too.
+	peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$target_pid/status")
+	check "clients: at most 32 MiB of memory besides namespaces ($peak KiB at the most)" test "$peak" -le 32768
+fi
+expect 'clients: it ends' 0 -- target_end
