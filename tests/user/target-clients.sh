@@ -1,9 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # what lib.sh sets
 # SPDX-License-Identifier: BSD-3-Clause
 # target-clients.sh - clients without manners: a thousand that connect and drop, with and without a word; memory and file
 # descriptors are afterwards what they were before.
 
-open_files() { find "/proc/$target_pid/fd" -mindepth 1 | wc -l; }
+open_files() { find "/proc/${target_pid:?}/fd" -mindepth 1 | wc -l; }
 # shellcheck disable=SC2317 # called through wait_for
 files_are() { [ "$(open_files)" = "$1" ]; }
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # what lib.sh sets
 # SPDX-License-Identifier: BSD-3-Clause
 # target-control.sh - the control socket, through quoll rpc and through somebody else's client.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # what lib.sh sets
 # SPDX-License-Identifier: BSD-3-Clause
 # target-io.sh - all back ends in both formats, with mapped and trapped doorbells: identified, written, read back,
 # verified, loaded.

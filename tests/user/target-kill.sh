@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # what lib.sh sets
 # SPDX-License-Identifier: BSD-3-Clause
 # target-kill.sh - either side killed under load, SIGTERM under load, sockets of dead and of live targets.
 
