@@ -10,7 +10,7 @@
 #include <quoll/clock.h>
 
 #define NS_PER_S 1000000000u
-#define MEASURE_NS 10000000 /* with about 50 ns between two clocks read together: some 10 ppm */
+#define MEASURE_NS 2000000 /* with about 50 ns between two clocks read together: some 50 ppm */
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -84,7 +84,7 @@ static void read_both(uint64_t *ticks, uint64_t *ns)
  * One bounded wait, then division: nothing here loops until a clock has moved, so a counter that stands still (or
  * jumps, as virtual time under an emulator may) gives an implausible frequency, not a hang.
  */
-static uint64_t hz_measured(void)
+static uint64_t hz_measure(void)
 {
 	struct timespec wait = {.tv_nsec = MEASURE_NS};
 	uint64_t ticks0 = 0, ns0 = 0, ticks1 = 0, ns1 = 0;
@@ -95,6 +95,24 @@ static uint64_t hz_measured(void)
 	if (ns1 <= ns0 || ns1 - ns0 < MEASURE_NS / 10 || ticks1 <= ticks0)
 		return 0;
 	return (uint64_t)((unsigned __int128)(ticks1 - ticks0) * NS_PER_S / (ns1 - ns0));
+}
+
+/*
+ * Once a process: it is a property of the machine, and a program has a clock for each loop, queue and controller. Who
+ * comes while another measures does so too, and the first result stands for all, so that their ticks are alike.
+ */
+static uint64_t hz_measured(void)
+{
+	static uint64_t known;
+	uint64_t hz = __atomic_load_n(&known, __ATOMIC_RELAXED), none = 0;
+
+	if (hz)
+		return hz;
+	hz = hz_measure();
+	if (!hz_plausible(hz) ||
+	    __atomic_compare_exchange_n(&known, &none, hz, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return hz;
+	return none;
 }
 
 static uint64_t tsc_hz(void)

@@ -30,7 +30,8 @@ struct quoll_clock {
 };
 
 /**
- * quoll_clock_init() - find the frequency: from CPUID where it tells, else measured against CLOCK_MONOTONIC_RAW (10 ms)
+ * quoll_clock_init() - find the frequency: from CPUID where it tells, else measured against CLOCK_MONOTONIC_RAW (2 ms,
+ * the first time in a process)
  *
  * The result may be copied and shared. Return: 0, or -ENOTSUP if ticks come from a system clock (still usable).
  */

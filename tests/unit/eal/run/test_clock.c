@@ -35,6 +35,20 @@ static void the_result_says_where_ticks_come_from(void)
 		CU_ASSERT_EQUAL(clock.tick_hz, 1000000000);
 }
 
+/* A frequency that is measured differs from one time to the next by some ppm. */
+static void clocks_of_one_process_are_alike(void)
+{
+	struct quoll_clock one, two;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		quoll_clock_init(&one);
+		quoll_clock_init(&two);
+		CU_ASSERT_EQUAL(one.tick_hz, two.tick_hz);
+		CU_ASSERT_EQUAL(one.mult, two.mult);
+		CU_ASSERT_EQUAL(one.shift, two.shift);
+	}
+}
+
 /* The kernel's clock is read outside and inside of ours, so the true time lies between, whatever interrupts us. */
 static void ticks_run_as_the_kernels_clock_does(void)
 {
@@ -83,6 +97,7 @@ static void a_system_clock_has_nanosecond_ticks(void)
 
 static const struct unit_test tests[] = {
 	{"the result says where ticks come from", the_result_says_where_ticks_come_from},
+	{"clocks of one process are alike", clocks_of_one_process_are_alike},
 	{"ticks run as the kernel's clock does", ticks_run_as_the_kernels_clock_does},
 	{"conversions are each other's inverse", conversions_are_each_others_inverse},
 	{"a system clock has nanosecond ticks", a_system_clock_has_nanosecond_ticks},
