@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # $failed is for who sources this
 # SPDX-License-Identifier: BSD-3-Clause
 # demo-lib.sh - how the parts of the demo tell what they do: steps, commands as typed, and rows of a closing table.
 #
