@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * admin.c - the admin queue: one command at a time, waited for; pass-through; status names.
+ * admin.c - the admin queue: a few commands on their way, one of them waited for; pass-through; status names.
  *
  * A command that is not answered in time leaves a buffer that the controller may still write, so a time-out ends the
  * controller (bus mastering off) before anybody gets the buffer back.
  */
 #include <errno.h>
+#include <string.h>
 
 #include <libnvme.h>
 
@@ -13,7 +14,8 @@
 
 #define ADMIN_DEFAULT_ENTRIES 32u
 #define ADMIN_DEFAULT_TIMEOUT_MS 10000u
-#define ADMIN_CID_MASK 0x7fff /* FFFFh is reserved (Base Specification 2.0, figure 87) */
+#define ADMIN_GENERATION_MASK                                                                                          \
+	0xfffu /* of a CID, above the slot; FFFFh is reserved (Base Specification 2.0, figure 87) */
 
 static int alloc_dma(struct quoll_nvme *nvme, struct quoll_arena *arena, uint64_t bytes, void **va, quoll_iova_t *iova,
 		     struct quoll_error *err)
@@ -62,6 +64,10 @@ int nvme_admin_start(struct quoll_nvme *nvme, struct quoll_error *err)
 	admin->sq_tail = 0;
 	admin->cq_head = 0;
 	admin->phase = 1;
+	/* Entries of an earlier life would be new again. */
+	memset(admin->cq, 0, admin->entries * sizeof(*admin->cq));
+	memset(admin->slots, 0, sizeof(admin->slots));
+	admin->nr_busy = 0;
 	return 0;
 }
 
@@ -81,68 +87,105 @@ static void admin_submit(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, ui
 		nvme_doorbell_message(nvme, 0, 0, admin->sq_tail);
 }
 
-/* Take what the completion queue holds. Return: true if the answer to @cid was among it. */
-static bool admin_reap(struct quoll_nvme *nvme, uint16_t cid, uint32_t *dw0, uint32_t *dw3)
+bool nvme_admin_send(struct quoll_nvme *nvme, unsigned int idx, const struct nvme_sqe *cmd)
 {
 	struct nvme_admin *admin = &nvme->admin;
-	bool found = false;
+	struct nvme_admin_slot *slot = &admin->slots[idx];
+
+	if (admin->nr_busy == admin->entries - 1)
+		return false;
+	admin->nr_busy++;
+	slot->busy = true;
+	slot->cid = (uint16_t)((admin->next_cid++ & ADMIN_GENERATION_MASK) * NVME_ADMIN_SLOTS + idx);
+	slot->sent = quoll_ticks(&nvme->clock);
+	admin_submit(nvme, cmd, slot->cid);
+	return true;
+}
+
+/* One completion, copied. */
+static void admin_take(struct nvme_admin *admin, const struct nvme_cqe *cqe)
+{
+	struct nvme_admin_slot *slot = &admin->slots[nvme_cqe_cid(cqe->cid_status) % NVME_ADMIN_SLOTS];
+
+	if (nvme_cqe_sqid(cqe->sqhd_sqid) || !slot->busy || slot->cid != nvme_cqe_cid(cqe->cid_status)) {
+		admin->nr_strays++;
+		return;
+	}
+	slot->dw0 = cqe->dw0;
+	slot->dw3 = cqe->cid_status;
+	slot->busy = false;
+	admin->nr_busy--;
+}
+
+/* Take what the completion queue holds, one turn of it at most. */
+static void admin_reap(struct quoll_nvme *nvme)
+{
+	struct nvme_admin *admin = &nvme->admin;
 	unsigned int seen;
 
-	for (seen = 0; seen < admin->entries && !found; seen++) {
-		const volatile struct nvme_cqe *cqe = &admin->cq[admin->cq_head];
-		uint32_t last = quoll_le32_to_cpu(cqe->cid_status);
-		uint32_t sqid;
+	for (seen = 0; seen < admin->entries; seen++) {
+		const volatile struct nvme_cqe *entry = &admin->cq[admin->cq_head];
+		struct nvme_cqe cqe = {.cid_status = quoll_le32_to_cpu(entry->cid_status)};
 
-		if (nvme_cqe_phase(last) != admin->phase)
+		if (nvme_cqe_phase(cqe.cid_status) != admin->phase)
 			break;
 		/* The rest of the entry is older than the phase; pairs with the controller's ordered write. */
 		quoll_dma_rmb();
-		sqid = nvme_cqe_sqid(quoll_le32_to_cpu(cqe->sqhd_sqid));
-		*dw0 = quoll_le32_to_cpu(cqe->dw0);
-		*dw3 = last;
-		found = sqid == 0 && nvme_cqe_cid(last) == cid;
-		if (!found)
-			admin->nr_strays++;
+		cqe.sqhd_sqid = quoll_le32_to_cpu(entry->sqhd_sqid);
+		cqe.dw0 = quoll_le32_to_cpu(entry->dw0);
+		admin_take(admin, &cqe);
 		if (++admin->cq_head == admin->entries) {
 			admin->cq_head = 0;
 			admin->phase ^= 1;
 		}
 	}
 	if (!seen)
-		return false;
+		return;
 	if (admin->cq_db)
 		quoll_mmio_write32(admin->cq_db, admin->cq_head);
 	else
 		nvme_doorbell_message(nvme, 0, 1, admin->cq_head);
-	return found;
+}
+
+int nvme_admin_answer(struct quoll_nvme *nvme, unsigned int idx, uint32_t *result)
+{
+	const struct nvme_admin_slot *slot = &nvme->admin.slots[idx];
+	/* Before looking, so that nothing is called late because the thread was held up. */
+	uint64_t now = quoll_ticks(&nvme->clock);
+
+	admin_reap(nvme);
+	if (slot->busy)
+		return now - slot->sent < quoll_ns_to_ticks(&nvme->clock, nvme->admin.timeout_ns) ? -EINPROGRESS
+												  : -ETIMEDOUT;
+	if (result)
+		*result = slot->dw0;
+	return nvme_cqe_status(slot->dw3);
 }
 
 int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_t *result)
 {
-	uint16_t cid = nvme->admin.next_cid++ & ADMIN_CID_MASK;
-	int dead = nvme_ctrl_dead(nvme);
 	struct quoll_wait wait;
-	uint32_t dw0;
-	uint32_t dw3;
-	bool more = true;
+	int dead;
+	int rc;
 
-	if (dead)
+	if (nvme_ctrl_dead(nvme))
 		return -ENODEV;
-	admin_submit(nvme, cmd, cid);
+	/* Paces the looks; the limit is the command's own. */
 	quoll_wait_start(&wait, &nvme->clock, nvme->admin.timeout_ns);
-	while (!admin_reap(nvme, cid, &dw0, &dw3)) {
+	(void)nvme_admin_send(nvme, NVME_ADMIN_WAITED, cmd);
+	for (;;) {
+		rc = nvme_admin_answer(nvme, NVME_ADMIN_WAITED, result);
+		if (rc >= 0)
+			return rc;
 		dead = nvme_ctrl_check(nvme);
 		if (dead)
 			return dead;
-		if (!more) {
+		if (rc == -ETIMEDOUT) {
 			nvme_ctrl_kill(nvme, -EIO);
-			return -ETIMEDOUT;
+			return rc;
 		}
-		more = quoll_wait_more(&wait);
+		(void)quoll_wait_more(&wait);
 	}
-	if (result)
-		*result = dw0;
-	return nvme_cqe_status(dw3);
 }
 
 int nvme_admin_error(struct quoll_nvme *nvme, int rc, const char *command, struct quoll_error *err)

@@ -214,7 +214,7 @@ static void ctrl_free(struct quoll_nvme *nvme)
 		quoll_region_unmap(nvme->bar);
 	if (nvme->dead_fd >= 0)
 		close(nvme->dead_fd);
-	nvme_namespaces_free(nvme);
+	nvme_ns_set_free(nvme->set);
 	free(nvme->queues);
 	free(nvme->id);
 	free(nvme);
@@ -369,7 +369,7 @@ void quoll_nvme_info(const struct quoll_nvme *nvme, struct quoll_nvme_info *info
 	info->max_transfer_bytes = nvme->max_transfer_bytes;
 	info->max_io_queues = nvme->max_io_queues;
 	info->max_queue_entries = nvme->max_queue_entries;
-	info->nr_namespaces = nvme->nr_namespaces;
+	info->nr_namespaces = nvme->set->nr;
 	info->page_bytes = PRP_PAGE_BYTES;
 	info->volatile_cache = id->vwc & NVME_CTRL_VWC_PRESENT;
 }

@@ -11,17 +11,14 @@
 static_assert(sizeof(struct nvme_id_ctrl) == PRP_PAGE_BYTES, "Identify Controller data is one page");
 static_assert(sizeof(struct nvme_id_ns) == PRP_PAGE_BYTES, "Identify Namespace data is one page");
 
-/* The data is then in nvme->admin.data, which the controller may go on writing: copy it before looking. */
-int identify_exec(struct quoll_nvme *nvme, uint8_t cns, uint32_t nsid)
+struct nvme_sqe identify_cmd(const struct quoll_nvme *nvme, uint8_t cns, uint32_t nsid)
 {
-	struct nvme_sqe cmd = {
+	return (struct nvme_sqe){
 		.opcode = nvme_admin_identify,
 		.nsid = quoll_cpu_to_le32(nsid),
 		.prp1 = quoll_cpu_to_le64(nvme->admin.data_iova),
 		.cdw10 = quoll_cpu_to_le32(cns),
 	};
-
-	return nvme_admin_exec(nvme, &cmd, NULL);
 }
 
 void nvme_text_copy(char *dst, const char *src, size_t len)
@@ -65,7 +62,8 @@ static int check_entry_sizes(struct quoll_nvme *nvme, struct quoll_error *err)
 
 int identify_controller(struct quoll_nvme *nvme, struct quoll_error *err)
 {
-	int rc = identify_exec(nvme, NVME_IDENTIFY_CNS_CTRL, NVME_NSID_NONE);
+	struct nvme_sqe cmd = identify_cmd(nvme, NVME_IDENTIFY_CNS_CTRL, NVME_NSID_NONE);
+	int rc = nvme_admin_exec(nvme, &cmd, NULL);
 
 	if (rc)
 		return nvme_admin_error(nvme, rc, "Identify Controller", err);

@@ -15,58 +15,6 @@
 #define NSID_LAST 0xfffffffdu /* FFFFFFFEh and FFFFFFFFh are not namespaces */
 #define MAX_NS_BYTES (1ull << 63)
 
-/* One page of ids into @ids, checked to ascend from @after. Return: how many, or -errno. */
-static int read_list_page(struct quoll_nvme *nvme, uint32_t after, uint32_t *ids, struct quoll_error *err)
-{
-	int rc = identify_exec(nvme, NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, after);
-	unsigned int n;
-
-	if (rc)
-		return nvme_admin_error(nvme, rc, "Identify (active namespaces)", err);
-	memcpy(ids, nvme->admin.data, PRP_PAGE_BYTES);
-	for (n = 0; n < IDS_PER_LIST; n++) {
-		ids[n] = quoll_le32_to_cpu(ids[n]);
-		if (!ids[n])
-			break;
-		if (ids[n] <= after || ids[n] > NSID_LAST)
-			return quoll_error_set(err, EPROTO, "identify", nvme->name,
-					       "list of active namespaces is out of order: 0x%x after 0x%x", ids[n],
-					       after);
-		after = ids[n];
-	}
-	return (int)n;
-}
-
-static int read_list(struct quoll_nvme *nvme, uint32_t **ids_out, unsigned int *nr_out, struct quoll_error *err)
-{
-	uint32_t *ids = NULL;
-	unsigned int nr = 0;
-	int n;
-
-	do {
-		uint32_t *more = realloc(ids, (nr + IDS_PER_LIST) * sizeof(*ids));
-
-		if (!more) {
-			free(ids);
-			return quoll_error_set(err, ENOMEM, "identify", nvme->name, "out of memory");
-		}
-		ids = more;
-		n = read_list_page(nvme, nr ? ids[nr - 1] : 0, ids + nr, err);
-		if (n < 0) {
-			free(ids);
-			return n;
-		}
-		nr += (unsigned int)n;
-	} while (n == IDS_PER_LIST && nr < NVME_MAX_NAMESPACES && ids[nr - 1] < NSID_LAST);
-	if (n == IDS_PER_LIST && nr >= NVME_MAX_NAMESPACES)
-		quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_WARN, "nvme",
-			  "%s: more than %u namespaces; those after 0x%x are ignored", nvme->name, NVME_MAX_NAMESPACES,
-			  ids[nr - 1]);
-	*ids_out = ids;
-	*nr_out = nr;
-	return 0;
-}
-
 /* Format in use: bits 3:0, and with more than 16 formats bits 6:5 above them. Return: index, or -1 if out of range. */
 static int format_index(const struct nvme_id_ns *id)
 {
@@ -123,85 +71,202 @@ static uint8_t descriptor_csi(const uint8_t *list)
 	return 0;
 }
 
-static int read_one(struct quoll_nvme *nvme, struct nvme_namespace *ns, struct quoll_error *err)
+void nvme_ns_reader_init(struct nvme_ns_reader *reader)
 {
-	uint8_t list[PRP_PAGE_BYTES];
-	uint8_t csi = 0;
-	int rc = identify_exec(nvme, NVME_IDENTIFY_CNS_NS, ns->nsid);
+	*reader = (struct nvme_ns_reader){.cns = NVME_IDENTIFY_CNS_NS_ACTIVE_LIST};
+}
 
-	if (rc < 0)
-		return nvme_admin_error(nvme, rc, "Identify Namespace", err);
+void nvme_ns_reader_fini(struct nvme_ns_reader *reader)
+{
+	nvme_ns_set_free(reader->set);
+	free(reader->ids);
+	*reader = (struct nvme_ns_reader){.done = true};
+}
+
+bool nvme_ns_reader_next(const struct quoll_nvme *nvme, const struct nvme_ns_reader *reader, struct nvme_sqe *cmd)
+{
+	uint32_t nsid;
+
+	if (reader->done)
+		return false;
+	if (reader->cns == NVME_IDENTIFY_CNS_NS_ACTIVE_LIST)
+		nsid = reader->nr_ids ? reader->ids[reader->nr_ids - 1] : 0;
+	else
+		nsid = reader->ids[reader->i];
+	*cmd = identify_cmd(nvme, reader->cns, nsid);
+	return true;
+}
+
+/* One page of ids after those that we have, checked to ascend. Return: how many, or -errno. */
+static int take_ids(struct quoll_nvme *nvme, struct nvme_ns_reader *reader, struct quoll_error *err)
+{
+	uint32_t after = reader->nr_ids ? reader->ids[reader->nr_ids - 1] : 0;
+	uint32_t *ids = realloc(reader->ids, (reader->nr_ids + IDS_PER_LIST) * sizeof(*ids));
+	unsigned int n;
+
+	if (!ids)
+		return quoll_error_set(err, ENOMEM, "identify", nvme->name, "out of memory");
+	reader->ids = ids;
+	ids += reader->nr_ids;
+	memcpy(ids, nvme->admin.data, PRP_PAGE_BYTES);
+	for (n = 0; n < IDS_PER_LIST; n++) {
+		ids[n] = quoll_le32_to_cpu(ids[n]);
+		if (!ids[n])
+			break;
+		if (ids[n] <= after || ids[n] > NSID_LAST)
+			return quoll_error_set(err, EPROTO, "identify", nvme->name,
+					       "list of active namespaces is out of order: 0x%x after 0x%x", ids[n],
+					       after);
+		after = ids[n];
+	}
+	reader->nr_ids += n;
+	return (int)n;
+}
+
+static struct nvme_ns_set *set_new(unsigned int nr)
+{
+	struct nvme_ns_set *set = calloc(1, sizeof(*set));
+
+	if (!set)
+		return NULL;
+	set->ns = aligned_alloc(QUOLL_CACHE_LINE_BYTES, (nr + 1) * sizeof(*set->ns));
+	if (!set->ns) {
+		free(set);
+		return NULL;
+	}
+	memset(set->ns, 0, (nr + 1) * sizeof(*set->ns));
+	return set;
+}
+
+/* The list is complete: its namespaces are next. */
+static int begin_set(struct quoll_nvme *nvme, struct nvme_ns_reader *reader, struct quoll_error *err)
+{
+	reader->set = set_new(reader->nr_ids);
+	if (!reader->set)
+		return quoll_error_set(err, ENOMEM, "identify", nvme->name, "out of memory");
+	reader->cns = NVME_IDENTIFY_CNS_NS;
+	reader->done = !reader->nr_ids;
+	return 0;
+}
+
+static int take_list(struct quoll_nvme *nvme, struct nvme_ns_reader *reader, struct quoll_error *err)
+{
+	int n = take_ids(nvme, reader, err);
+
+	if (n < 0)
+		return n;
+	if (n == IDS_PER_LIST && reader->nr_ids < NVME_MAX_NAMESPACES && reader->ids[reader->nr_ids - 1] < NSID_LAST)
+		return 0;
+	if (n == IDS_PER_LIST && reader->nr_ids >= NVME_MAX_NAMESPACES)
+		quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_WARN, "nvme",
+			  "%s: more than %u namespaces; those after 0x%x are ignored", nvme->name, NVME_MAX_NAMESPACES,
+			  reader->ids[reader->nr_ids - 1]);
+	if (reader->nr_ids > NVME_MAX_NAMESPACES)
+		reader->nr_ids = NVME_MAX_NAMESPACES;
+	return begin_set(nvme, reader, err);
+}
+
+static void take_next(struct nvme_ns_reader *reader)
+{
+	reader->cns = NVME_IDENTIFY_CNS_NS;
+	reader->done = ++reader->i == reader->nr_ids;
+}
+
+/* Identify Namespace data. The descriptors come after it, if there can be another command set. */
+static int take_ns(struct quoll_nvme *nvme, struct nvme_ns_reader *reader, int rc, struct quoll_error *err)
+{
+	struct nvme_ns_set *set = reader->set;
+	struct nvme_namespace *ns = &set->ns[reader->i];
+
+	ns->nsid = reader->ids[reader->i];
 	ns->id = calloc(1, sizeof(*ns->id));
 	if (!ns->id)
 		return quoll_error_set(err, ENOMEM, "identify", nvme->name, "out of memory");
+	set->nr = reader->i + 1;
+	if (ns->nsid < NVME_NS_TABLE_SIZE)
+		set->table[ns->nsid] = ns;
 	/* A status: namespaces of another command set may not know this structure. Listed, without I/O. */
 	if (rc > 0) {
 		ns->refuse = -ENOTSUP;
+		take_next(reader);
 		return 0;
 	}
 	memcpy(ns->id, nvme->admin.data, sizeof(*ns->id));
 	if (NVME_CAP_CSS(nvme->cap) & NVME_CAP_CSS_CSI) {
-		rc = identify_exec(nvme, NVME_IDENTIFY_CNS_NS_DESC_LIST, ns->nsid);
-		if (rc < 0)
-			return nvme_admin_error(nvme, rc, "Identify (namespace descriptors)", err);
-		if (!rc) {
-			memcpy(list, nvme->admin.data, sizeof(list));
-			csi = descriptor_csi(list);
-		}
+		reader->cns = NVME_IDENTIFY_CNS_NS_DESC_LIST;
+		return 0;
 	}
-	nvme_ns_parse(ns, ns->id, csi, nvme->max_transfer_bytes);
+	nvme_ns_parse(ns, ns->id, 0, nvme->max_transfer_bytes);
+	take_next(reader);
+	return 0;
+}
+
+static void take_descriptors(struct quoll_nvme *nvme, struct nvme_ns_reader *reader, int rc)
+{
+	struct nvme_namespace *ns = &reader->set->ns[reader->i];
+	uint8_t list[PRP_PAGE_BYTES];
+
+	memcpy(list, nvme->admin.data, sizeof(list));
+	nvme_ns_parse(ns, ns->id, rc ? 0 : descriptor_csi(list), nvme->max_transfer_bytes);
+	take_next(reader);
+}
+
+int nvme_ns_reader_take(struct quoll_nvme *nvme, struct nvme_ns_reader *reader, int rc, struct quoll_error *err)
+{
+	if (reader->cns == NVME_IDENTIFY_CNS_NS_ACTIVE_LIST)
+		return rc ? nvme_admin_error(nvme, rc, "Identify (active namespaces)", err)
+			  : take_list(nvme, reader, err);
+	if (rc < 0)
+		return nvme_admin_error(nvme, rc, "Identify Namespace", err);
+	if (reader->cns == NVME_IDENTIFY_CNS_NS)
+		return take_ns(nvme, reader, rc, err);
+	take_descriptors(nvme, reader, rc);
 	return 0;
 }
 
 int nvme_namespaces_read(struct quoll_nvme *nvme, struct quoll_error *err)
 {
-	unsigned int nr = 0;
-	uint32_t *ids = NULL;
-	int rc = read_list(nvme, &ids, &nr, err);
+	struct nvme_ns_reader reader;
+	struct nvme_sqe cmd;
+	int rc = 0;
 
-	if (rc)
-		return rc;
-	if (nr > NVME_MAX_NAMESPACES)
-		nr = NVME_MAX_NAMESPACES;
-	nvme->namespaces = aligned_alloc(QUOLL_CACHE_LINE_BYTES, (nr + 1) * sizeof(*nvme->namespaces));
-	if (!nvme->namespaces) {
-		free(ids);
-		return quoll_error_set(err, ENOMEM, "identify", nvme->name, "out of memory");
+	nvme_ns_reader_init(&reader);
+	while (!rc && nvme_ns_reader_next(nvme, &reader, &cmd))
+		rc = nvme_ns_reader_take(nvme, &reader, nvme_admin_exec(nvme, &cmd, NULL), err);
+	if (!rc) {
+		nvme->set = reader.set;
+		reader.set = NULL;
 	}
-	memset(nvme->namespaces, 0, (nr + 1) * sizeof(*nvme->namespaces));
-	for (unsigned int i = 0; i < nr && !rc; i++) {
-		struct nvme_namespace *ns = &nvme->namespaces[i];
-
-		ns->nsid = ids[i];
-		nvme->nr_namespaces = i + 1;
-		if (ns->nsid < NVME_NS_TABLE_SIZE)
-			nvme->ns_table[ns->nsid] = ns;
-		rc = read_one(nvme, ns, err);
-	}
-	free(ids);
+	nvme_ns_reader_fini(&reader);
 	return rc;
 }
 
-void nvme_namespaces_free(struct quoll_nvme *nvme)
+void nvme_ns_set_free(struct nvme_ns_set *set)
 {
-	for (unsigned int i = 0; i < nvme->nr_namespaces; i++)
-		free(nvme->namespaces[i].id);
-	free(nvme->namespaces);
+	while (set) {
+		struct nvme_ns_set *older = set->older;
+
+		for (unsigned int i = 0; i < set->nr; i++)
+			free(set->ns[i].id);
+		free(set->ns);
+		free(set);
+		set = older;
+	}
 }
 
-struct nvme_namespace *nvme_ns_lookup(const struct quoll_nvme *nvme, uint32_t nsid)
+struct nvme_namespace *nvme_ns_lookup(const struct nvme_ns_set *set, uint32_t nsid)
 {
 	unsigned int lo = 0;
-	unsigned int hi = nvme->nr_namespaces;
+	unsigned int hi = set->nr;
 
 	if (nsid < NVME_NS_TABLE_SIZE)
-		return nvme->ns_table[nsid];
+		return set->table[nsid];
 	while (lo < hi) {
 		unsigned int mid = lo + (hi - lo) / 2;
 
-		if (nvme->namespaces[mid].nsid == nsid)
-			return &nvme->namespaces[mid];
-		if (nvme->namespaces[mid].nsid < nsid)
+		if (set->ns[mid].nsid == nsid)
+			return &set->ns[mid];
+		if (set->ns[mid].nsid < nsid)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -209,10 +274,27 @@ struct nvme_namespace *nvme_ns_lookup(const struct quoll_nvme *nvme, uint32_t ns
 	return NULL;
 }
 
+static bool ns_same(const struct nvme_namespace *a, const struct nvme_namespace *b)
+{
+	return a->nsid == b->nsid && a->nr_lbas == b->nr_lbas && a->lba_shift == b->lba_shift &&
+	       a->refuse == b->refuse && a->max_lbas == b->max_lbas && a->boundary_lbas == b->boundary_lbas &&
+	       a->metadata_bytes == b->metadata_bytes && !memcmp(a->id->nguid, b->id->nguid, sizeof(a->id->nguid)) &&
+	       !memcmp(a->id->eui64, b->id->eui64, sizeof(a->id->eui64));
+}
+
+bool nvme_ns_set_same(const struct nvme_ns_set *a, const struct nvme_ns_set *b)
+{
+	bool same = a->nr == b->nr;
+
+	for (unsigned int i = 0; same && i < a->nr; i++)
+		same = ns_same(&a->ns[i], &b->ns[i]);
+	return same;
+}
+
 void nvme_ns_mark_stale(struct quoll_nvme *nvme, uint32_t nsid)
 {
-	for (unsigned int i = 0; i < nvme->nr_namespaces; i++) {
-		struct nvme_namespace *ns = &nvme->namespaces[i];
+	for (unsigned int i = 0; i < nvme->set->nr; i++) {
+		struct nvme_namespace *ns = &nvme->set->ns[i];
 
 		if (nsid != ns->nsid && nsid != NVME_NSID_ALL)
 			continue;
@@ -237,15 +319,15 @@ static void fill_info(const struct nvme_namespace *ns, struct quoll_nvme_ns_info
 
 int quoll_nvme_ns_at(const struct quoll_nvme *nvme, unsigned int i, struct quoll_nvme_ns_info *info)
 {
-	if (i >= nvme->nr_namespaces)
+	if (i >= nvme->set->nr)
 		return -ENOENT;
-	fill_info(&nvme->namespaces[i], info);
+	fill_info(&nvme->set->ns[i], info);
 	return 0;
 }
 
 int quoll_nvme_ns_find(const struct quoll_nvme *nvme, uint32_t nsid, struct quoll_nvme_ns_info *info)
 {
-	const struct nvme_namespace *ns = nvme_ns_lookup(nvme, nsid);
+	const struct nvme_namespace *ns = nvme_ns_lookup(nvme->set, nsid);
 
 	if (!ns)
 		return -ENOENT;
@@ -255,7 +337,7 @@ int quoll_nvme_ns_find(const struct quoll_nvme *nvme, uint32_t nsid, struct quol
 
 const struct nvme_id_ns *quoll_nvme_id_ns(const struct quoll_nvme *nvme, uint32_t nsid)
 {
-	const struct nvme_namespace *ns = nvme_ns_lookup(nvme, nsid);
+	const struct nvme_namespace *ns = nvme_ns_lookup(nvme->set, nsid);
 
 	return ns ? ns->id : NULL;
 }

@@ -52,7 +52,38 @@ struct nvme_namespace {
 
 static_assert(sizeof(struct nvme_namespace) == QUOLL_CACHE_LINE_BYTES, "a namespace is one line");
 
-/* The admin queue: one command at a time, waited for. */
+/* The namespaces of a controller as it told of them once. */
+struct nvme_ns_set {
+	struct nvme_ns_set *older; /* what it replaced; kept, because queues may still point there */
+	unsigned int nr;
+	struct nvme_namespace *ns;			  /* ascending by id */
+	struct nvme_namespace *table[NVME_NS_TABLE_SIZE]; /* low ids, by id */
+};
+
+/* Reads a set, one Identify command after the other. */
+struct nvme_ns_reader {
+	struct nvme_ns_set *set; /* once the list is complete */
+	uint32_t *ids;
+	unsigned int nr_ids;
+	unsigned int i; /* namespace that is asked for */
+	uint8_t cns;	/* what is asked for */
+	bool done;
+};
+
+/* Commands on their way in the admin queue: one that somebody waits for, one of a reset's steps, Abort commands. */
+#define NVME_ADMIN_WAITED 0u
+#define NVME_ADMIN_STEP 1u
+#define NVME_ADMIN_ABORTS 2u
+#define NVME_ADMIN_SLOTS 8u /* a power of two: the low bits of a CID */
+
+struct nvme_admin_slot {
+	bool busy; /* sent and not answered */
+	uint16_t cid;
+	uint32_t dw0;
+	uint32_t dw3;
+	uint64_t sent; /* when, in ticks */
+};
+
 struct nvme_admin {
 	union nvme_sq_slot *sq;
 	struct nvme_cqe *cq;
@@ -68,6 +99,8 @@ struct nvme_admin {
 	unsigned int cq_head;
 	unsigned int phase;
 	uint16_t next_cid;
+	unsigned int nr_busy;
+	struct nvme_admin_slot slots[NVME_ADMIN_SLOTS];
 	unsigned int nr_strays; /* completions that answered nothing */
 	uint64_t timeout_ns;
 };
@@ -104,10 +137,8 @@ struct quoll_nvme {
 	unsigned int nr_vectors; /* of MSI-X, enabled and masked; 0 until a queue asks for one */
 	int dead_fd; /* eventfd, readable for good once the controller is dead: wakes every queue's thread */
 	struct quoll_nvme_queue **queues; /* max_io_queues of them; id is index + 1 */
-	unsigned int nr_namespaces;
-	struct nvme_namespace *namespaces;		     /* ascending by id */
-	struct nvme_namespace *ns_table[NVME_NS_TABLE_SIZE]; /* low ids, by id */
-	struct nvme_namespace no_ns; /* id 0, refused: what a queue without a last one points to */
+	struct nvme_ns_set *set;	  /* queues read it, so it changes with release order */
+	struct nvme_namespace no_ns;	  /* id 0, refused: what a queue without a last one points to */
 };
 
 /*
@@ -193,6 +224,7 @@ struct quoll_nvme_queue {
 	uint64_t nr_bad_sqid;
 	uint64_t nr_bad_sqhd;
 	struct quoll_nvme *nvme;
+	const struct nvme_ns_set *set; /* what the thread works with; @ns is in it */
 	quoll_iova_t sq_iova;
 	quoll_iova_t cq_iova;
 	uint64_t sq_bytes;
@@ -253,23 +285,40 @@ int nvme_ctrl_shutdown(struct quoll_nvme *nvme);
 int nvme_admin_init(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts, struct quoll_error *err);
 /* Forget ring positions, after the controller was enabled. Return: 0, -EPROTO if its doorbells are outside BAR0. */
 int nvme_admin_start(struct quoll_nvme *nvme, struct quoll_error *err);
+/* Send a command in a slot that is not busy. Return: false: the ring is full for now. */
+bool nvme_admin_send(struct quoll_nvme *nvme, unsigned int idx, const struct nvme_sqe *cmd);
+/*
+ * Take what has been answered. Return: status of the command in the slot, -EINPROGRESS, or -ETIMEDOUT: it is late, and
+ * goes on being busy.
+ */
+int nvme_admin_answer(struct quoll_nvme *nvme, unsigned int idx, uint32_t *result);
 /* Return: 0, positive status, -ETIMEDOUT (the controller is dead then), -ENODEV, -EIO. */
 int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_t *result);
 /* Turn what nvme_admin_exec() returned into an error text. Return: -errno. */
 int nvme_admin_error(struct quoll_nvme *nvme, int rc, const char *command, struct quoll_error *err);
 
 /* identify.c */
-int identify_exec(struct quoll_nvme *nvme, uint8_t cns, uint32_t nsid);
+/* The data will be in nvme->admin.data, which the controller may go on writing: copy it before looking. */
+struct nvme_sqe identify_cmd(const struct quoll_nvme *nvme, uint8_t cns, uint32_t nsid);
 int identify_controller(struct quoll_nvme *nvme, struct quoll_error *err);
 /* A text field of a fixed size, made printable and trimmed. @dst has room for @len + 1. */
 void nvme_text_copy(char *dst, const char *src, size_t len);
 
 /* namespace.c */
 int nvme_namespaces_read(struct quoll_nvme *nvme, struct quoll_error *err);
-void nvme_namespaces_free(struct quoll_nvme *nvme);
-struct nvme_namespace *nvme_ns_lookup(const struct quoll_nvme *nvme, uint32_t nsid);
+void nvme_ns_set_free(struct nvme_ns_set *set);
+struct nvme_namespace *nvme_ns_lookup(const struct nvme_ns_set *set, uint32_t nsid);
 /* What Format and the like may have changed is not to be used any more. */
 void nvme_ns_mark_stale(struct quoll_nvme *nvme, uint32_t nsid);
+/* Whether both tell of the same namespaces, of the same size and format. */
+bool nvme_ns_set_same(const struct nvme_ns_set *a, const struct nvme_ns_set *b);
+void nvme_ns_reader_init(struct nvme_ns_reader *reader);
+/* What is left is freed; the set too, unless the caller has taken it. */
+void nvme_ns_reader_fini(struct nvme_ns_reader *reader);
+/* The next command. Return: false: all is read, reader->set is complete. */
+bool nvme_ns_reader_next(const struct quoll_nvme *nvme, const struct nvme_ns_reader *reader, struct nvme_sqe *cmd);
+/* Its answer, @rc as nvme_admin_exec() returned it. */
+int nvme_ns_reader_take(struct quoll_nvme *nvme, struct nvme_ns_reader *reader, int rc, struct quoll_error *err);
 /* Fill @ns in from identify data; pure. @csi: command set. */
 void nvme_ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id, uint8_t csi, uint32_t max_transfer_bytes);
 

@@ -13,7 +13,7 @@
 /* The namespace is not the last one used, or refuses. Return: it, or NULL and the reason. */
 static const struct nvme_namespace *queue_find_ns(struct quoll_nvme_queue *queue, uint32_t nsid, int *rc)
 {
-	const struct nvme_namespace *ns = nvme_ns_lookup(queue->nvme, nsid);
+	const struct nvme_namespace *ns = nvme_ns_lookup(queue->set, nsid);
 
 	*rc = queue->dead ? -ENODEV : ns ? __atomic_load_n(&ns->refuse, __ATOMIC_RELAXED) : -ENOENT;
 	if (*rc)

@@ -166,7 +166,8 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	memset(queue, 0, sizeof(*queue));
 	queue->nvme = nvme;
 	queue->heap = nvme->heap;
-	queue->ns = nvme->nr_namespaces ? &nvme->namespaces[0] : &nvme->no_ns;
+	queue->set = nvme->set;
+	queue->ns = nvme->set->nr ? &nvme->set->ns[0] : &nvme->no_ns;
 	queue->qid = qid;
 	queue->entries = entries;
 	queue->nr_slots = entries - 1;
