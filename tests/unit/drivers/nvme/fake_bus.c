@@ -48,6 +48,9 @@ static void controller_reset(struct fake_nvme *fake)
 {
 	memset(fake->sq, 0, sizeof(fake->sq));
 	memset(fake->cq, 0, sizeof(fake->cq));
+	fake->nr_held = 0;
+	fake->nr_mute_aborts = 0;
+	fake->nr_disables++;
 	reg_set(fake, NVME_REG_CSTS, 0);
 }
 
@@ -77,6 +80,8 @@ static void look_at_cc(struct fake_nvme *fake)
 	uint32_t changed = cc ^ fake->cc_seen;
 
 	if (!changed)
+		return;
+	if (NVME_CC_EN(changed) && !NVME_CC_EN(cc) && fake->never_disabled)
 		return;
 	if (NVME_CC_EN(changed) && !NVME_CC_EN(cc))
 		controller_reset(fake);
@@ -141,6 +146,15 @@ void fake_nvme_pump_stop(struct fake_nvme *fake)
 void fake_nvme_set_fatal(struct fake_nvme *fake)
 {
 	reg_set(fake, NVME_REG_CSTS, reg(fake, NVME_REG_CSTS) | (uint32_t)NVME_SET(1, CSTS_CFS));
+}
+
+void fake_nvme_reset_itself(struct fake_nvme *fake)
+{
+	pthread_mutex_lock(&fake->pci.lock);
+	reg_set(fake, NVME_REG_CC, 0);
+	fake->cc_seen = 0;
+	controller_reset(fake);
+	pthread_mutex_unlock(&fake->pci.lock);
 }
 
 int fake_nvme_ioas_open(struct fake_nvme *fake, struct quoll_ioas **ioas)

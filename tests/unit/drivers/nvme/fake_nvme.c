@@ -11,6 +11,8 @@
 #include "fake_internal.h"
 
 #define STATUS_INVALID_OPCODE 0x001
+#define STATUS_ABORTED 0x007
+#define STATUS_ABORT_LIMIT 0x103
 #define STATUS_INVALID_FIELD 0x002
 #define STATUS_INVALID_NS 0x00b
 #define STATUS_LBA_RANGE 0x080
@@ -273,6 +275,69 @@ static uint16_t vendor(struct fake_nvme *fake, const union nvme_sq_slot *sqe)
 	return status;
 }
 
+static void exec_io(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe);
+
+static struct fake_held *find_held(struct fake_nvme *fake, uint16_t qid, uint16_t cid)
+{
+	for (unsigned int i = 0; i < fake->nr_held; i++)
+		if (fake->held[i].qid == qid && fake->held[i].sqe.cmd.cid == cid)
+			return &fake->held[i];
+	return NULL;
+}
+
+static void end_held(struct fake_nvme *fake, struct fake_held *held)
+{
+	struct fake_held was = *held;
+
+	*held = fake->held[--fake->nr_held];
+	if (was.status)
+		complete(fake, was.qid, &was.sqe, 0, was.status);
+	else
+		exec_io(fake, was.qid, &was.sqe);
+}
+
+void fake_nvme_release(struct fake_nvme *fake)
+{
+	pthread_mutex_lock(&fake->pci.lock);
+	while (fake->nr_held)
+		end_held(fake, &fake->held[0]);
+	pthread_mutex_unlock(&fake->pci.lock);
+}
+
+static void exec_abort(struct fake_nvme *fake, const union nvme_sq_slot *sqe)
+{
+	struct fake_held *held = find_held(fake, sqe->cmd.cdw10 & 0xffff, sqe->cmd.cdw10 >> 16);
+	uint32_t not_done = !held || fake->abort == FAKE_ABORT_REFUSED;
+
+	fake->nr_aborts++;
+	if (fake->nr_mute_aborts + 1 > fake->most_aborts)
+		fake->most_aborts = fake->nr_mute_aborts + 1;
+	if (fake->nr_mute_aborts > fake->id.acl) {
+		fake_pci_violation(&fake->pci, "more aborts than ACL %u allows", fake->id.acl);
+		complete(fake, 0, sqe, 1, STATUS_ABORT_LIMIT);
+		return;
+	}
+	if (fake->abort == FAKE_ABORT_MUTE) {
+		fake->mute_aborts[fake->nr_mute_aborts++] = *sqe;
+		return;
+	}
+	if (!not_done)
+		held->status = STATUS_ABORTED;
+	if (!not_done && fake->abort == FAKE_ABORT_FIRST)
+		end_held(fake, held);
+	complete(fake, 0, sqe, not_done, 0);
+	if (!not_done && fake->abort == FAKE_ABORT_AFTER)
+		end_held(fake, held);
+}
+
+void fake_nvme_answer_aborts(struct fake_nvme *fake)
+{
+	pthread_mutex_lock(&fake->pci.lock);
+	while (fake->nr_mute_aborts)
+		complete(fake, 0, &fake->mute_aborts[--fake->nr_mute_aborts], 1, 0);
+	pthread_mutex_unlock(&fake->pci.lock);
+}
+
 static void exec_admin(struct fake_nvme *fake, const union nvme_sq_slot *sqe)
 {
 	uint32_t result = 0;
@@ -284,6 +349,9 @@ static void exec_admin(struct fake_nvme *fake, const union nvme_sq_slot *sqe)
 		return;
 	}
 	switch (sqe->cmd.opcode) {
+	case nvme_admin_abort_cmd:
+		exec_abort(fake, sqe);
+		return;
 	case nvme_admin_identify:
 		status = identify(fake, sqe);
 		break;
@@ -401,7 +469,9 @@ static void run_queue(struct fake_nvme *fake, uint16_t qid)
 		/* The driver never has more in flight than fits; were it so, completions would be lost here. */
 		if (cq_full(fake, sq->cqid) && !fake->on_cqe)
 			fake_pci_violation(&fake->pci, "completion queue of queue %u overrun", qid);
-		if (qid)
+		if (qid && (fake->hold_io || (fake->on_hold && fake->on_hold(fake, qid, &batch[i]))))
+			fake->held[fake->nr_held++ % FAKE_MAX_HELD] = (struct fake_held){.qid = qid, .sqe = batch[i]};
+		else if (qid)
 			exec_io(fake, qid, &batch[i]);
 		else
 			exec_admin(fake, &batch[i]);

@@ -21,6 +21,7 @@
 
 #define FAKE_MAX_NS 8
 #define FAKE_MAX_QUEUES 9 /* the admin queue is 0 */
+#define FAKE_MAX_HELD 256
 
 struct fake_ns {
 	uint32_t nsid;
@@ -48,6 +49,22 @@ struct fake_sq {
 	uint16_t cqid;
 };
 
+/* What becomes of an Abort for a command that is held. */
+enum fake_abort {
+	FAKE_ABORT_FIRST,   /* the command's completion, then the Abort's */
+	FAKE_ABORT_AFTER,   /* the other way round */
+	FAKE_ABORT_LATE,    /* the Abort's says that it is done; the command's comes with fake_nvme_release() */
+	FAKE_ABORT_REFUSED, /* not aborted */
+	FAKE_ABORT_MUTE,    /* not answered */
+};
+
+/* A command that was fetched and is not completed for now. */
+struct fake_held {
+	uint16_t qid;
+	union nvme_sq_slot sqe;
+	uint16_t status; /* that it will be completed with */
+};
+
 struct fake_nvme {
 	struct fake_pci pci;
 
@@ -56,12 +73,15 @@ struct fake_nvme {
 	uint32_t version;
 	uint32_t crto;
 	bool never_ready;
+	bool never_disabled; /* CSTS.RDY stays 1 */
 	bool fatal_on_enable;
 	bool never_shut_down;
 	bool mute_admin; /* admin commands are fetched and not answered */
 	bool refuses;	 /* admin commands of @refused_opcode fail */
 	uint8_t refused_opcode;
-	bool mute_io;		/* I/O commands are not even fetched */
+	bool mute_io; /* I/O commands are not even fetched */
+	bool hold_io; /* I/O commands are held */
+	enum fake_abort abort;
 	bool shuffle;		/* complete in random order */
 	uint16_t queues_less_1; /* both halves of the answer to Set Features (Number of Queues) */
 	struct nvme_id_ctrl id;
@@ -74,6 +94,8 @@ struct fake_nvme {
 	uint16_t (*on_identify)(struct fake_nvme *fake, uint8_t cns, uint32_t nsid, void *page);
 	/* Before a command is carried out. Return: 0, or a status to fail it with (DNR is bit 14). */
 	uint16_t (*on_io)(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe);
+	/* Whether to hold a command; @hold_io holds all. */
+	bool (*on_hold)(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe);
 	/* Change a completion on its way out. Return: how often it is written, 0 for never. */
 	unsigned int (*on_cqe)(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe *cqe);
 
@@ -84,9 +106,16 @@ struct fake_nvme {
 	unsigned int nr_deleted_sqs;
 	unsigned int nr_deleted_cqs;
 	bool shut_down; /* CC.SHN was honoured */
+	unsigned int nr_disables;
+	unsigned int nr_aborts;
+	unsigned int most_aborts; /* under way at a time */
 
 	/* The machine. */
 	uint32_t cc_seen;
+	unsigned int nr_held;
+	struct fake_held held[FAKE_MAX_HELD];
+	unsigned int nr_mute_aborts;
+	union nvme_sq_slot mute_aborts[FAKE_MAX_QUEUES];
 	struct fake_sq sq[FAKE_MAX_QUEUES];
 	struct fake_cq cq[FAKE_MAX_QUEUES];
 	pthread_t pump;
@@ -108,6 +137,10 @@ void fake_nvme_step(struct fake_nvme *fake);
 void fake_nvme_pump_start(struct fake_nvme *fake);
 void fake_nvme_pump_stop(struct fake_nvme *fake);
 
+/* Carry out and complete what is held, as if it had only been slow. */
+void fake_nvme_release(struct fake_nvme *fake);
+/* Answer the Abort commands that were not. */
+void fake_nvme_answer_aborts(struct fake_nvme *fake);
 /* Write a completion of the test's own making, phase right. */
 void fake_nvme_post(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe cqe);
 /* The submission queue entry at an index, as the controller sees it. */
@@ -115,5 +148,7 @@ const union nvme_sq_slot *fake_nvme_sqe(struct fake_nvme *fake, uint16_t qid, ui
 uint32_t fake_nvme_sq_tail(struct fake_nvme *fake, uint16_t qid);
 uint32_t fake_nvme_cq_head(struct fake_nvme *fake, uint16_t qid);
 void fake_nvme_set_fatal(struct fake_nvme *fake);
+/* All at once, as after a reset of the subsystem that nobody here has asked for. */
+void fake_nvme_reset_itself(struct fake_nvme *fake);
 
 #endif
