@@ -165,25 +165,32 @@ int nvme_admin_answer(struct quoll_nvme *nvme, unsigned int idx, uint32_t *resul
 int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_t *result)
 {
 	struct quoll_wait wait;
+	uint32_t reset_nr;
+	bool sent;
 	int dead;
 	int rc;
 
-	if (nvme_ctrl_dead(nvme))
+	if (nvme_reset_finish(nvme))
 		return -ENODEV;
+	reset_nr = nvme->shared.reset_nr;
 	/* Paces the looks; the limit is the command's own. */
 	quoll_wait_start(&wait, &nvme->clock, nvme->admin.timeout_ns);
-	(void)nvme_admin_send(nvme, NVME_ADMIN_WAITED, cmd);
+	sent = nvme_admin_send(nvme, NVME_ADMIN_WAITED, cmd);
 	for (;;) {
-		rc = nvme_admin_answer(nvme, NVME_ADMIN_WAITED, result);
+		rc = sent ? nvme_admin_answer(nvme, NVME_ADMIN_WAITED, result) : -EINPROGRESS;
 		if (rc >= 0)
 			return rc;
-		dead = nvme_ctrl_check(nvme);
+		dead = nvme_ctrl_work(nvme);
 		if (dead)
 			return dead;
-		if (rc == -ETIMEDOUT) {
-			nvme_ctrl_kill(nvme, -EIO);
-			return rc;
-		}
+		/* Nobody gets a buffer back before the controller cannot reach it any more. */
+		if (nvme->shared.reset_nr != reset_nr ||
+		    (rc == -ETIMEDOUT && nvme_ctrl_trouble(nvme, "admin time-out")))
+			(void)nvme_reset_wait_stopped(nvme);
+		if (rc == -ETIMEDOUT || nvme->shared.reset_nr != reset_nr)
+			return rc == -ETIMEDOUT ? rc : -ECANCELED;
+		if (!sent)
+			sent = nvme_admin_send(nvme, NVME_ADMIN_WAITED, cmd);
 		(void)quoll_wait_more(&wait);
 	}
 }
@@ -197,6 +204,8 @@ int nvme_admin_error(struct quoll_nvme *nvme, int rc, const char *command, struc
 				       (unsigned int)rc, quoll_nvme_status_name((uint16_t)rc));
 	if (rc == -ENODEV)
 		return quoll_error_set(err, ENODEV, "admin", nvme->name, "the device went away during %s", command);
+	if (rc == -ECANCELED)
+		return quoll_error_set(err, ECANCELED, "admin", nvme->name, "a reset cut %s off", command);
 	csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
 	if (rc == -ETIMEDOUT)
 		return quoll_error_set(err, ETIMEDOUT, "admin", nvme->name,

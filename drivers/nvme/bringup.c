@@ -61,10 +61,19 @@ int nvme_ctrl_read_cap(struct quoll_nvme *nvme, struct quoll_error *err)
 	return 0;
 }
 
-/*
- * Wait until CSTS.RDY is @want. A controller that reads all ones is gone. Fatal status ends the wait for ready only:
- * disabling is what clears it.
- */
+/* A controller that reads all ones is gone. Fatal status ends the wait for ready only: disabling is what clears it. */
+int nvme_ctrl_ready_look(struct quoll_nvme *nvme, unsigned int want, const char *stage, struct quoll_error *err)
+{
+	uint32_t csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
+
+	if (csts == UINT32_MAX)
+		return gone(nvme, stage, err);
+	if (want && NVME_CSTS_CFS(csts))
+		return quoll_error_set(err, EIO, stage, nvme->name, "controller fatal status, CSTS is 0x%08x", csts);
+	return NVME_CSTS_RDY(csts) == want ? 0 : -EAGAIN;
+}
+
+/* Wait until CSTS.RDY is @want. */
 static int wait_ready(struct quoll_nvme *nvme, unsigned int want, const char *stage, struct quoll_error *err)
 {
 	struct quoll_wait wait;
@@ -73,24 +82,31 @@ static int wait_ready(struct quoll_nvme *nvme, unsigned int want, const char *st
 
 	quoll_wait_start(&wait, &nvme->clock, nvme->ready_timeout_ns);
 	for (;;) {
-		csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
-		if (csts == UINT32_MAX)
-			return gone(nvme, stage, err);
-		if (want && NVME_CSTS_CFS(csts))
-			return quoll_error_set(err, EIO, stage, nvme->name, "controller fatal status, CSTS is 0x%08x",
-					       csts);
-		if (NVME_CSTS_RDY(csts) == want)
-			return 0;
+		int rc = nvme_ctrl_ready_look(nvme, want, stage, err);
+
+		if (rc != -EAGAIN)
+			return rc;
 		if (!more)
 			break;
 		more = quoll_wait_more(&wait);
 	}
+	csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
 	quoll_error_set(err, ETIMEDOUT, stage, nvme->name,
 			"CSTS is 0x%08x (%s) after %" PRIu64 " ms; ready bit %u awaited, CAP.TO is %u ms", csts,
 			nvme_csts_text(csts), quoll_wait_elapsed_ms(&wait), want,
 			(unsigned int)NVME_CAP_TO(nvme->cap) * 500);
 	quoll_error_hint(err, "reset or power-cycle the device");
 	return -ETIMEDOUT;
+}
+
+void nvme_ctrl_disable_begin(struct quoll_nvme *nvme)
+{
+	uint32_t cc = nvme_reg_read32(nvme, NVME_REG_CC);
+
+	if (cc == UINT32_MAX || !NVME_CC_EN(cc))
+		return;
+	cc &= ~(uint32_t)(NVME_SET(NVME_CC_EN_MASK, CC_EN) | NVME_SET(NVME_CC_SHN_MASK, CC_SHN));
+	nvme_reg_write32(nvme, NVME_REG_CC, cc);
 }
 
 int nvme_ctrl_disable(struct quoll_nvme *nvme, struct quoll_error *err)
@@ -105,8 +121,7 @@ int nvme_ctrl_disable(struct quoll_nvme *nvme, struct quoll_error *err)
 		/* On its way up: EN may fall only once RDY has risen. If it never does, try all the same. */
 		if (!NVME_CSTS_RDY(csts) && !NVME_CSTS_CFS(csts) && !nvme->enabled)
 			(void)wait_ready(nvme, 1, "disable", NULL);
-		cc &= ~(uint32_t)(NVME_SET(NVME_CC_EN_MASK, CC_EN) | NVME_SET(NVME_CC_SHN_MASK, CC_SHN));
-		nvme_reg_write32(nvme, NVME_REG_CC, cc);
+		nvme_ctrl_disable_begin(nvme);
 	}
 	rc = wait_ready(nvme, 0, "disable", err);
 	if (!rc)
@@ -120,7 +135,7 @@ static void write_iova(struct quoll_nvme *nvme, unsigned int offset, quoll_iova_
 	nvme_reg_write32(nvme, offset + 4, (uint32_t)(iova >> 32));
 }
 
-int nvme_ctrl_enable(struct quoll_nvme *nvme, struct quoll_error *err)
+int nvme_ctrl_enable_begin(struct quoll_nvme *nvme, struct quoll_error *err)
 {
 	struct nvme_admin *admin = &nvme->admin;
 	uint32_t css = NVME_CAP_CSS(nvme->cap) & NVME_CAP_CSS_NVM ? NVME_CC_CSS_NVM : NVME_CC_CSS_CSI;
@@ -139,6 +154,15 @@ int nvme_ctrl_enable(struct quoll_nvme *nvme, struct quoll_error *err)
 	nvme_reg_write32(nvme, NVME_REG_CC, cc);
 	quoll_mmio_wmb();
 	nvme_reg_write32(nvme, NVME_REG_CC, cc | (uint32_t)NVME_SET(1, CC_EN));
+	return 0;
+}
+
+int nvme_ctrl_enable(struct quoll_nvme *nvme, struct quoll_error *err)
+{
+	int rc = nvme_ctrl_enable_begin(nvme, err);
+
+	if (rc)
+		return rc;
 	nvme->enabled = true;
 	return wait_ready(nvme, 1, "enable", err);
 }
@@ -185,6 +209,9 @@ int nvme_ctrl_shutdown(struct quoll_nvme *nvme)
 	cc = nvme_reg_read32(nvme, NVME_REG_CC);
 	if (cc == UINT32_MAX)
 		return -ENODEV;
+	/* Given up in the middle of a reset: there is nobody who would acknowledge. */
+	if (!NVME_CC_EN(cc))
+		return dead == -ENODEV ? -ENODEV : -ETIMEDOUT;
 	cc &= ~(uint32_t)NVME_SET(NVME_CC_SHN_MASK, CC_SHN);
 	nvme_reg_write32(nvme, NVME_REG_CC, cc | (uint32_t)NVME_SET(NVME_CC_SHN_NORMAL, CC_SHN));
 	rc = wait_shutdown(nvme);

@@ -15,6 +15,7 @@
 #include "nvme_internal.h"
 
 #define MIB (1024u * 1024u)
+#define IO_DEFAULT_TIMEOUT_MS 30000u
 
 uint32_t nvme_reg_read32(struct quoll_nvme *nvme, unsigned int offset)
 {
@@ -71,13 +72,13 @@ int nvme_ctrl_dead(const struct quoll_nvme *nvme)
 	return __atomic_load_n(&nvme->shared.dead, __ATOMIC_ACQUIRE);
 }
 
-static void checking_lock(struct quoll_nvme *nvme)
+void nvme_ctrl_lock(struct quoll_nvme *nvme)
 {
 	while (__atomic_exchange_n(&nvme->shared.checking, 1, __ATOMIC_ACQUIRE))
 		;
 }
 
-static void checking_unlock(struct quoll_nvme *nvme)
+void nvme_ctrl_unlock(struct quoll_nvme *nvme)
 {
 	__atomic_store_n(&nvme->shared.checking, 0, __ATOMIC_RELEASE);
 }
@@ -101,11 +102,50 @@ static void kill_locked(struct quoll_nvme *nvme, int why)
 
 void nvme_ctrl_kill(struct quoll_nvme *nvme, int why)
 {
-	checking_lock(nvme);
+	nvme_ctrl_lock(nvme);
 	kill_locked(nvme, why);
-	checking_unlock(nvme);
+	nvme_ctrl_unlock(nvme);
 }
 
+static void want_reset_locked(struct quoll_nvme *nvme)
+{
+	if (nvme->shared.reset_wanted || nvme->shared.resetting)
+		return;
+	nvme->shared.wanted_since = quoll_ticks(&nvme->clock);
+	__atomic_store_n(&nvme->shared.reset_wanted, 1, __ATOMIC_RELEASE);
+}
+
+void nvme_ctrl_want_reset(struct quoll_nvme *nvme)
+{
+	nvme_ctrl_lock(nvme);
+	want_reset_locked(nvme);
+	nvme_ctrl_unlock(nvme);
+}
+
+bool nvme_ctrl_unattended(struct quoll_nvme *nvme, uint64_t now)
+{
+	uint64_t attended = __atomic_load_n(&nvme->shared.attended, __ATOMIC_RELAXED);
+
+	/* It may have been attended to since @now was read. */
+	return (int64_t)(now - attended) > (int64_t)nvme->unattended_ticks;
+}
+
+static bool recovers(const struct quoll_nvme *nvme)
+{
+	return nvme->up && (nvme->recovery == QUOLL_NVME_ABORT || nvme->recovery == QUOLL_NVME_RESET);
+}
+
+bool nvme_ctrl_trouble(struct quoll_nvme *nvme, const char *why)
+{
+	if (recovers(nvme) && !nvme_ctrl_dead(nvme)) {
+		nvme_reset_begin(nvme, why);
+		return true;
+	}
+	nvme_ctrl_kill(nvme, -EIO);
+	return false;
+}
+
+/* Return: 0, -errno: dead, 1: it needs a reset. */
 static int ctrl_look(struct quoll_nvme *nvme)
 {
 	unsigned int events = quoll_device_events(nvme->dev);
@@ -120,9 +160,17 @@ static int ctrl_look(struct quoll_nvme *nvme)
 	if (events & QUOLL_DEVICE_ERROR)
 		return -EIO;
 	/* Not ready without our having asked for that is as good as broken: its queues are no more. */
-	if (NVME_CSTS_CFS(csts) || (nvme->enabled && !NVME_CSTS_RDY(csts)))
-		return -EIO;
+	if (!nvme->shared.resetting && (NVME_CSTS_CFS(csts) || (nvme->enabled && !NVME_CSTS_RDY(csts))))
+		return recovers(nvme) ? 1 : -EIO;
 	return 0;
+}
+
+/* Somebody wanted a reset, and nobody cares. */
+static bool reset_is_overdue(struct quoll_nvme *nvme, uint64_t now)
+{
+	return nvme->shared.reset_wanted &&
+	       (int64_t)(now - nvme->shared.wanted_since) > (int64_t)nvme->unattended_ticks &&
+	       nvme_ctrl_unattended(nvme, now);
 }
 
 int nvme_ctrl_check(struct quoll_nvme *nvme)
@@ -139,10 +187,14 @@ int nvme_ctrl_check(struct quoll_nvme *nvme)
 	if (now - nvme->shared.last_check >= quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS)) {
 		nvme->shared.last_check = now;
 		dead = ctrl_look(nvme);
-		if (dead)
+		if (dead > 0)
+			want_reset_locked(nvme);
+		if (dead >= 0 && reset_is_overdue(nvme, now))
+			dead = -EIO;
+		if (dead < 0)
 			kill_locked(nvme, dead);
 	}
-	checking_unlock(nvme);
+	nvme_ctrl_unlock(nvme);
 	return nvme_ctrl_dead(nvme);
 }
 
@@ -214,6 +266,7 @@ static void ctrl_free(struct quoll_nvme *nvme)
 		quoll_region_unmap(nvme->bar);
 	if (nvme->dead_fd >= 0)
 		close(nvme->dead_fd);
+	nvme_ns_reader_fini(&nvme->reset.reader);
 	nvme_ns_set_free(nvme->set);
 	free(nvme->queues);
 	free(nvme->id);
@@ -235,17 +288,33 @@ static int open_check_args(struct quoll_device *dev, struct quoll_heap *heap, co
 		return quoll_error_set(err, EINVAL, "open", info.name,
 				       "options out of range: %u admin entries (2 .. 4096), %u I/O queues (.. 65535)",
 				       opts->admin_entries, opts->max_io_queues);
+	if (opts && (unsigned int)opts->recovery > QUOLL_NVME_RESET)
+		return quoll_error_set(err, EINVAL, "open", info.name, "recovery is %u, of 0 to %u",
+				       (unsigned int)opts->recovery, QUOLL_NVME_RESET);
 	return 0;
+}
+
+struct nvme_sqe nvme_queues_cmd(unsigned int wanted)
+{
+	return (struct nvme_sqe){
+		.opcode = nvme_admin_set_features,
+		.cdw10 = quoll_cpu_to_le32(NVME_FEAT_FID_NUM_QUEUES),
+		.cdw11 = quoll_cpu_to_le32((wanted - 1) << 16 | (wanted - 1)),
+	};
+}
+
+unsigned int nvme_queues_granted(uint32_t result)
+{
+	unsigned int sqs = NVME_GET(result, FEAT_NRQS_NSQR) + 1;
+	unsigned int cqs = NVME_GET(result, FEAT_NRQS_NCQR) + 1;
+
+	return sqs < cqs ? sqs : cqs;
 }
 
 /* Ask for I/O queues; what is granted is cut to what was asked for and to what has doorbells within BAR 0. */
 static int queues_negotiate(struct quoll_nvme *nvme, unsigned int wanted, struct quoll_error *err)
 {
-	struct nvme_sqe cmd = {
-		.opcode = nvme_admin_set_features,
-		.cdw10 = quoll_cpu_to_le32(NVME_FEAT_FID_NUM_QUEUES),
-		.cdw11 = quoll_cpu_to_le32((wanted - 1) << 16 | (wanted - 1)),
-	};
+	struct nvme_sqe cmd = nvme_queues_cmd(wanted);
 	uint32_t granted = 0;
 	uint64_t last_qid;
 	unsigned int n;
@@ -253,10 +322,7 @@ static int queues_negotiate(struct quoll_nvme *nvme, unsigned int wanted, struct
 
 	if (rc)
 		return nvme_admin_error(nvme, rc, "Set Features (Number of Queues)", err);
-	n = (NVME_GET(granted, FEAT_NRQS_NSQR) < NVME_GET(granted, FEAT_NRQS_NCQR)
-		     ? NVME_GET(granted, FEAT_NRQS_NSQR)
-		     : NVME_GET(granted, FEAT_NRQS_NCQR)) +
-	    1;
+	n = nvme_queues_granted(granted);
 	if (n > wanted)
 		n = wanted;
 	last_qid = ((nvme->bar_bytes - NVME_DOORBELLS_OFFSET) >> (2 + nvme->dstrd)) / 2;
@@ -301,6 +367,19 @@ static int bring_up(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts,
 	return rc;
 }
 
+static void set_limits(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts)
+{
+	uint64_t ms = opts && opts->io_timeout_ms ? opts->io_timeout_ms : IO_DEFAULT_TIMEOUT_MS;
+
+	nvme->recovery = opts ? opts->recovery : QUOLL_NVME_GIVE_UP;
+	if (ms == QUOLL_NVME_NO_TIMEOUT)
+		ms = IO_DEFAULT_TIMEOUT_MS;
+	else
+		nvme->io_timeout_ticks = quoll_ns_to_ticks(&nvme->clock, ms * 1000000);
+	nvme->unattended_ticks = quoll_ns_to_ticks(&nvme->clock, ms * 1000000);
+	nvme->shared.attended = quoll_ticks(&nvme->clock);
+}
+
 int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const struct quoll_nvme_opts *opts,
 		    struct quoll_nvme **nvme_out, struct quoll_error *err)
 {
@@ -320,6 +399,7 @@ int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const str
 	nvme->name = info.name;
 	nvme->no_ns.refuse = -ENOENT;
 	(void)quoll_clock_init(&nvme->clock); /* a system clock is good enough */
+	set_limits(nvme, opts);
 	nvme->dead_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (nvme->dead_fd < 0)
 		rc = quoll_error_set(err, errno, "open", info.name, "no eventfd: %s", strerrordesc_np(errno));
@@ -331,6 +411,7 @@ int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const str
 		ctrl_free(nvme);
 		return rc;
 	}
+	nvme->up = true;
 	*nvme_out = nvme;
 	return 0;
 }
@@ -341,6 +422,7 @@ int quoll_nvme_close(struct quoll_nvme *nvme)
 
 	if (!nvme)
 		return 0;
+	(void)nvme_reset_finish(nvme);
 	for (unsigned int i = 0; i < nvme->max_io_queues; i++)
 		if (nvme->queues[i])
 			quoll_nvme_queue_destroy(nvme->queues[i]);

@@ -82,3 +82,29 @@ int identify_controller(struct quoll_nvme *nvme, struct quoll_error *err)
 	nvme->prp_list_bytes = prp_list_bytes(nvme->max_transfer_bytes);
 	return 0;
 }
+
+/* Firmware may have changed, it is what many resets are for. */
+static bool is_same_controller(const struct nvme_id_ctrl *a, const struct nvme_id_ctrl *b)
+{
+	return a->vid == b->vid && a->cntlid == b->cntlid && !memcmp(a->sn, b->sn, sizeof(a->sn)) &&
+	       !memcmp(a->mn, b->mn, sizeof(a->mn)) && !memcmp(a->subnqn, b->subnqn, sizeof(a->subnqn));
+}
+
+int identify_controller_again(struct quoll_nvme *nvme, int rc, struct quoll_error *err)
+{
+	struct nvme_id_ctrl was = *nvme->id;
+	uint32_t bytes;
+
+	if (rc)
+		return nvme_admin_error(nvme, rc, "Identify Controller", err);
+	memcpy(nvme->id, nvme->admin.data, sizeof(*nvme->id));
+	if (!is_same_controller(&was, nvme->id))
+		return quoll_error_set(err, EIO, "reset", nvme->name,
+				       "it says that it is another controller than before");
+	rc = check_entry_sizes(nvme, err);
+	/* Slots' lists were made for the size that was. */
+	bytes = max_transfer(nvme->id->mdts);
+	if (bytes < nvme->max_transfer_bytes)
+		nvme->max_transfer_bytes = bytes;
+	return rc;
+}

@@ -15,6 +15,8 @@
 #include <quoll/device.h>
 #include <quoll/heap.h>
 
+#include "nvme_recovery.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -32,11 +34,15 @@ struct quoll_nvme_queue;
  * @max_io_queues:     ask the controller for so many; 0 for 1
  * @admin_entries:     size of the admin queues, 2 .. 4096; 0 for 32
  * @admin_timeout_ms:  longest wait for an admin command; 0 for 10,000
+ * @io_timeout_ms:     an I/O command is late after that, and a quarter more at most; 0 for 30,000, less than 8 is 8
+ * @recovery:          what is done then
  */
 struct quoll_nvme_opts {
 	unsigned int max_io_queues;
 	unsigned int admin_entries;
 	unsigned int admin_timeout_ms;
+	unsigned int io_timeout_ms;
+	enum quoll_nvme_recovery recovery;
 };
 
 /**
@@ -116,13 +122,9 @@ QUOLL_API void quoll_nvme_info(const struct quoll_nvme *nvme, struct quoll_nvme_
 QUOLL_API const struct nvme_id_ctrl *quoll_nvme_id_ctrl(const struct quoll_nvme *nvme);
 
 /**
- * quoll_nvme_ns_at() - the i-th active namespace, ascending by id. Return: 0, -ENOENT past the end.
+ * quoll_nvme_ns_at(), quoll_nvme_ns_find() - the i-th active namespace, ascending by id; by id. Return: 0, -ENOENT.
  */
 QUOLL_API int quoll_nvme_ns_at(const struct quoll_nvme *nvme, unsigned int i, struct quoll_nvme_ns_info *info);
-
-/**
- * quoll_nvme_ns_find() - a namespace by id. Return: 0, -ENOENT.
- */
 QUOLL_API int quoll_nvme_ns_find(const struct quoll_nvme *nvme, uint32_t nsid, struct quoll_nvme_ns_info *info);
 
 /**
@@ -147,9 +149,10 @@ struct quoll_nvme_cmd {
  * @result: completion dword 0; may be NULL
  *
  * Return: 0; a positive NVMe status (SCT << 8 | SC, see quoll_nvme_status_name()); -EINVAL, -EFAULT (@data is not in
- * the heap), -ETIMEDOUT, -ENODEV, -EIO. After a time-out the controller is dead, its bus mastering off, so that it
- * cannot write into @data later; give slow commands an admin_timeout_ms to match. Refused with -EPERM: what creates or
- * deletes queues, doorbell buffers, and asynchronous event requests, which are not answered.
+ * the heap), -ETIMEDOUT, -ENODEV, -EIO, -ECANCELED (cut off by a reset). After a time-out the controller is dead, or
+ * with recovery ABORT and RESET being reset, its bus mastering off first, so that it cannot write into @data later;
+ * give slow commands an admin_timeout_ms to match. Refused with -EPERM: what creates or deletes queues, doorbell
+ * buffers, and asynchronous event requests, which are not answered.
  */
 QUOLL_API int quoll_nvme_admin(struct quoll_nvme *nvme, const struct quoll_nvme_cmd *cmd, uint32_t *result);
 
@@ -165,10 +168,12 @@ QUOLL_API const char *quoll_nvme_status_name(uint16_t status);
  * @entries: 2 .. max_queue_entries, rounded up to a power of two if that fits; one less are in flight. 0 for 256
  * @interrupts: its thread wants to sleep: an MSI-X vector of its own, masked but for quoll_nvme_queue_arm(). Polling
  *              costs no more with it
+ * @on_reset: what becomes of its requests when the controller is reset
  */
 struct quoll_nvme_queue_opts {
 	unsigned int entries;
 	bool interrupts;
+	enum quoll_nvme_on_reset on_reset;
 };
 
 /**
@@ -195,7 +200,7 @@ QUOLL_API void quoll_nvme_queue_destroy(struct quoll_nvme_queue *queue);
  * struct quoll_nvme_completion - one finished request
  * @user_data: as given to prep
  * @error:     0: the device answered, see @status; -ENODEV: device gone or being removed; -EIO: fatal status, broken;
- *             -ESTALE: formatted in the middle of a split request
+ *             -ESTALE: formatted in the middle of a split request; -ECANCELED, -ETIMEDOUT: see nvme_recovery.h
  * @status:    NVMe status without the phase bit: SCT << 8 | SC; 0 is success. Of a split request: the first failure
  * @dnr:       do not retry
  * @result:    completion dword 0
@@ -217,10 +222,10 @@ struct quoll_nvme_completion {
  * @nr_lbas:   1 .. 2^32-1; what exceeds max_transfer_bytes or crosses boundary_lbas is split, and completes once
  * @user_data: handed back
  *
- * Return: 0; -EAGAIN: no room until poll returns something; -ENOENT: no such namespace; -ERANGE: beyond its end;
- * -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0; -ENODEV: gone; else the namespace's @usable. Flush
- * takes one namespace, not FFFFFFFFh, and has no -ERANGE, -EFAULT and -EINVAL.
- * Thread rule: the queue's thread; hot path.
+ * Return: 0; -EAGAIN: no room until poll returns something, or a reset goes on: poll; -ENOENT: no such namespace;
+ * -ERANGE: beyond its end; -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0; -ENODEV: gone; else the
+ * namespace's @usable. Flush takes one namespace, not FFFFFFFFh, and has no -ERANGE, -EFAULT and -EINVAL. Thread rule:
+ * the queue's thread; hot path.
  */
 QUOLL_API int quoll_nvme_prep_read(struct quoll_nvme_queue *queue, uint32_t nsid, void *va, uint64_t lba,
 				   uint32_t nr_lbas, uint64_t user_data);
@@ -255,8 +260,8 @@ QUOLL_API unsigned int quoll_nvme_poll(struct quoll_nvme_queue *queue, struct qu
  * A controller that stops without a word (fatal status, hung) raises no interrupt: it is noticed in polls, so a thread
  * with requests in flight that nothing else wakes has a timer of a second or so; to be woken is enough.
  *
- * fd returns -1 without opts->interrupts. arm returns 0; 1: poll first, there is something to collect; -ENODEV, -EIO:
- * the controller is dead and everything was handed back; -ENOTSUP: without opts->interrupts; -errno of
+ * fd returns -1 without opts->interrupts. arm returns 0; 1: poll and prep first, something is there or a reset is over;
+ * -ENODEV, -EIO: the controller is dead and everything was handed back; -ENOTSUP: without opts->interrupts; -errno of
  * quoll_irq_attach(). Thread rule: the queue's thread; system calls, so for the idle edge only.
  */
 QUOLL_API int quoll_nvme_queue_fd(const struct quoll_nvme_queue *queue);
@@ -271,6 +276,8 @@ QUOLL_API void quoll_nvme_queue_disarm(struct quoll_nvme_queue *queue);
  * @bad_sqid: completions that name another submission queue: dropped
  * @bad_sqhd: completions whose SQ head is beyond what was submitted: the head is not believed
  * @in_flight: commands the device has now
+ * @timeouts: commands that were late
+ * @resubmitted: commands that were sent again after a reset; not counted as submitted again
  */
 struct quoll_nvme_queue_stats {
 	uint64_t submitted;
@@ -281,6 +288,8 @@ struct quoll_nvme_queue_stats {
 	uint64_t bad_sqid;
 	uint64_t bad_sqhd;
 	unsigned int in_flight;
+	uint64_t timeouts;
+	uint64_t resubmitted;
 };
 
 QUOLL_API void quoll_nvme_queue_stats(const struct quoll_nvme_queue *queue, struct quoll_nvme_queue_stats *stats);

@@ -29,6 +29,9 @@
 /* A queue that never has an empty poll looks at the clock this often, in polls. */
 #define NVME_BUSY_POLLS 256u
 #define NVME_NO_PARENT UINT16_MAX
+/* A queue looks at what is in flight so often within a time-out. */
+#define NVME_WATCHES 8u
+#define NVME_MAX_RESUBMITS 3u
 
 /*
  * A namespace: one line for prep, then what only set-up reads. The short way of prep has one look at @short_lbas: 0
@@ -105,12 +108,49 @@ struct nvme_admin {
 	uint64_t timeout_ns;
 };
 
+/* reset.c: a reset's step that is waited for; NONE: no reset. */
+enum nvme_reset_stage {
+	NVME_RESET_NONE,
+	NVME_RESET_QUIESCE,
+	NVME_RESET_DISABLE,
+	NVME_RESET_ENABLE,
+	NVME_RESET_IDENTIFY,
+	NVME_RESET_QUEUES,
+	NVME_RESET_NAMESPACES,
+};
+
+struct nvme_reset {
+	enum nvme_reset_stage stage;
+	uint64_t since; /* the stage began; in ticks */
+	uint64_t limit_ticks;
+	bool asked; /* the stage's command is on its way */
+	struct nvme_ns_reader reader;
+	/* After that, for queues: the one that is being created again, and how far that is. */
+	struct quoll_nvme_queue *queue;
+	bool queue_has_cq;
+	uint64_t nr_done;
+	uint64_t nr_ns_changes;
+};
+
+/* An Abort command that is on its way. @queue: whose; NULL: nobody's any more. */
+struct nvme_abort {
+	bool used;
+	struct quoll_nvme_queue *queue;
+};
+
 struct quoll_nvme {
 	/* Shared with the queues' threads; see nvme_ctrl_check(). */
 	struct {
 		int dead; /* 0, or the -errno that ended it; set once, with release order, after bus mastering is off */
 		unsigned int checking;
 		uint64_t last_check;
+		uint32_t reset_nr;     /* of the last reset that began */
+		uint32_t stopped_nr;   /* of the last reset that has cut the device off from memory */
+		uint32_t reset_wanted; /* by a queue, or by what was seen; changes under @checking */
+		bool resetting;	       /* under @checking: fatal status and not ready are no news */
+		uint64_t wanted_since; /* under @checking */
+		uint64_t attended;     /* when ctrl_poll was called last */
+		uint64_t nr_timeouts;
 	} QUOLL_CACHE_ALIGNED shared;
 
 	struct quoll_device *dev QUOLL_CACHE_ALIGNED;
@@ -137,22 +177,36 @@ struct quoll_nvme {
 	unsigned int nr_vectors; /* of MSI-X, enabled and masked; 0 until a queue asks for one */
 	int dead_fd; /* eventfd, readable for good once the controller is dead: wakes every queue's thread */
 	struct quoll_nvme_queue **queues; /* max_io_queues of them; id is index + 1 */
-	struct nvme_ns_set *set;	  /* queues read it, so it changes with release order */
-	struct nvme_namespace no_ns;	  /* id 0, refused: what a queue without a last one points to */
+	bool up;			  /* opened: recovery may begin */
+	enum quoll_nvme_recovery recovery;
+	uint64_t io_timeout_ticks; /* 0: none */
+	uint64_t unattended_ticks; /* so long recovery waits for somebody who calls ctrl_poll */
+	struct nvme_reset reset;
+	struct nvme_abort aborts[NVME_ADMIN_SLOTS - NVME_ADMIN_ABORTS];
+	uint64_t nr_aborts;
+	uint64_t nr_aborted;
+	struct nvme_ns_set *set;     /* queues read it, so it changes with release order */
+	struct nvme_namespace no_ns; /* id 0, refused: what a queue without a last one points to */
 };
 
 /*
  * A command in flight. @expect is the CID that its completion must bear: slot number in the low bits, a generation
  * above them, so that a repeated completion does not fit the slot's next user. NVME_SLOT_FREE is out of a CID's range;
- * with it @expect is the last CID.
+ * with it @expect is the last CID. The other flags are what recover.c thinks of a command; they too are out of a CID's
+ * range, so that the hot path, which compares, finds that it is not for it, and prep clears them unseen.
  */
 #define NVME_SLOT_FREE (1u << 16)
+#define NVME_SLOT_WATCHED (1u << 17) /* seen in flight; @seen is valid */
+#define NVME_SLOT_LATE (1u << 18)
+#define NVME_SLOT_UNTOLD (1u << 19) /* late, and the caller does not know */
+#define NVME_SLOT_ABORT (1u << 20)  /* to be aborted */
+#define NVME_SLOT_MAILED (1u << 21) /* its CID was given to the controller's thread */
 
 struct nvme_slot {
 	uint64_t user_data;
 	uint32_t expect;
 	uint16_t parent; /* index into the queue's parents; NVME_NO_PARENT: not part of a split request, or free */
-	uint16_t reserved;
+	uint16_t seen;	 /* the watch that saw it first */
 };
 
 static_assert(sizeof(struct nvme_slot) == 16, "a slot is a quarter of a line");
@@ -170,11 +224,39 @@ struct nvme_parent {
 	uint16_t status;
 	uint8_t opcode;
 	bool dnr;
+	bool told; /* that it is late */
 	uint16_t prev;
 	uint16_t next;
 } QUOLL_CACHE_ALIGNED;
 
 static_assert(sizeof(struct nvme_parent) == QUOLL_CACHE_LINE_BYTES, "a split request is one line");
+
+/*
+ * Between a queue's thread and the controller's. @state: number of the reset << 2 | one of enum nvme_link_state; CLEAN
+ * is followed by CREATED, from the controller's thread, everything else is written by the queue's. @abort: 0, then
+ * NVME_ABORT_WANTED | CID from the queue's thread, NVME_ABORT_TAKEN | CID from the controller's, and 0 again once the
+ * device has answered.
+ */
+enum nvme_link_state {
+	NVME_LINK_RUNNING,
+	NVME_LINK_PAUSED,  /* no doorbell will be written */
+	NVME_LINK_CLEAN,   /* rings are as the device wants them at creation */
+	NVME_LINK_CREATED, /* the device has the queue */
+};
+
+#define NVME_ABORT_WANTED (1u << 16)
+#define NVME_ABORT_TAKEN (1u << 17)
+
+struct nvme_link {
+	uint32_t state;
+	uint32_t abort;
+	uint32_t woken; /* wake_fd was written */
+} QUOLL_CACHE_ALIGNED;
+
+static inline uint32_t nvme_link_state(uint32_t reset_nr, enum nvme_link_state state)
+{
+	return reset_nr << 2 | state;
+}
 
 struct quoll_nvme_queue {
 	/* line 0: prep */
@@ -211,6 +293,7 @@ struct quoll_nvme_queue {
 	uint16_t nr_free_parents;
 	uint16_t split_last;
 	uint16_t split_reserve;
+	bool paused;  /* for a reset */
 	int32_t dead; /* 0, or the -errno that requests are handed back with */
 	uint64_t nr_sq_doorbells;
 	uint64_t nr_cq_doorbells;
@@ -233,15 +316,34 @@ struct quoll_nvme_queue {
 	unsigned int entries;
 	unsigned int nr_slots;
 	unsigned int abandon_cursor;
-	uint32_t sink; /* where doorbells go once the queue is dead */
+	uint32_t sink;		     /* where doorbells go once the queue is paused or dead */
+	volatile void *sq_db_mapped; /* sq_db, but that this one is the way around saving; NULL: by message */
 	bool sq_created;
 	bool cq_created;
 
-	/* queue_sleep.c; without interrupts vector is 0 and both are -1 */
+	/* recover.c */
+	uint32_t reset_nr; /* the reset that it knows of */
+	bool stale;	   /* namespaces have changed: nothing is kept */
+	bool resumed;	   /* a reset is over, and arm has not said so yet */
+	bool untold;	   /* perhaps a slot is */
+	bool wants_abort;  /* perhaps a slot does */
+	uint16_t nr_watches;
+	int32_t quarantine;   /* slot that is free, but whose CID the device may still be asked to abort; -1: none */
+	uint64_t watch_ticks; /* 0: no time-out */
+	uint64_t last_watch;
+	union nvme_sq_slot *saved; /* by slot, what was submitted; NULL: not to be sent again */
+	uint8_t *nr_resubmits;	   /* by slot */
+	uint64_t nr_timeouts;
+	uint64_t nr_resubmitted;
+
+	/* queue_sleep.c; without interrupts vector is 0 and all are -1 */
 	bool attached; /* irq_fd to vector */
 	unsigned int vector;
 	int irq_fd;
-	int sleep_fd; /* epoll set: irq_fd, the device's events, the controller's dead_fd */
+	int wake_fd;  /* by the controller's thread, for a reset */
+	int sleep_fd; /* epoll set: irq_fd, wake_fd, the device's events, the controller's dead_fd */
+
+	struct nvme_link link;
 };
 
 #define NVME_ASSERT_LINE_(field, line)                                                                                 \
@@ -271,6 +373,16 @@ volatile void *nvme_doorbell_ptr(struct quoll_nvme *nvme, uint16_t qid, unsigned
 int nvme_ctrl_check(struct quoll_nvme *nvme);
 /* End it: DMA off first, then everybody is told. @why: -ENODEV or -EIO. Safe to call again. */
 void nvme_ctrl_kill(struct quoll_nvme *nvme, int why);
+/* Against whoever checks: for what is marked so in the shared part, bus mastering, and @enabled. */
+void nvme_ctrl_lock(struct quoll_nvme *nvme);
+void nvme_ctrl_unlock(struct quoll_nvme *nvme);
+/* A queue's thread wants a reset, which the controller's thread is to begin. */
+void nvme_ctrl_want_reset(struct quoll_nvme *nvme);
+/* Nobody has called ctrl_poll for so long that nobody will. */
+bool nvme_ctrl_unattended(struct quoll_nvme *nvme, uint64_t now);
+/* Number of Queues: the command, and what its answer grants. */
+struct nvme_sqe nvme_queues_cmd(unsigned int wanted);
+unsigned int nvme_queues_granted(uint32_t result);
 int nvme_ctrl_dead(const struct quoll_nvme *nvme);
 /* "CSTS 0x…: …" for messages. */
 const char *nvme_csts_text(uint32_t csts);
@@ -279,6 +391,11 @@ const char *nvme_csts_text(uint32_t csts);
 int nvme_ctrl_read_cap(struct quoll_nvme *nvme, struct quoll_error *err);
 int nvme_ctrl_disable(struct quoll_nvme *nvme, struct quoll_error *err);
 int nvme_ctrl_enable(struct quoll_nvme *nvme, struct quoll_error *err);
+/* The same without waiting: write the registers, then look until it is so. Return: 0, -EAGAIN: not yet, -ENODEV, -EIO.
+ */
+void nvme_ctrl_disable_begin(struct quoll_nvme *nvme);
+int nvme_ctrl_enable_begin(struct quoll_nvme *nvme, struct quoll_error *err);
+int nvme_ctrl_ready_look(struct quoll_nvme *nvme, unsigned int want, const char *stage, struct quoll_error *err);
 int nvme_ctrl_shutdown(struct quoll_nvme *nvme);
 
 /* admin.c */
@@ -292,7 +409,10 @@ bool nvme_admin_send(struct quoll_nvme *nvme, unsigned int idx, const struct nvm
  * goes on being busy.
  */
 int nvme_admin_answer(struct quoll_nvme *nvme, unsigned int idx, uint32_t *result);
-/* Return: 0, positive status, -ETIMEDOUT (the controller is dead then), -ENODEV, -EIO. */
+/*
+ * Return: 0, positive status, -ETIMEDOUT (the controller is dead or cut off by a reset then), -ECANCELED (cut off by a
+ * reset), -ENODEV, -EIO.
+ */
 int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_t *result);
 /* Turn what nvme_admin_exec() returned into an error text. Return: -errno. */
 int nvme_admin_error(struct quoll_nvme *nvme, int rc, const char *command, struct quoll_error *err);
@@ -301,6 +421,8 @@ int nvme_admin_error(struct quoll_nvme *nvme, int rc, const char *command, struc
 /* The data will be in nvme->admin.data, which the controller may go on writing: copy it before looking. */
 struct nvme_sqe identify_cmd(const struct quoll_nvme *nvme, uint8_t cns, uint32_t nsid);
 int identify_controller(struct quoll_nvme *nvme, struct quoll_error *err);
+/* After a reset; @rc is what the command's slot said. Return: 0, -EIO: it is not the controller that it was. */
+int identify_controller_again(struct quoll_nvme *nvme, int rc, struct quoll_error *err);
 /* A text field of a fixed size, made printable and trimmed. @dst has room for @len + 1. */
 void nvme_text_copy(char *dst, const char *src, size_t len);
 
@@ -322,7 +444,59 @@ int nvme_ns_reader_take(struct quoll_nvme *nvme, struct nvme_ns_reader *reader, 
 /* Fill @ns in from identify data; pure. @csi: command set. */
 void nvme_ns_parse(struct nvme_namespace *ns, const struct nvme_id_ns *id, uint8_t csi, uint32_t max_transfer_bytes);
 
+/* queue_setup.c */
+/* Create I/O Completion Queue, then Create I/O Submission Queue. */
+struct nvme_sqe nvme_queue_create_cmd(const struct quoll_nvme_queue *queue, bool is_sq);
+
+/* A counter of one thread that others may read. */
+static inline void nvme_count(uint64_t *counter)
+{
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+/* reset.c, abort.c: the controller's thread. */
+void nvme_reset_begin(struct quoll_nvme *nvme, const char *why);
+/* Whatever there is to do, without waiting. Return: 0, or the -errno that ended the controller. */
+int nvme_ctrl_work(struct quoll_nvme *nvme);
+/* Wait until no reset goes on and no queue is being created again; or only until the device is cut off from memory. */
+int nvme_reset_finish(struct quoll_nvme *nvme);
+int nvme_reset_wait_stopped(struct quoll_nvme *nvme);
+/* A command was not answered: what enum quoll_nvme_recovery says. Return: true: a reset has begun. */
+bool nvme_ctrl_trouble(struct quoll_nvme *nvme, const char *why);
+void nvme_abort_work(struct quoll_nvme *nvme);
+/* The queue goes; all of them: the device forgets what it was asked. */
+void nvme_abort_forget(struct quoll_nvme *nvme, const struct quoll_nvme_queue *queue);
+void nvme_abort_forget_all(struct quoll_nvme *nvme);
+
+/* recover.c: the queue's thread. */
+/* Once a millisecond, and in each idle poll of a paused queue. Return: completions in @comps now. */
+unsigned int nvme_queue_look(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n,
+			     unsigned int max);
+/* Something waits for the thread in its next look. */
+bool nvme_queue_has_news(const struct quoll_nvme_queue *queue);
+/* Hand back what is in flight, or what of it is not kept. Return: completions in @comps now. */
+unsigned int nvme_queue_hand_back(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n,
+				  unsigned int max);
+bool nvme_queue_handed_back(const struct quoll_nvme_queue *queue);
+/* What a completion answers that does not just fit its slot. */
+enum nvme_taken {
+	NVME_TAKEN_NOTHING,
+	NVME_TAKEN,
+	NVME_TAKEN_NOT_REUSABLE, /* in flight no more, but its CID may still be aborted */
+};
+
+__attribute__((cold)) enum nvme_taken nvme_queue_take_flagged(struct quoll_nvme_queue *queue, uint32_t cid);
+/* Remember the entries before @tail, @nr of them. */
+void nvme_queue_save(struct quoll_nvme_queue *queue, uint32_t tail, uint32_t nr);
+int nvme_queue_recover_init(struct quoll_nvme_queue *queue, enum quoll_nvme_on_reset on_reset);
+void nvme_queue_recover_fini(struct quoll_nvme_queue *queue);
+
+/* queue.c */
+bool nvme_queue_completion_is_there(const struct quoll_nvme_queue *queue);
+
 /* queue_sleep.c */
+/* From the controller's thread: wake the queue's, so that it looks. */
+void nvme_queue_wake(struct quoll_nvme_queue *queue);
 /* Find the queue a vector and make its descriptors; undone by nvme_queue_sleep_fini(), also after a failure. */
 int nvme_queue_sleep_init(struct quoll_nvme_queue *queue, struct quoll_error *err);
 void nvme_queue_sleep_fini(struct quoll_nvme_queue *queue);
@@ -351,8 +525,10 @@ unsigned int nvme_split_continue(struct quoll_nvme_queue *queue, struct quoll_nv
 /* A part is back. Return: true if that was the last one and @comp is filled in. */
 bool nvme_split_part_done(struct quoll_nvme_queue *queue, uint16_t parent, const struct quoll_nvme_completion *part,
 			  struct quoll_nvme_completion *comp);
-/* The queue is dead: a request of which nothing is in flight. Return: false if there is none left. */
-bool nvme_split_abandon(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comp);
+/* Send nothing more of a request that is listed; it comes back with -ECANCELED at least. */
+void nvme_split_cancel(struct quoll_nvme_queue *queue, uint16_t idx);
+/* A request of which nothing is in flight and nothing more is to be sent. Return: false if there is none left. */
+bool nvme_split_abandon(struct quoll_nvme_queue *queue, int error, struct quoll_nvme_completion *comp);
 
 /* Distance from @lba to the next multiple of the namespace's boundary. Division-free. */
 static inline uint32_t nvme_boundary_room(const struct nvme_namespace *ns, uint64_t lba)

@@ -15,7 +15,10 @@ static const struct nvme_namespace *queue_find_ns(struct quoll_nvme_queue *queue
 {
 	const struct nvme_namespace *ns = nvme_ns_lookup(queue->set, nsid);
 
-	*rc = queue->dead ? -ENODEV : ns ? __atomic_load_n(&ns->refuse, __ATOMIC_RELAXED) : -ENOENT;
+	*rc = queue->dead     ? -ENODEV
+	      : queue->paused ? -EAGAIN
+	      : ns	      ? __atomic_load_n(&ns->refuse, __ATOMIC_RELAXED)
+			      : -ENOENT;
 	if (*rc)
 		return NULL;
 	queue->ns = ns;
@@ -144,6 +147,17 @@ int quoll_nvme_prep_flush(struct quoll_nvme_queue *queue, uint32_t nsid, uint64_
 	return 0;
 }
 
+/* The doorbell is not mapped, or the commands are saved first; @nr of them before @tail. */
+static __attribute__((noinline)) void queue_ring_long(struct quoll_nvme_queue *queue, uint32_t tail, uint32_t nr)
+{
+	if (queue->saved)
+		nvme_queue_save(queue, tail, nr);
+	if (queue->sq_db_mapped)
+		quoll_mmio_write32(queue->sq_db_mapped, tail);
+	else
+		nvme_doorbell_message(queue->nvme, queue->qid, 0, tail);
+}
+
 void quoll_nvme_submit(struct quoll_nvme_queue *queue)
 {
 	uint16_t tail = queue->sq_tail;
@@ -162,7 +176,7 @@ void quoll_nvme_submit(struct quoll_nvme_queue *queue)
 	if (QUOLL_LIKELY(queue->sq_db))
 		quoll_mmio_write32(queue->sq_db, tail);
 	else
-		nvme_doorbell_message(queue->nvme, queue->qid, 0, tail);
+		queue_ring_long(queue, tail, (uint32_t)nr);
 }
 
 /* What a poll works with, in registers as far as there are any; queue_reap_end() puts it back. */
@@ -191,13 +205,19 @@ static __attribute__((noinline)) uint32_t queue_take_sqhd(struct quoll_nvme_queu
 }
 
 /* The slot that a completion answers, free again from now on; NULL if it answers nothing that is in flight. */
-static inline struct nvme_slot *queue_take_cid(const struct quoll_nvme_queue *queue, struct reap *reap, uint32_t cid)
+static inline struct nvme_slot *queue_take_cid(struct quoll_nvme_queue *queue, struct reap *reap, uint32_t cid)
 {
 	uint32_t idx = cid & queue->slot_mask;
 	struct nvme_slot *slot = &queue->slots[idx];
 
-	if (QUOLL_UNLIKELY(slot->expect != cid))
-		return NULL;
+	if (QUOLL_UNLIKELY(slot->expect != cid)) {
+		enum nvme_taken taken = nvme_queue_take_flagged(queue, cid);
+
+		if (taken == NVME_TAKEN_NOTHING)
+			return NULL;
+		if (taken == NVME_TAKEN_NOT_REUSABLE)
+			return slot;
+	}
 	slot->expect = cid | NVME_SLOT_FREE;
 	queue->free_slots[reap->nr_free++] = (uint16_t)idx;
 	return slot;
@@ -224,7 +244,7 @@ static inline bool queue_take_cqe(struct quoll_nvme_queue *queue, struct reap *r
 		reap->nr_bad++;
 		return false;
 	}
-	if (nvme_cqe_sqhd(cqe->sqhd_sqid) != reap->sq_head)
+	if (QUOLL_UNLIKELY(nvme_cqe_sqhd(cqe->sqhd_sqid) != reap->sq_head))
 		reap->sq_head = queue_take_sqhd(queue, reap->sq_head, nvme_cqe_sqhd(cqe->sqhd_sqid));
 	slot = queue_take_cid(queue, reap, nvme_cqe_cid(cqe->cid_status));
 	if (QUOLL_UNLIKELY(!slot)) {
@@ -242,28 +262,6 @@ static inline bool queue_take_cqe(struct quoll_nvme_queue *queue, struct reap *r
 	return true;
 }
 
-/* Everything in flight comes back unfinished. Return: completions in @comps now. */
-static unsigned int queue_abandon(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n,
-				  unsigned int max)
-{
-	for (; queue->abandon_cursor < queue->nr_slots && n < max; queue->abandon_cursor++) {
-		struct nvme_slot *slot = &queue->slots[queue->abandon_cursor];
-		struct quoll_nvme_completion part = {.user_data = slot->user_data, .error = queue->dead};
-
-		if (slot->expect & NVME_SLOT_FREE)
-			continue;
-		slot->expect |= NVME_SLOT_FREE;
-		if (slot->parent == NVME_NO_PARENT)
-			comps[n++] = part;
-		else if (nvme_split_part_done(queue, slot->parent, &part, &comps[n]))
-			n++;
-		slot->parent = NVME_NO_PARENT;
-	}
-	while (n < max && nvme_split_abandon(queue, &comps[n]))
-		n++;
-	return n;
-}
-
 /*
  * From now on prep finds no namespace and says why, and doorbells go nowhere, which costs the hot path no check. A
  * completion that was written before DMA was switched off may still be taken.
@@ -277,7 +275,10 @@ static void queue_die(struct quoll_nvme_queue *queue, int why)
 	queue->abandon_cursor = 0;
 }
 
-/* No progress in this poll, or many polls with progress: once a millisecond, see whether the controller lives. */
+/*
+ * No progress in this poll, or many polls with progress: once a millisecond, see whether the controller lives, what is
+ * late, and whether a reset goes on.
+ */
 static __attribute__((noinline)) unsigned int
 queue_poll_slow(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n, unsigned int max)
 {
@@ -287,15 +288,22 @@ queue_poll_slow(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *co
 	queue->busy_polls = NVME_BUSY_POLLS;
 	if (!queue->dead) {
 		now = quoll_ticks(&queue->clock);
-		if (now - queue->last_check < queue->check_ticks)
+		if (now - queue->last_check < queue->check_ticks && !queue->paused)
 			return n;
 		queue->last_check = now;
 		why = nvme_ctrl_check(queue->nvme);
 		if (!why)
-			return n;
+			return nvme_queue_look(queue, comps, n, max);
 		queue_die(queue, why);
 	}
-	return queue_abandon(queue, comps, n, max);
+	return nvme_queue_hand_back(queue, comps, n, max);
+}
+
+bool nvme_queue_completion_is_there(const struct quoll_nvme_queue *queue)
+{
+	const volatile struct nvme_cqe *next = queue->cq + queue->cq_head;
+
+	return !((quoll_le32_to_cpu(next->cid_status) ^ queue->phase_bit) & NVME_CQE_PHASE);
 }
 
 static inline void queue_reap_end(struct quoll_nvme_queue *queue, const struct reap *reap, uint32_t nr_taken)

@@ -51,6 +51,7 @@ static int alloc_bookkeeping(struct quoll_nvme_queue *queue)
 		queue->free_parents[i] = (uint16_t)(queue->nr_slots - 1 - i);
 	}
 	queue->nr_free = (uint16_t)queue->nr_slots;
+	queue->quarantine = -1;
 	queue->nr_free_parents = (uint16_t)queue->nr_slots;
 	return 0;
 }
@@ -95,6 +96,7 @@ static void queue_free(struct quoll_nvme_queue *queue)
 			(void)quoll_arena_free(nvme->arena_rw, queue->cq, queue->cq_bytes);
 	}
 	nvme_queue_sleep_fini(queue);
+	nvme_queue_recover_fini(queue);
 	free(queue->slots);
 	free(queue->free_slots);
 	free(queue->parents);
@@ -128,28 +130,32 @@ static void delete_rings(struct quoll_nvme_queue *queue)
 		nvme_ctrl_kill(nvme, -EIO);
 }
 
+struct nvme_sqe nvme_queue_create_cmd(const struct quoll_nvme_queue *queue, bool is_sq)
+{
+	uint32_t cdw11 = NVME_QUEUE_PHYS_CONTIG; /* no interrupt: polled */
+
+	if (is_sq)
+		cdw11 |= (uint32_t)queue->qid << 16;
+	else if (queue->vector)
+		cdw11 |= NVME_CQ_INTERRUPTS | queue->vector << NVME_CQ_VECTOR_SHIFT;
+	return (struct nvme_sqe){
+		.opcode = is_sq ? nvme_admin_create_sq : nvme_admin_create_cq,
+		.prp1 = quoll_cpu_to_le64(is_sq ? queue->sq_iova : queue->cq_iova),
+		.cdw10 = quoll_cpu_to_le32(nvme_queue_cdw10(queue->qid, queue->entries)),
+		.cdw11 = quoll_cpu_to_le32(cdw11),
+	};
+}
+
 static int create_rings(struct quoll_nvme_queue *queue, struct quoll_error *err)
 {
 	struct quoll_nvme *nvme = queue->nvme;
-	struct nvme_sqe cmd = {
-		.opcode = nvme_admin_create_cq,
-		.prp1 = quoll_cpu_to_le64(queue->cq_iova),
-		.cdw10 = quoll_cpu_to_le32(nvme_queue_cdw10(queue->qid, queue->entries)),
-		.cdw11 = quoll_cpu_to_le32(NVME_QUEUE_PHYS_CONTIG), /* no interrupt: polled */
-	};
-	int rc;
-
-	if (queue->vector)
-		cmd.cdw11 = quoll_cpu_to_le32(NVME_QUEUE_PHYS_CONTIG | NVME_CQ_INTERRUPTS |
-					      queue->vector << NVME_CQ_VECTOR_SHIFT);
-	rc = nvme_admin_exec(nvme, &cmd, NULL);
+	struct nvme_sqe cmd = nvme_queue_create_cmd(queue, false);
+	int rc = nvme_admin_exec(nvme, &cmd, NULL);
 
 	if (rc)
 		return nvme_admin_error(nvme, rc, "Create I/O Completion Queue", err);
 	queue->cq_created = true;
-	cmd.opcode = nvme_admin_create_sq;
-	cmd.prp1 = quoll_cpu_to_le64(queue->sq_iova);
-	cmd.cdw11 = quoll_cpu_to_le32((uint32_t)queue->qid << 16 | NVME_QUEUE_PHYS_CONTIG);
+	cmd = nvme_queue_create_cmd(queue, true);
 	rc = nvme_admin_exec(nvme, &cmd, NULL);
 	if (rc)
 		return nvme_admin_error(nvme, rc, "Create I/O Submission Queue", err);
@@ -181,13 +187,18 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	queue->sq_bytes = entries * sizeof(*queue->sq);
 	queue->cq_bytes = entries * sizeof(*queue->cq);
 	queue->lists_bytes = (uint64_t)queue->nr_slots << queue->list_shift;
-	queue->sq_db = nvme_doorbell_ptr(nvme, qid, 0);
+	queue->sq_db_mapped = nvme_doorbell_ptr(nvme, qid, 0);
+	queue->sq_db = queue->sq_db_mapped;
 	queue->cq_db = nvme_doorbell_ptr(nvme, qid, 1);
 	queue->busy_polls = NVME_BUSY_POLLS;
 	queue->clock = nvme->clock;
 	queue->check_ticks = quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS);
 	queue->last_check = quoll_ticks(&nvme->clock);
-	queue->irq_fd = queue->sleep_fd = -1;
+	queue->irq_fd = queue->wake_fd = queue->sleep_fd = -1;
+	queue->watch_ticks = nvme->io_timeout_ticks / NVME_WATCHES;
+	queue->last_watch = queue->last_check;
+	queue->reset_nr = nvme->shared.reset_nr;
+	queue->link.state = nvme_link_state(queue->reset_nr, NVME_LINK_RUNNING);
 	return queue;
 }
 
@@ -201,7 +212,10 @@ int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_que
 
 	if (rc)
 		return rc;
-	if (nvme_ctrl_dead(nvme))
+	if (opts && (unsigned int)opts->on_reset > QUOLL_NVME_RESET_RESUBMIT)
+		return quoll_error_set(err, EINVAL, "queue", nvme->name, "on_reset is %u, of 0 and 1",
+				       (unsigned int)opts->on_reset);
+	if (nvme_reset_finish(nvme))
 		return quoll_error_set(err, ENODEV, "queue", nvme->name, "the controller is gone or was given up");
 	while (i < nvme->max_io_queues && nvme->queues[i])
 		i++;
@@ -214,6 +228,8 @@ int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_que
 	if (!queue)
 		return quoll_error_set(err, ENOMEM, "queue", nvme->name, "out of memory");
 	rc = alloc_bookkeeping(queue);
+	if (!rc)
+		rc = nvme_queue_recover_init(queue, opts ? opts->on_reset : QUOLL_NVME_RESET_FAIL);
 	if (rc)
 		quoll_error_set(err, -rc, "queue", nvme->name, "out of memory for %u entries", entries);
 	else
@@ -236,6 +252,9 @@ void quoll_nvme_queue_destroy(struct quoll_nvme_queue *queue)
 {
 	if (!queue)
 		return;
+	/* A reset that goes on might be creating it. */
+	(void)nvme_reset_finish(queue->nvme);
+	nvme_abort_forget(queue->nvme, queue);
 	queue->nvme->queues[queue->qid - 1] = NULL;
 	delete_rings(queue);
 	queue_free(queue);
@@ -251,8 +270,10 @@ void quoll_nvme_queue_stats(const struct quoll_nvme_queue *queue, struct quoll_n
 		.bad_cid = queue->nr_bad_cid,
 		.bad_sqid = queue->nr_bad_sqid,
 		.bad_sqhd = queue->nr_bad_sqhd,
+		.timeouts = queue->nr_timeouts,
+		.resubmitted = queue->nr_resubmitted,
 		.in_flight = queue->dead ? 0
-					 : queue->nr_slots - queue->nr_free -
+					 : queue->nr_slots - queue->nr_free - (queue->quarantine >= 0) -
 						   (unsigned int)((queue->sq_tail + queue->entries - queue->sq_rung) %
 								  queue->entries),
 	};

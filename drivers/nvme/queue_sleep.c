@@ -88,9 +88,11 @@ int nvme_queue_sleep_init(struct quoll_nvme_queue *queue, struct quoll_error *er
 	if (rc)
 		return rc;
 	queue->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	queue->sleep_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (queue->irq_fd < 0 || queue->sleep_fd < 0 ||
+	if (queue->irq_fd < 0 || queue->wake_fd < 0 || queue->sleep_fd < 0 ||
 	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, queue->irq_fd, &event) ||
+	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, queue->wake_fd, &event) ||
 	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, nvme->dead_fd, &event) ||
 	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, quoll_device_event_fd(nvme->dev), &event))
 		return quoll_error_set(err, errno, "queue", nvme->name, "nothing to sleep on: %s",
@@ -105,25 +107,14 @@ void nvme_queue_sleep_fini(struct quoll_nvme_queue *queue)
 		close(queue->sleep_fd);
 	if (queue->irq_fd >= 0)
 		close(queue->irq_fd);
-	queue->sleep_fd = queue->irq_fd = -1;
+	if (queue->wake_fd >= 0)
+		close(queue->wake_fd);
+	queue->sleep_fd = queue->irq_fd = queue->wake_fd = -1;
 }
 
 int quoll_nvme_queue_fd(const struct quoll_nvme_queue *queue)
 {
 	return queue->sleep_fd;
-}
-
-/* Of a dead queue. */
-static bool all_handed_back(const struct quoll_nvme_queue *queue)
-{
-	return queue->abandon_cursor >= queue->nr_slots && queue->split_first == NVME_NO_PARENT;
-}
-
-static bool completion_is_there(const struct quoll_nvme_queue *queue)
-{
-	const volatile struct nvme_cqe *next = queue->cq + queue->cq_head;
-
-	return !((quoll_le32_to_cpu(next->cid_status) ^ queue->phase_bit) & NVME_CQE_PHASE);
 }
 
 int quoll_nvme_queue_arm(struct quoll_nvme_queue *queue)
@@ -133,9 +124,17 @@ int quoll_nvme_queue_arm(struct quoll_nvme_queue *queue)
 	if (queue->sleep_fd < 0)
 		return -ENOTSUP;
 	if (queue->dead)
-		return all_handed_back(queue) ? queue->dead : 1;
-	if (nvme_ctrl_dead(queue->nvme))
+		return nvme_queue_handed_back(queue) ? queue->dead : 1;
+	if (nvme_ctrl_dead(queue->nvme) || nvme_queue_has_news(queue))
 		return 1;
+	/* Prep said -EAGAIN, and nothing but this tells the thread that it may try again. */
+	if (queue->resumed) {
+		queue->resumed = false;
+		return 1;
+	}
+	/* The controller's thread will write wake_fd; what was answered before the reset is there, or never comes. */
+	if (queue->paused)
+		return nvme_queue_completion_is_there(queue);
 	/* With nothing in flight nothing can complete; the device's events come all the same. */
 	if (queue->nr_free == queue->nr_slots)
 		return 0;
@@ -145,18 +144,39 @@ int quoll_nvme_queue_arm(struct quoll_nvme_queue *queue)
 	queue->attached = true;
 	/* Attaching before looking; pairs with the controller's order of completion entry, then interrupt. */
 	quoll_dma_mb();
-	return completion_is_there(queue);
+	return nvme_queue_completion_is_there(queue);
+}
+
+static void fd_drain(int fd)
+{
+	uint64_t count;
+
+	while (read(fd, &count, sizeof(count)) == (ssize_t)sizeof(count))
+		;
 }
 
 void quoll_nvme_queue_disarm(struct quoll_nvme_queue *queue)
 {
-	uint64_t count;
-
+	/* Written before @woken is set, so that nothing is left that would keep the thread awake. */
+	if (__atomic_exchange_n(&queue->link.woken, 0, __ATOMIC_ACQUIRE))
+		fd_drain(queue->wake_fd);
 	if (!queue->attached)
 		return;
 	queue->attached = false;
 	/* Afterwards nobody writes the eventfd, so that it is empty for the next time. */
 	(void)quoll_irq_attach(queue->nvme->dev, QUOLL_PCI_IRQ_MSIX, queue->vector, -1);
-	while (read(queue->irq_fd, &count, sizeof(count)) == (ssize_t)sizeof(count))
-		;
+	fd_drain(queue->irq_fd);
+}
+
+void nvme_queue_wake(struct quoll_nvme_queue *queue)
+{
+	static const uint64_t one = 1;
+
+	if (queue->wake_fd < 0)
+		return;
+	if (write(queue->wake_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		quoll_log(quoll_device_env(queue->nvme->dev), QUOLL_LOG_WARN, "nvme", "%s: a sleeper cannot be woken",
+			  queue->nvme->name);
+	/* Pairs with the exchange in disarm. */
+	__atomic_store_n(&queue->link.woken, 1, __ATOMIC_RELEASE);
 }

@@ -37,6 +37,23 @@ static void list_remove(struct quoll_nvme_queue *queue, uint16_t idx)
 		queue->parents[parent->next].prev = parent->prev;
 }
 
+/* To the front of the list, where the next poll finds it: the first of it may wait long. */
+void nvme_split_cancel(struct quoll_nvme_queue *queue, uint16_t idx)
+{
+	struct nvme_parent *parent = &queue->parents[idx];
+
+	parent->error = -ECANCELED;
+	list_remove(queue, idx);
+	if (queue->split_first == NVME_NO_PARENT) {
+		list_append(queue, idx);
+		return;
+	}
+	parent->prev = NVME_NO_PARENT;
+	parent->next = queue->split_first;
+	queue->parents[parent->next].prev = idx;
+	queue->split_first = idx;
+}
+
 /* Put the next part into the submission queue. Return: true if something remains. */
 static bool send_part(struct quoll_nvme_queue *queue, uint16_t idx)
 {
@@ -104,8 +121,8 @@ static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nv
 }
 
 /*
- * Formatted meanwhile: what prep checked, block size above all, is no longer so, and nothing more is sent. Return:
- * false if the request is to be handed back and there is no room for that.
+ * Formatted meanwhile, so that what prep checked, block size above all, is no longer so; or aborted: nothing more is
+ * sent. Return: false if the request is to be handed back and there is no room for that.
  */
 static bool stop_stale(struct quoll_nvme_queue *queue, uint16_t idx, int refuse, struct quoll_nvme_completion *comp)
 {
@@ -131,9 +148,10 @@ unsigned int nvme_split_continue(struct quoll_nvme_queue *queue, struct quoll_nv
 	bool sent = false;
 	uint16_t idx;
 
-	while (!queue->dead && (idx = queue->split_first) != NVME_NO_PARENT) {
+	while (!queue->dead && !queue->paused && (idx = queue->split_first) != NVME_NO_PARENT) {
 		struct nvme_parent *parent = &queue->parents[idx];
-		int refuse = __atomic_load_n(&parent->ns->refuse, __ATOMIC_RELAXED);
+		/* An error that it has already: it was aborted. */
+		int refuse = parent->error ? parent->error : __atomic_load_n(&parent->ns->refuse, __ATOMIC_RELAXED);
 
 		if (QUOLL_UNLIKELY(refuse)) {
 			bool done = !parent->in_flight;
@@ -181,14 +199,14 @@ bool nvme_split_part_done(struct quoll_nvme_queue *queue, uint16_t idx, const st
 	return true;
 }
 
-bool nvme_split_abandon(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comp)
+bool nvme_split_abandon(struct quoll_nvme_queue *queue, int error, struct quoll_nvme_completion *comp)
 {
 	uint16_t idx = queue->split_first;
 
 	if (idx == NVME_NO_PARENT)
 		return false;
 	list_remove(queue, idx);
-	queue->parents[idx].error = queue->dead;
+	queue->parents[idx].error = error;
 	finish(queue, idx, comp);
 	return true;
 }

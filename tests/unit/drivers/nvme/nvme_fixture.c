@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <quoll/claim.h>
 
@@ -79,6 +80,37 @@ void fixture_open_queue(struct nvme_fixture *fx, unsigned int entries)
 		printf("open: %s: %s\n", fx->err.stage, fx->err.what);
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
 	fx->queue = fixture_queue(fx, entries);
+}
+
+void fixture_open_queues(struct nvme_fixture *fx, const struct quoll_nvme_opts *opts,
+			 const struct quoll_nvme_queue_opts *queue_opts, struct quoll_nvme_queue **queues,
+			 unsigned int nr)
+{
+	CU_ASSERT_EQUAL_FATAL(fixture_open(fx, opts), 0);
+	fake_nvme_pump_start(&fx->fake);
+	for (unsigned int i = 0; i < nr; i++)
+		CU_ASSERT_EQUAL_FATAL(quoll_nvme_queue_create(fx->nvme, queue_opts, &queues[i], &fx->err), 0);
+	fake_nvme_pump_stop(&fx->fake);
+}
+
+static uint64_t now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec;
+}
+
+void fixture_run(struct nvme_fixture *fx, struct quoll_nvme_queue *queue, bool (*done)(void))
+{
+	uint64_t start = now_s();
+
+	while (!done() && now_s() - start < 10) {
+		fake_nvme_step(&fx->fake);
+		(void)quoll_nvme_ctrl_poll(fx->nvme);
+		fx->nr_comps += quoll_nvme_poll(queue, fx->comps + fx->nr_comps, 256 - fx->nr_comps);
+	}
+	CU_ASSERT_FATAL(done());
 }
 
 void fixture_fini(struct nvme_fixture *fx)

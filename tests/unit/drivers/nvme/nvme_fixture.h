@@ -22,6 +22,9 @@ struct nvme_fixture {
 	struct quoll_error err;
 	uint8_t *buf; /* FIXTURE_BUF_BYTES of DMA memory */
 	int close_rc;
+	/* What fixture_run() has collected. */
+	struct quoll_nvme_completion comps[256];
+	unsigned int nr_comps;
 };
 
 #define FIXTURE_BUF_BYTES (8u << 20)
@@ -37,6 +40,13 @@ void fixture_queue_destroy(struct nvme_fixture *fx, struct quoll_nvme_queue *que
 int fixture_admin(struct nvme_fixture *fx, const struct quoll_nvme_cmd *cmd, uint32_t *result);
 /* Close what is open (close_rc is what quoll_nvme_close() said) and check that the fake saw no violation. */
 void fixture_fini(struct nvme_fixture *fx);
+/* With a queue for each of @nr; any failure is fatal. */
+void fixture_open_queues(struct nvme_fixture *fx, const struct quoll_nvme_opts *opts,
+			 const struct quoll_nvme_queue_opts *queue_opts, struct quoll_nvme_queue **queues,
+			 unsigned int nr);
+/* Let the device and the controller's thread work and poll @queue, until @done() or ten seconds are over, which fails.
+ */
+void fixture_run(struct nvme_fixture *fx, struct quoll_nvme_queue *queue, bool (*done)(void));
 /* Let the device work and poll until @nr requests have come back; fails the test after a hundred thousand rounds. */
 void fixture_collect(struct nvme_fixture *fx, struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps,
 		     unsigned int nr);
