@@ -3,7 +3,8 @@
  * server_internal.h - what the files of the vfio-user server share.
  *
  * server.c: clients come and go, the poll; server_listen.c: the socket's place in the file system; server_serve.c: the
- * commands; server_irq.c: interrupts; server_maps.c: memory that is offered; server_dma.c: memory by message.
+ * commands; server_irq.c and server_signal.c: interrupts; server_maps.c: memory that is offered; server_dma.c: memory
+ * by message.
  *
  * A client is another program and may be hostile: what it says is checked against what the device declared, every wait
  * for it is bounded, and nothing of it outlives its session.
@@ -14,6 +15,8 @@
 #include <pthread.h>
 #include <sys/types.h>
 #include <sys/un.h>
+
+#include <linux/aio_abi.h>
 
 #include <quoll/server.h>
 
@@ -65,6 +68,18 @@ struct server_vector {
 	int eventfd;
 	bool masked;
 	bool pending;
+};
+
+/**
+ * struct server_signal - see server_signal.c. Under the server's irq_lock
+ * @context:    of asynchronous I/O; 0: there is none
+ * @sink_fd:    what its operations write to
+ * @nr_reports: that may be in its ring
+ */
+struct server_signal {
+	aio_context_t context;
+	int sink_fd;
+	unsigned int nr_reports;
 };
 
 struct server_visitor {
@@ -120,6 +135,7 @@ struct quoll_server {
 	unsigned int nr_maps;
 	unsigned int maps_room;
 	pthread_mutex_t irq_lock;
+	struct server_signal signal;
 	struct server_vector *vectors[QUOLL_SERVER_MAX_IRQS];
 	uint8_t head[SERVER_HEAD_BYTES];
 	uint8_t *data;
@@ -141,6 +157,13 @@ int server_serve(struct quoll_server *server);
 int server_serve_version(struct quoll_server *server);
 /* Answer a first message with an error. */
 void server_refuse(struct vuser_conn *conn, int errnum);
+
+void server_signal_open(struct server_signal *signal);
+void server_signal_close(struct server_signal *signal);
+/* Whether a client's file is one that may be signalled. */
+bool server_signal_prepare(const struct server_signal *signal, int eventfd);
+/* Add 1 to it, or to nothing if it is full. Never waits. */
+void server_signal(struct server_signal *signal, int eventfd);
 
 int server_irqs_create(struct quoll_server *server);
 /* Signal nobody any more: all eventfds are closed, nothing is masked. */

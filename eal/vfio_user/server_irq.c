@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * server_irq.c - interrupts of a vfio-user server: what SET_IRQS says, and signalling.
- *
- * The eventfds are the client's files, and whatever it does with them must not hold up who signals: they are made
- * non-blocking, and only files without a place in a file system (eventfds are such, pipes and sockets are not) are
- * taken.
+ * server_irq.c - interrupts of a vfio-user server: what SET_IRQS says, masks, and which vectors are signalled.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <linux/vfio.h>
@@ -20,6 +14,7 @@
 int server_irqs_create(struct quoll_server *server)
 {
 	pthread_mutex_init(&server->irq_lock, NULL);
+	server_signal_open(&server->signal);
 	for (unsigned int i = 0; i < server->device.nr_irqs; i++) {
 		unsigned int nr = server->device.irqs[i].nr_vectors;
 
@@ -54,24 +49,20 @@ void server_irqs_destroy(struct quoll_server *server)
 	server_irqs_drop(server);
 	for (unsigned int i = 0; i < server->device.nr_irqs; i++)
 		free(server->vectors[i]);
+	server_signal_close(&server->signal);
 	pthread_mutex_destroy(&server->irq_lock);
 }
 
 /* Under the lock. */
-static void vector_signal(struct server_vector *vector, unsigned int flags)
+static void vector_signal(struct quoll_server *server, struct server_vector *vector, unsigned int flags)
 {
-	static const uint64_t one = 1;
-	ssize_t n;
-
 	if (vector->masked) {
 		vector->pending = true;
 		return;
 	}
 	if (vector->eventfd < 0)
 		return;
-	/* One that is full has been signalled; one that is no eventfd after all is the client's own loss. */
-	n = write(vector->eventfd, &one, sizeof(one));
-	(void)n;
+	server_signal(&server->signal, vector->eventfd);
 	vector->masked = flags & QUOLL_IRQ_AUTOMASKED;
 }
 
@@ -80,7 +71,7 @@ void quoll_server_irq(struct quoll_server *server, unsigned int idx, unsigned in
 	if (idx >= server->device.nr_irqs || vector >= server->device.irqs[idx].nr_vectors)
 		return;
 	pthread_mutex_lock(&server->irq_lock);
-	vector_signal(&server->vectors[idx][vector], server->device.irqs[idx].flags);
+	vector_signal(server, &server->vectors[idx][vector], server->device.irqs[idx].flags);
 	pthread_mutex_unlock(&server->irq_lock);
 }
 
@@ -108,17 +99,6 @@ int server_irq_info(struct quoll_server *server, struct vuser_out *out)
 	return 0;
 }
 
-/* Return: whether it may be signalled. */
-static bool eventfd_prepare(int fd)
-{
-	struct stat st;
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fstat(fd, &st) || st.st_mode & S_IFMT)
-		return false;
-	return flags & O_NONBLOCK || !fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
 /* One eventfd for each vector, or none at all. */
 static int set_eventfds(struct quoll_server *server, const struct vuser_irq_set *set)
 {
@@ -128,7 +108,7 @@ static int set_eventfds(struct quoll_server *server, const struct vuser_irq_set 
 	if (conn->nr_fds && conn->nr_fds != set->count)
 		return -EINVAL;
 	for (unsigned int i = 0; i < conn->nr_fds; i++)
-		if (!eventfd_prepare(conn->fds[i]))
+		if (!server_signal_prepare(&server->signal, conn->fds[i]))
 			return -EINVAL;
 	pthread_mutex_lock(&server->irq_lock);
 	for (unsigned int i = 0; i < set->count; i++) {
@@ -159,7 +139,7 @@ static void act(struct quoll_server *server, const struct vuser_irq_set *set, co
 				continue;
 			vectors[i].pending = false;
 		}
-		vector_signal(&vectors[i], flags);
+		vector_signal(server, &vectors[i], flags);
 	}
 	pthread_mutex_unlock(&server->irq_lock);
 }

@@ -173,7 +173,8 @@ QUOLL_API bool quoll_server_connected(const struct quoll_server *server);
 
 /**
  * quoll_server_irq() - signal a vector; one that is masked remembers it, one without eventfd forgets it
- * A system call. Thread rule: any thread, but not while the server is destroyed.
+ * A system call, which never waits, whatever the client does with its eventfd. Thread rule: any thread, but not while
+ * the server is destroyed, and not in a child process of the server's.
  */
 QUOLL_API void quoll_server_irq(struct quoll_server *server, unsigned int idx, unsigned int vector);
 

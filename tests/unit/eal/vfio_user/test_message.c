@@ -455,6 +455,132 @@ static void a_reply_repeats_the_id_and_one_of_an_error_is_empty(void)
 
 static atomic_uint nr_alarms;
 
+/* More than a socket holds, with fds; whoever sends it goes on, and it arrives as it was when it was sent. */
+static void what_a_socket_does_not_take_is_sent_later(void)
+{
+	static uint8_t data[1 << 20];
+	struct vuser_out out = {.id = 9, .command = VUSER_REGION_READ, .data = data, .data_bytes = sizeof(data)};
+	uint64_t until = in_ns(LONG_NS);
+	struct pair p;
+	int rc;
+
+	pair_open(&p);
+	out.fds = &p.a.fd;
+	out.nr_fds = 1;
+	for (unsigned int i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i / 999);
+	CU_ASSERT_EQUAL(vuser_flush(&p.a), 1);
+	CU_ASSERT_EQUAL(vuser_post(&p.a, &out), 0);
+	CU_ASSERT_TRUE(vuser_is_posting(&p.a));
+	CU_ASSERT_EQUAL(vuser_flush(&p.a), 0);
+	CU_ASSERT_EQUAL(vuser_post(&p.a, &out), -EBUSY);
+	CU_ASSERT_EQUAL(p.a.nr_sent, 0);
+	memset(data, 0, sizeof(data));
+	while (!(rc = vuser_recv_step(&p.b)) && vuser_now_ns() < until)
+		CU_ASSERT_TRUE(vuser_flush(&p.a) >= 0);
+	CU_ASSERT_EQUAL_FATAL(rc, 1);
+	CU_ASSERT_EQUAL(vuser_flush(&p.a), 1);
+	CU_ASSERT_FALSE(vuser_is_posting(&p.a));
+	CU_ASSERT_EQUAL(p.a.nr_sent, 1);
+	CU_ASSERT_EQUAL(p.b.nr_fds, 1);
+	for (unsigned int i = 0; i < sizeof(data); i++)
+		if (p.b.payload[i] != (uint8_t)(i / 999))
+			CU_FAIL_FATAL("other data than was sent");
+	pair_close(&p);
+}
+
+/* Nothing of it has gone out yet, so its fds have not either. */
+static void fds_go_out_with_the_first_byte_also_later(void)
+{
+	static const uint8_t filler[4096];
+	struct vuser_out out = {.id = 9, .command = VUSER_DEVICE_RESET};
+	uint8_t drain[65536];
+	struct pair p;
+
+	pair_open(&p);
+	out.fds = &p.a.fd;
+	out.nr_fds = 1;
+	while (send(p.a.fd, filler, sizeof(filler), MSG_DONTWAIT) > 0)
+		;
+	CU_ASSERT_EQUAL(vuser_post(&p.a, &out), 0);
+	CU_ASSERT_EQUAL(vuser_flush(&p.a), 0);
+	while (recv(p.b.fd, drain, sizeof(drain), MSG_DONTWAIT) > 0)
+		;
+	/* Another is sent behind it. */
+	CU_ASSERT_EQUAL(send_text(&p.a, 10, "next"), 0);
+	CU_ASSERT_EQUAL(vuser_recv(&p.b, in_ns(LONG_NS)), 0);
+	CU_ASSERT_EQUAL(p.b.header.id, 9);
+	CU_ASSERT_EQUAL(p.b.nr_fds, 1);
+	CU_ASSERT_EQUAL(vuser_recv(&p.b, in_ns(LONG_NS)), 0);
+	CU_ASSERT_TRUE(has_text(&p.b, 10, "next"));
+	CU_ASSERT_EQUAL(p.b.nr_fds, 0);
+	pair_close(&p);
+}
+
+static void what_nobody_takes_times_out_or_ends_with_the_peer(void)
+{
+	static uint8_t data[1 << 20];
+	struct vuser_out out = {.command = VUSER_REGION_READ, .data = data, .data_bytes = sizeof(data)};
+	struct pair p;
+	int rc;
+
+	pair_open(&p);
+	p.a.stall_ns = SOON_NS;
+	CU_ASSERT_EQUAL(vuser_post(&p.a, &out), 0);
+	while (!(rc = vuser_flush(&p.a)))
+		;
+	CU_ASSERT_EQUAL(rc, -ETIMEDOUT);
+	CU_ASSERT_EQUAL(p.a.nr_protocol_errors, 1);
+	CU_ASSERT_EQUAL(vuser_post(&p.a, &out), -ETIMEDOUT);
+	pair_close(&p);
+	pair_open(&p);
+	CU_ASSERT_EQUAL(vuser_post(&p.a, &out), 0);
+	vuser_conn_close(&p.b);
+	CU_ASSERT_EQUAL(vuser_flush(&p.a), -ECONNRESET);
+	CU_ASSERT_FALSE(vuser_is_posting(&p.a));
+	out.data_bytes = sizeof(data) + 8192;
+	pair_close(&p);
+	pair_open(&p);
+	CU_ASSERT_EQUAL(vuser_post(&p.a, &out), -EMSGSIZE);
+	CU_ASSERT_EQUAL(p.a.error, 0);
+	pair_close(&p);
+}
+
+static void a_message_may_be_laid_aside(void)
+{
+	struct vuser_held first, second;
+	struct vuser_out out = {.id = 1, .command = VUSER_REGION_WRITE, .data = "first", .data_bytes = 5};
+	struct pair p;
+
+	pair_open(&p);
+	out.fds = &p.a.fd;
+	out.nr_fds = 1;
+	CU_ASSERT_EQUAL(vuser_send(&p.a, &out, in_ns(LONG_NS)), 0);
+	CU_ASSERT_EQUAL(send_text(&p.a, 2, "second"), 0);
+	CU_ASSERT_EQUAL(send_text(&p.a, 3, "third"), 0);
+	CU_ASSERT_FALSE(vuser_has_message(&p.b));
+	CU_ASSERT_EQUAL(vuser_recv(&p.b, in_ns(LONG_NS)), 0);
+	CU_ASSERT_TRUE(vuser_has_message(&p.b));
+	vuser_hold(&p.b, &first);
+	CU_ASSERT_FALSE(vuser_has_message(&p.b));
+	CU_ASSERT_EQUAL(vuser_recv(&p.b, in_ns(LONG_NS)), 0);
+	CU_ASSERT_TRUE(has_text(&p.b, 2, "second"));
+	vuser_hold(&p.b, &second);
+	vuser_unhold(&p.b, &first);
+	CU_ASSERT_TRUE(has_text(&p.b, 1, "first"));
+	CU_ASSERT_EQUAL(p.b.nr_fds, 1);
+	close(vuser_take_fd(&p.b, 0));
+	CU_ASSERT_EQUAL(vuser_recv(&p.b, in_ns(LONG_NS)), 0);
+	CU_ASSERT_TRUE(has_text(&p.b, 3, "third"));
+	vuser_unhold(&p.b, &second);
+	CU_ASSERT_TRUE(has_text(&p.b, 2, "second"));
+	CU_ASSERT_EQUAL(vuser_send(&p.a, &out, in_ns(LONG_NS)), 0);
+	CU_ASSERT_EQUAL(vuser_recv(&p.b, in_ns(LONG_NS)), 0);
+	vuser_hold(&p.b, &first);
+	vuser_held_drop(&first); /* with its fd */
+	pair_close(&p);
+}
+
 static void on_alarm(int signum)
 {
 	(void)signum;
@@ -520,6 +646,10 @@ static const struct unit_test tests[] = {
 	{"what is too large to send is refused and nothing is sent",
 	 what_is_too_large_to_send_is_refused_and_nothing_is_sent},
 	{"a reply repeats the id, and one of an error is empty", a_reply_repeats_the_id_and_one_of_an_error_is_empty},
+	{"what a socket does not take is sent later", what_a_socket_does_not_take_is_sent_later},
+	{"fds go out with the first byte, also later", fds_go_out_with_the_first_byte_also_later},
+	{"what nobody takes times out, or ends with the peer", what_nobody_takes_times_out_or_ends_with_the_peer},
+	{"a message may be laid aside", a_message_may_be_laid_aside},
 	{"signals do not disturb a wait", signals_do_not_disturb_a_wait},
 };
 
