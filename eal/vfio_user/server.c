@@ -323,6 +323,10 @@ static unsigned int client_step(struct quoll_server *server, uint32_t events)
 	unsigned int n = 0;
 	bool blocked;
 
+	if (__atomic_load_n(&server->bus_error, __ATOMIC_RELAXED) && !conn->error) {
+		conn->nr_protocol_errors++;
+		vuser_conn_fail(conn, -EFAULT);
+	}
 	blocked = vuser_flush(conn) == 0;
 	if ((blocked || server->waiting) && events & HUNG_UP)
 		vuser_conn_fail(conn, -ECONNRESET);
@@ -434,7 +438,8 @@ int quoll_server_fd(const struct quoll_server *server)
 bool quoll_server_pending(const struct quoll_server *server)
 {
 	return server->waiting || server->held || server->state == SERVER_LEAVING ||
-	       (server->state == SERVER_SERVING && server->conn.error);
+	       (server->state == SERVER_SERVING &&
+		(server->conn.error || __atomic_load_n(&server->bus_error, __ATOMIC_RELAXED)));
 }
 
 void quoll_server_hang_up(struct quoll_server *server)

@@ -57,11 +57,13 @@ enum dma_layout {
 /**
  * struct server_map - memory that the client offers
  * @base, @base_bytes: what was mapped for it: more than it, where the file has huge pages
+ * @page_bytes:        of the file
  */
 struct server_map {
 	struct quoll_server_dma dma;
 	void *base;
 	size_t base_bytes;
+	size_t page_bytes;
 };
 
 struct server_vector {
@@ -100,6 +102,7 @@ struct server_visitor {
  * @watched:      the events of @conn that are watched
  * @held:         commands that came in early, in their order
  * @maps:         by IOVA, ascending
+ * @bus_error:    set by a signal handler, in any thread
  * @irq_lock:     of the vectors: the device may signal from any thread
  * @data:         for replies with data
  */
@@ -134,6 +137,7 @@ struct quoll_server {
 	struct server_map *maps;
 	unsigned int nr_maps;
 	unsigned int maps_room;
+	bool bus_error;
 	pthread_mutex_t irq_lock;
 	struct server_signal signal;
 	struct server_vector *vectors[QUOLL_SERVER_MAX_IRQS];

@@ -107,6 +107,7 @@ static void map_file(struct server_map *map, int fd, uint64_t offset)
 	lead = offset % page;
 	if (map->dma.len > SIZE_MAX - 2 * page || offset > INT64_MAX)
 		return;
+	map->page_bytes = (size_t)page;
 	map->base_bytes = (size_t)((lead + map->dma.len + page - 1) / page * page);
 	prot = (map->dma.prot & QUOLL_DMA_READ ? PROT_READ : 0) | (map->dma.prot & QUOLL_DMA_WRITE ? PROT_WRITE : 0);
 	map->base = mmap(NULL, map->base_bytes, prot, MAP_SHARED, fd, (off_t)(offset - lead));
@@ -122,6 +123,24 @@ static void unmap_file(struct server_map *map)
 	if (map->base)
 		munmap(map->base, map->base_bytes);
 	map->base = NULL;
+}
+
+/* In a signal handler: no lock, no allocation, no log. */
+bool quoll_server_bus_error(struct quoll_server *server, void *va)
+{
+	for (unsigned int i = 0; i < server->nr_maps; i++) {
+		const struct server_map *map = &server->maps[i];
+		uintptr_t offset = (uintptr_t)va - (uintptr_t)map->base;
+
+		if (!map->base || offset >= map->base_bytes)
+			continue;
+		if (mmap((uint8_t *)map->base + (offset & ~(map->page_bytes - 1)), map->page_bytes,
+			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+			return false;
+		__atomic_store_n(&server->bus_error, true, __ATOMIC_RELAXED);
+		return true;
+	}
+	return false;
 }
 
 static int map_add(struct quoll_server *server, const struct vuser_dma_map *map, int fd)
@@ -243,4 +262,5 @@ void server_maps_drop(struct quoll_server *server)
 	free(server->maps);
 	server->maps = NULL;
 	server->nr_maps = server->maps_room = 0;
+	server->bus_error = false;
 }

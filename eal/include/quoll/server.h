@@ -187,6 +187,17 @@ QUOLL_API void quoll_server_irq(struct quoll_server *server, unsigned int idx, u
 QUOLL_API int quoll_server_dma_read(struct quoll_server *server, uint64_t iova, void *buf, size_t len);
 QUOLL_API int quoll_server_dma_write(struct quoll_server *server, uint64_t iova, const void *buf, size_t len);
 
+/**
+ * quoll_server_bus_error() - for a handler of SIGBUS that the program installs: make of it a client that is cut off
+ * @va: what could not be reached (siginfo_t.si_addr)
+ *
+ * A sealed file of huge pages can still lose them: the client punches a hole, and its pool has no other. The page of
+ * @va is then replaced by memory that reads zeros, and the next poll hangs up. Async-signal-safe. Thread rule: any
+ * thread that reaches for the client's memory, while none is mapped or unmapped. Return: false if @va is not of the
+ * client's.
+ */
+QUOLL_API bool quoll_server_bus_error(struct quoll_server *server, void *va);
+
 QUOLL_API void quoll_server_stats(const struct quoll_server *server, struct quoll_server_stats *stats);
 
 #ifdef __cplusplus

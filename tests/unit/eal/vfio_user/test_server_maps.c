@@ -4,6 +4,7 @@
  * let go of when asked.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -337,6 +338,63 @@ static void pieces_of_huge_pages_are_mapped(void)
 	world_close(&w);
 }
 
+static struct quoll_server *guarded;
+static unsigned int nr_bus_errors;
+
+static void on_bus_error(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	nr_bus_errors++;
+	if (!quoll_server_bus_error(guarded, info->si_addr))
+		signal(sig, SIG_DFL);
+}
+
+/* Behind the end of a file of no length: as it is in a hole for which there is no page. */
+static void lose_page(void *va)
+{
+	int fd = memfd_create("empty", MFD_CLOEXEC);
+
+	CU_ASSERT_EQUAL_FATAL(mmap(va, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0), va);
+	close(fd);
+}
+
+static void a_page_that_is_lost_costs_the_client_its_session(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO}, before;
+	struct server_world w;
+	volatile uint8_t *va;
+	int fd;
+
+	world_begin(&w);
+	fd = world_memfd(0x3000);
+	CU_ASSERT_EQUAL(world_map(&w, 0x10000, 0x1000, RW, -1, 0), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x20000, 0x3000, RW, fd, 0), 0);
+	CU_ASSERT_FALSE(quoll_server_bus_error(w.server, NULL));
+	CU_ASSERT_FALSE(quoll_server_bus_error(w.server, &w));
+	CU_ASSERT_FALSE(quoll_server_pending(w.server));
+	va = w.maps[1].va;
+	CU_ASSERT_FALSE(quoll_server_bus_error(w.server, (uint8_t *)w.maps[1].va + 0x3000));
+	memset(w.maps[1].va, 0x44, 0x3000);
+	lose_page((uint8_t *)w.maps[1].va + 0x1000);
+	guarded = w.server;
+	nr_bus_errors = 0;
+	CU_ASSERT_EQUAL_FATAL(sigaction(SIGBUS, &sa, &before), 0);
+	CU_ASSERT_EQUAL(va[0x1fff], 0);
+	va[0x1800] = 1;
+	CU_ASSERT_EQUAL(sigaction(SIGBUS, &before, NULL), 0);
+	CU_ASSERT_EQUAL(nr_bus_errors, 1);
+	CU_ASSERT_EQUAL(va[0xfff], 0x44);
+	CU_ASSERT_EQUAL(va[0x2000], 0x44);
+	CU_ASSERT_TRUE(quoll_server_pending(w.server));
+	world_until(&w, world_is_free);
+	CU_ASSERT_EQUAL(w.server->stats.protocol_errors, 1);
+	CU_ASSERT_EQUAL(w.nr_disconnects, 1);
+	CU_ASSERT_TRUE(world_hello(&w) > 0);
+	CU_ASSERT_EQUAL(world_unmap(&w, 0x20000, 0x3000), -ENOENT);
+	close(fd);
+	world_close(&w);
+}
+
 static const struct unit_test tests[] = {
 	{"sealed memory is mapped and shared", sealed_memory_is_mapped_and_shared},
 	{"a mapping has the permission that was offered", a_mapping_has_the_permission_that_was_offered},
@@ -348,6 +406,7 @@ static const struct unit_test tests[] = {
 	{"a client that dies while it waits", a_client_that_dies_while_it_waits},
 	{"maps have a limit", maps_have_a_limit},
 	{"pieces of huge pages are mapped", pieces_of_huge_pages_are_mapped},
+	{"a page that is lost costs the client its session", a_page_that_is_lost_costs_the_client_its_session},
 };
 
 UNIT_MAIN("eal/vfio_user/server_maps", tests)
