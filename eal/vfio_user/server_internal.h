@@ -138,6 +138,7 @@ struct quoll_server {
 	unsigned int nr_maps;
 	unsigned int maps_room;
 	bool bus_error;
+	bool told_not_mapped;
 	pthread_mutex_t irq_lock;
 	struct server_signal signal;
 	struct server_vector *vectors[QUOLL_SERVER_MAX_IRQS];

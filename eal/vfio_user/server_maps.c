@@ -143,6 +143,18 @@ bool quoll_server_bus_error(struct quoll_server *server, void *va)
 	return false;
 }
 
+/* Once a session: clients offer hundreds. */
+static void tell_not_mapped(struct quoll_server *server, const struct vuser_dma_map *map)
+{
+	if (server->told_not_mapped)
+		return;
+	server->told_not_mapped = true;
+	quoll_log(&server->env, QUOLL_LOG_INFO, "vfio-user",
+		  "%s: memory at 0x%" PRIx64 " is not mapped, but reached by message: its file is not sealed against "
+		  "shrinking, too short, or not for mapping",
+		  server->address.sun_path, map->iova);
+}
+
 static int map_add(struct quoll_server *server, const struct vuser_dma_map *map, int fd)
 {
 	const struct quoll_server_ops *ops = server->device.ops;
@@ -160,10 +172,7 @@ static int map_add(struct quoll_server *server, const struct vuser_dma_map *map,
 	if ((map->flags & (DMA_BY_MMAP | DMA_BY_FILE_IO)) != DMA_BY_FILE_IO)
 		map_file(&new, fd, map->offset);
 	if (fd >= 0 && !new.dma.va)
-		quoll_log(&server->env, QUOLL_LOG_INFO, "vfio-user",
-			  "%s: memory at 0x%" PRIx64 " is not mapped: its file is not sealed against shrinking, or too "
-			  "short; it is reached by message",
-			  server->address.sun_path, map->iova);
+		tell_not_mapped(server, map);
 	rc = ops->dma_map ? ops->dma_map(server->device.arg, &new.dma) : 0;
 	if (rc) {
 		unmap_file(&new);
@@ -262,5 +271,5 @@ void server_maps_drop(struct quoll_server *server)
 	free(server->maps);
 	server->maps = NULL;
 	server->nr_maps = server->maps_room = 0;
-	server->bus_error = false;
+	server->bus_error = server->told_not_mapped = false;
 }

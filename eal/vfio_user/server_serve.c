@@ -14,6 +14,7 @@
 #include "server_internal.h"
 
 #define MAX_ERRNO 4095
+#define REGION_ASK_MAX_BYTES 4096u
 
 static struct vuser_out error_reply(const struct vuser_header *header, int rc)
 {
@@ -160,7 +161,8 @@ static int serve_region_info(struct quoll_server *server, struct vuser_out *out)
 	struct vuser_region_info ask;
 	uint32_t bytes;
 
-	if (vuser_expect(conn, sizeof(ask), sizeof(ask), 0))
+	/* libvfio-user's client sends the room for the answer with the question. */
+	if (vuser_expect(conn, sizeof(ask), REGION_ASK_MAX_BYTES, 0))
 		return -EINVAL;
 	memcpy(&ask, conn->payload, sizeof(ask));
 	if (ask.argsz < sizeof(ask) || ask.index >= server->device.nr_regions)
@@ -170,11 +172,16 @@ static int serve_region_info(struct quoll_server *server, struct vuser_out *out)
 	bytes = region_describe(region, region->flags & QUOLL_REGION_MMAP && server->caps.max_msg_fds, &answer);
 	answer.head.index = ask.index;
 	answer.head.argsz = bytes;
+	if (ask.argsz < bytes) {
+		/* Without the file: libvfio-user's client does not expect one yet, and takes it for an error. */
+		reply_head(server, out, &answer, sizeof(answer.head));
+		return 0;
+	}
 	if (answer.head.flags & VFIO_REGION_INFO_FLAG_MMAP) {
 		out->fds = &region->fd;
 		out->nr_fds = 1;
 	}
-	reply_head(server, out, &answer, ask.argsz < bytes ? sizeof(answer.head) : bytes);
+	reply_head(server, out, &answer, bytes);
 	return 0;
 }
 
