@@ -183,7 +183,7 @@ fuzz() {
 		if [ ! -x "$prog" ] || [ -d "$prog" ]; then continue; fi
 		name=${prog##*/fuzz_}
 		case $name in
-		tgt_* | vfio_user_*) seconds=30 ;; # what another process says at any time
+		tgt_* | vfio_user_* | rpc | target_config) seconds=30 ;; # what another process says at any time
 		*) seconds=5 ;;
 		esac
 		[ "$long" = 0 ] || seconds=300
