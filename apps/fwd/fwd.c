@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quoll/cores.h"
 #include "quoll/verbs.h"
 
 #include "fwd.h"
@@ -104,15 +105,12 @@ static void say(void *arg, const char *line)
 
 static int take_lists(const struct cli *cli, const struct fwd_values *v, struct fwd_opts *opts)
 {
-	int nr = 0;
+	int status, nr;
 
-	if (v->cores)
-		nr = plan_parse_cores(v->cores, opts->cores, FWD_MAX_THREADS);
-	if (nr < 0)
-		return cli_wrong(cli, "--cores %s: %s", v->cores,
-				 nr == -ERANGE ? "too many, or too high a number" : "not a list like 2,4-6");
-	opts->nr_cores = (unsigned int)nr;
-	if (nr && opts->nr_cores != opts->nr_threads)
+	status = v->cores ? cores_option(cli, v->cores, opts->cores, FWD_MAX_THREADS, &opts->nr_cores) : 0;
+	if (status)
+		return status;
+	if (opts->nr_cores && opts->nr_cores != opts->nr_threads)
 		return cli_wrong(cli, "--cores %s: %u cores for %u threads", v->cores, opts->nr_cores,
 				 opts->nr_threads);
 	nr = v->dst_macs ? plan_parse_macs(v->dst_macs, opts->dst_macs, FWD_MAX_PORTS) : 0;

@@ -4,13 +4,11 @@
  */
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
 #include <quoll/addr.h>
 
 #include "plan.h"
 
-#define MAX_CORE 4095u
 /* Ethernet header and two VLAN tags, which a device may leave in; FCS, which it may write before it takes it off. */
 #define FRAME_OVERHEAD_BYTES (14u + 8u + 4u)
 #define MIN_ROOM_BYTES 2048u /* the usual receive buffer size of NICs */
@@ -44,43 +42,6 @@ uint32_t plan_buf_bytes(unsigned int mtu)
 	if (room < MIN_ROOM_BYTES)
 		room = MIN_ROOM_BYTES;
 	return PLAN_HEADROOM_BYTES + (room + ROOM_STEP_BYTES - 1) / ROOM_STEP_BYTES * ROOM_STEP_BYTES;
-}
-
-/* A number at *text, which is moved behind it. */
-static bool take_core(const char **text, unsigned int *core)
-{
-	unsigned long value;
-	char *end;
-
-	if (**text < '0' || **text > '9')
-		return false;
-	value = strtoul(*text, &end, 10);
-	*text = end;
-	*core = value > MAX_CORE ? MAX_CORE + 1 : (unsigned int)value;
-	return true;
-}
-
-int plan_parse_cores(const char *text, unsigned int *cores, unsigned int max)
-{
-	unsigned int nr = 0, first, last;
-
-	for (;;) {
-		if (!take_core(&text, &first))
-			return -EINVAL;
-		last = first;
-		if (*text == '-' && (text++, !take_core(&text, &last)))
-			return -EINVAL;
-		if (last < first)
-			return -EINVAL;
-		if (last > MAX_CORE || last - first >= max - nr)
-			return -ERANGE;
-		while (first <= last)
-			cores[nr++] = first++;
-		if (!*text)
-			return (int)nr;
-		if (*text++ != ',')
-			return -EINVAL;
-	}
 }
 
 int plan_parse_macs(const char *text, uint8_t macs[][6], unsigned int max)

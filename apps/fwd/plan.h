@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * plan.h - what the options of `quoll fwd` come to, worked out without touching a device: which queue is forwarded to
- * which port by which thread, how many buffers that takes, and lists of cores and MAC addresses.
+ * which port by which thread, how many buffers that takes, and lists of MAC addresses.
  */
 #ifndef QUOLL_APPS_FWD_PLAN_H
 #define QUOLL_APPS_FWD_PLAN_H
@@ -45,12 +45,6 @@ uint32_t plan_nr_bufs(uint32_t nr_ring_entries, unsigned int nr_threads, uint32_
  * plan_buf_bytes() - a buffer for one frame of that MTU, with headroom, and room for what devices round sizes up to
  */
 uint32_t plan_buf_bytes(unsigned int mtu);
-
-/**
- * plan_parse_cores() - "0,2-4" to 0 2 3 4
- * Return: how many, -EINVAL (not such a list), -ERANGE (more than @max, or a core above 4095).
- */
-int plan_parse_cores(const char *text, unsigned int *cores, unsigned int max);
 
 /**
  * plan_parse_macs() - "02:00:00:00:00:01,02:00:00:00:00:02"

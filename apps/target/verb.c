@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "fwd/plan.h"
+#include "quoll/cores.h"
 #include "quoll/verbs.h"
 
 #include "target.h"
@@ -71,17 +71,6 @@ static int take_lists(const struct target_values *v, struct target_config *confi
 	return rc;
 }
 
-static int take_cores(const struct cli *cli, const struct target_values *v, struct target_config *config)
-{
-	int nr = plan_parse_cores(v->cores, config->cores, CONFIG_MAX_THREADS);
-
-	if (nr < 0)
-		return cli_wrong(cli, "--cores %s: %s", v->cores,
-				 nr == -ERANGE ? "too many, or too high a number" : "not a list like 2,4-6");
-	config->nr_cores = (unsigned int)nr;
-	return 0;
-}
-
 /* The file, then options. Return: 0, or an exit status after the error was printed. */
 static int take_config(const struct cli *cli, const struct target_values *v, struct target_config *config)
 {
@@ -94,7 +83,7 @@ static int take_config(const struct cli *cli, const struct target_values *v, str
 		config->nr_threads = (unsigned int)v->nr_threads;
 	if (v->never_sleep)
 		config->never_sleep = true;
-	status = v->cores ? take_cores(cli, v, config) : 0;
+	status = v->cores ? cores_option(cli, v->cores, config->cores, CONFIG_MAX_THREADS, &config->nr_cores) : 0;
 	if (status)
 		return status;
 	if (take_lists(v, config, &err) || config_check(config, &err)) {

@@ -69,32 +69,6 @@ static void buffers_suffice_for_rings_caches_and_bursts(void)
 	CU_ASSERT_EQUAL((plan_buf_bytes(9000) - 128) % 1024, 0);
 }
 
-static void core_lists_are_numbers_and_ranges(void)
-{
-	unsigned int cores[8];
-
-	CU_ASSERT_EQUAL(plan_parse_cores("3", cores, 8), 1);
-	CU_ASSERT_EQUAL(cores[0], 3);
-	CU_ASSERT_EQUAL(plan_parse_cores("7,0-2,7", cores, 8), 5);
-	CU_ASSERT(cores[0] == 7 && cores[1] == 0 && cores[2] == 1 && cores[3] == 2 && cores[4] == 7);
-	CU_ASSERT_EQUAL(plan_parse_cores("0-7", cores, 8), 8);
-	CU_ASSERT_EQUAL(plan_parse_cores("4095", cores, 8), 1);
-}
-
-static void core_lists_that_are_none_are_refused(void)
-{
-	static const char *const wrong[] = {"", ",", "1,", "1-", "-1", "2-1", "1 2", "a", "1,,2", "1-2-3", "+1"};
-	unsigned int cores[8];
-
-	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
-		CU_ASSERT_EQUAL(plan_parse_cores(wrong[i], cores, 8), -EINVAL);
-	CU_ASSERT_EQUAL(plan_parse_cores("0-8", cores, 8), -ERANGE);
-	CU_ASSERT_EQUAL(plan_parse_cores("0-7,8", cores, 8), -ERANGE);
-	CU_ASSERT_EQUAL(plan_parse_cores("4096", cores, 8), -ERANGE);
-	CU_ASSERT_EQUAL(plan_parse_cores("0-18446744073709551616", cores, 8), -ERANGE);
-	CU_ASSERT_EQUAL(plan_parse_cores("99999999999999999999", cores, 8), -ERANGE);
-}
-
 static void mac_lists_are_read_and_others_refused(void)
 {
 	static const uint8_t expected[2][6] = {{0x02, 0, 0, 0, 0xaB, 0xcd}, {0xff, 0xee, 0xdd, 0xcc, 0xbb, 0xaa}};
@@ -125,8 +99,6 @@ static const struct unit_test tests[] = {
 	{"both directions of a queue stay on one thread while there are enough",
 	 both_directions_of_a_queue_stay_on_one_thread_while_there_are_enough},
 	{"buffers suffice for rings, caches and bursts", buffers_suffice_for_rings_caches_and_bursts},
-	{"core lists are numbers and ranges", core_lists_are_numbers_and_ranges},
-	{"core lists that are none are refused", core_lists_that_are_none_are_refused},
 	{"MAC lists are read, and others refused", mac_lists_are_read_and_others_refused},
 };
 

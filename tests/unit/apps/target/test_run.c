@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -336,6 +337,40 @@ static void the_end_comes_with_a_host_there_and_commands_in_flight(void)
 	CU_ASSERT_EQUAL(rmdir(world.dir), 0);
 }
 
+/* With trapped doorbells and nothing to do the target sleeps; and so does this host, in turn. */
+static void hosts_that_sleep_are_woken_by_interrupts(void)
+{
+	const struct quoll_nvme_queue_opts opts = {.interrupts = true};
+	struct client client;
+	struct quoll_error err;
+	char path[64];
+
+	add_all(path);
+	target_world_start(&world);
+	for (unsigned int listener = 0; listener < 2; listener++) {
+		open_client(&client, listener);
+		quoll_nvme_queue_destroy(client.queue);
+		CU_ASSERT_EQUAL_FATAL(quoll_nvme_queue_create(client.session.nvme, &opts, &client.queue, &err), 0);
+		for (unsigned int i = 0; i < 50; i++) {
+			struct pollfd fd = {.fd = quoll_nvme_queue_fd(client.queue), .events = POLLIN};
+			struct quoll_nvme_completion comp = {.status = 0xffff};
+
+			CU_ASSERT_EQUAL(quoll_nvme_prep_write(client.queue, 2, client.data, i, 1, i), 0);
+			quoll_nvme_submit(client.queue);
+			while (!quoll_nvme_poll(client.queue, &comp, 1)) {
+				if (!quoll_nvme_queue_arm(client.queue))
+					CU_ASSERT_EQUAL_FATAL(poll(&fd, 1, 20000), 1);
+				quoll_nvme_queue_disarm(client.queue);
+			}
+			CU_ASSERT_EQUAL(comp.status, 0);
+			CU_ASSERT_EQUAL(comp.user_data, i);
+		}
+		close_client(&client);
+	}
+	unlink(path);
+	target_world_end(&world);
+}
+
 static void what_cannot_be_opened_leaves_nothing_behind(void)
 {
 	struct quoll_error err = {0};
@@ -365,6 +400,7 @@ static const struct unit_test tests[] = {
 	{"faults are set while it runs", faults_are_set_while_it_runs},
 	{"the end comes with a host there and commands in flight",
 	 the_end_comes_with_a_host_there_and_commands_in_flight},
+	{"hosts that sleep are woken by interrupts", hosts_that_sleep_are_woken_by_interrupts},
 	{"what cannot be opened leaves nothing behind", what_cannot_be_opened_leaves_nothing_behind},
 };
 
