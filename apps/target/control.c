@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include <quoll/listen.h>
 
 #include "control.h"
 
@@ -27,31 +27,19 @@ struct control_client {
 struct control {
 	struct target *target;
 	struct quoll_loop *loop;
-	int fd;
-	struct sockaddr_un address;
-	dev_t dev; /* of the socket's file, so that we remove no other */
-	ino_t ino;
+	struct quoll_listen listen;
 	struct control_client clients[CONTROL_MAX_CLIENTS];
 };
 
-static int address_set(struct sockaddr_un *address, const char *path, struct quoll_error *err)
-{
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(address->sun_path))
-		return quoll_error_set(err, ENAMETOOLONG, "control", path, "a socket's path has at most %zu bytes",
-				       sizeof(address->sun_path) - 1);
-	strcpy(address->sun_path, path);
-	return 0;
-}
-
 int control_connect(const char *path, struct quoll_error *err)
 {
-	struct sockaddr_un address;
-	int rc = address_set(&address, path, err);
-	int fd;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, rc;
 
-	if (rc)
-		return rc;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return quoll_error_set(err, ENAMETOOLONG, "control", path, "a socket's path has at most %zu bytes",
+				       sizeof(address.sun_path) - 1);
+	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && !connect(fd, (const struct sockaddr *)&address, sizeof(address)))
 		return fd;
@@ -61,42 +49,6 @@ int control_connect(const char *path, struct quoll_error *err)
 	if (fd >= 0)
 		close(fd);
 	return rc;
-}
-
-/* What a dead target has left goes. Return: 0: the path is free. */
-static int make_room(const struct sockaddr_un *address, struct quoll_error *err)
-{
-	const char *path = address->sun_path;
-	struct stat st;
-	int fd;
-
-	if (lstat(path, &st))
-		return errno == ENOENT ? 0 : quoll_error_set(err, errno, "control", path, "can't be looked at");
-	if (!S_ISSOCK(st.st_mode))
-		return quoll_error_set(err, EEXIST, "control", path, "there is a file that is no socket");
-	fd = control_connect(path, NULL);
-	if (fd >= 0)
-		close(fd);
-	if (fd != -ECONNREFUSED)
-		return quoll_error_set(err, EADDRINUSE, "control", path, "another process listens there");
-	return unlink(path) ? quoll_error_set(err, errno, "control", path, "a dead target's socket can't be removed")
-			    : 0;
-}
-
-static int control_listen(struct control *control, struct quoll_error *err)
-{
-	const char *path = control->address.sun_path;
-	struct stat st;
-
-	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* The file is made with the socket's mode, so that at no time others may connect. */
-	if (control->fd < 0 || fchmod(control->fd, 0600) ||
-	    bind(control->fd, (const struct sockaddr *)&control->address, sizeof(control->address)) ||
-	    listen(control->fd, (int)CONTROL_MAX_CLIENTS) || lstat(path, &st))
-		return quoll_error_set(err, errno, "control", path, "can't be listened on: %s", strerrordesc_np(errno));
-	control->dev = st.st_dev;
-	control->ino = st.st_ino;
-	return 0;
 }
 
 static void client_close(struct control *control, struct control_client *client)
@@ -191,16 +143,11 @@ int control_create(struct target *target, const char *path, struct quoll_loop *l
 		return quoll_error_set(err, ENOMEM, "control", path, "out of memory");
 	made->target = target;
 	made->loop = loop;
-	made->fd = -1;
 	for (unsigned int i = 0; i < CONTROL_MAX_CLIENTS; i++)
 		made->clients[i].fd = -1;
-	rc = address_set(&made->address, path, err);
-	if (!rc)
-		rc = make_room(&made->address, err);
-	if (!rc)
-		rc = control_listen(made, err);
+	rc = quoll_listen_open(path, &made->listen, err);
 	if (!rc) {
-		rc = quoll_loop_watch(loop, made->fd, on_connect, made);
+		rc = quoll_loop_watch(loop, made->listen.fd, on_connect, made);
 		if (rc)
 			quoll_error_set(err, -rc, "control", path, "can't be watched");
 	}
@@ -213,17 +160,11 @@ int control_create(struct target *target, const char *path, struct quoll_loop *l
 
 void control_destroy(struct control *control)
 {
-	const char *path = control->address.sun_path;
-	struct stat st;
-
 	for (unsigned int i = 0; i < CONTROL_MAX_CLIENTS; i++)
 		if (control->clients[i].fd >= 0)
 			client_close(control, &control->clients[i]);
-	if (control->fd >= 0) {
-		quoll_loop_unwatch(control->loop, control->fd);
-		if (control->ino && !lstat(path, &st) && st.st_dev == control->dev && st.st_ino == control->ino)
-			unlink(path);
-		close(control->fd);
-	}
+	if (control->listen.fd >= 0)
+		quoll_loop_unwatch(control->loop, control->listen.fd);
+	quoll_listen_close(&control->listen);
 	free(control);
 }

@@ -136,9 +136,9 @@ static void watch_client(struct quoll_server *server)
 
 static void watch_listener(struct quoll_server *server, bool on)
 {
-	if (server->listen_fd < 0 || server->listen_watched == on)
+	if (server->listen.fd < 0 || server->listen_watched == on)
 		return;
-	if (!watch(server, EPOLL_CTL_MOD, server->listen_fd, on ? EPOLLIN : 0, ABOUT_LISTENER))
+	if (!watch(server, EPOLL_CTL_MOD, server->listen.fd, on ? EPOLLIN : 0, ABOUT_LISTENER))
 		server->listen_watched = on;
 }
 
@@ -158,7 +158,7 @@ static void leave(struct quoll_server *server)
 	if (conn->nr_protocol_errors && !hung_up)
 		server->stats.protocol_errors++;
 	quoll_log(&server->env, hung_up ? QUOLL_LOG_INFO : QUOLL_LOG_WARN, "vfio-user", "%s: session ended: %s",
-		  server->address.sun_path, hung_up ? "hung up" : strerrordesc_np(-conn->error));
+		  server->listen.address.sun_path, hung_up ? "hung up" : strerrordesc_np(-conn->error));
 	vuser_conn_close(conn);
 	server_held_drop(server);
 	server_irqs_drop(server);
@@ -195,7 +195,7 @@ static void admit(struct quoll_server *server, struct server_visitor *visitor)
 		return;
 	}
 	server->stats.clients++;
-	quoll_log(&server->env, QUOLL_LOG_INFO, "vfio-user", "%s: a client is there", server->address.sun_path);
+	quoll_log(&server->env, QUOLL_LOG_INFO, "vfio-user", "%s: a client is there", server->listen.address.sun_path);
 }
 
 static void refuse(struct quoll_server *server, struct server_visitor *visitor)
@@ -273,7 +273,7 @@ static unsigned int accept_all(struct quoll_server *server)
 	int fd;
 
 	while ((visitor = visitor_place(server))) {
-		fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
 			visitor_begin(server, visitor, fd);
 			n++;
@@ -419,7 +419,7 @@ unsigned int quoll_server_poll(struct quoll_server *server)
 		handled += client_step(server, about[ABOUT_CLIENT]);
 	if (server->state == SERVER_LEAVING)
 		handled += leave_go_on(server);
-	if (about[ABOUT_LISTENER] && server->listen_fd >= 0)
+	if (about[ABOUT_LISTENER] && server->listen.fd >= 0)
 		handled += accept_all(server);
 	for (unsigned int i = 0; i < SERVER_VISITORS; i++)
 		if (server->visitors[i].there)
@@ -451,6 +451,12 @@ void quoll_server_hang_up(struct quoll_server *server)
 bool quoll_server_connected(const struct quoll_server *server)
 {
 	return server->state == SERVER_SERVING && !server->conn.error;
+}
+
+static void server_unlisten(struct quoll_server *server)
+{
+	quoll_listen_close(&server->listen);
+	server->listen_watched = false;
 }
 
 void quoll_server_stop(struct quoll_server *server)
@@ -491,13 +497,12 @@ static int events_create(struct quoll_server *server)
 	server->timer_ns = UINT64_MAX;
 	rc = watch(server, EPOLL_CTL_ADD, server->timer_fd, EPOLLIN, ABOUT_TIMER);
 	if (!rc)
-		rc = watch(server, EPOLL_CTL_ADD, server->listen_fd, EPOLLIN, ABOUT_LISTENER);
+		rc = watch(server, EPOLL_CTL_ADD, server->listen.fd, EPOLLIN, ABOUT_LISTENER);
 	server->listen_watched = !rc;
 	return rc;
 }
 
-static struct quoll_server *server_new(const struct quoll_env *env, const char *path,
-				       const struct quoll_server_device *device)
+static struct quoll_server *server_new(const struct quoll_env *env, const struct quoll_server_device *device)
 {
 	struct quoll_server *server = calloc(1, sizeof(*server));
 
@@ -506,9 +511,7 @@ static struct quoll_server *server_new(const struct quoll_env *env, const char *
 	if (env)
 		server->env = *env;
 	server->device = *device;
-	server->address.sun_family = AF_UNIX;
-	strcpy(server->address.sun_path, path);
-	server->listen_fd = server->epoll_fd = server->timer_fd = server->conn.fd = -1;
+	server->listen.fd = server->epoll_fd = server->timer_fd = server->conn.fd = -1;
 	server->stall_ns = VUSER_STALL_NS;
 	server->dma_timeout_ns = SERVER_DMA_TIMEOUT_NS;
 	server->held_tail = &server->held;
@@ -518,16 +521,12 @@ static struct quoll_server *server_new(const struct quoll_env *env, const char *
 int quoll_server_create(const struct quoll_env *env, const char *path, const struct quoll_server_device *device,
 			struct quoll_server **server, struct quoll_error *err)
 {
-	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 	struct quoll_server *s;
-	int rc;
+	int rc = device_check(path, device, err);
 
-	if (!*path || strlen(path) > most)
-		return quoll_error_set(err, ENAMETOOLONG, "listen", path, "a socket's path has 1 to %zu bytes", most);
-	rc = device_check(path, device, err);
 	if (rc)
 		return rc;
-	s = server_new(env, path, device);
+	s = server_new(env, device);
 	if (!s)
 		return quoll_error_set(err, ENOMEM, "listen", path, "out of memory");
 	rc = server_irqs_create(s);
@@ -536,7 +535,7 @@ int quoll_server_create(const struct quoll_env *env, const char *path, const str
 	if (rc) {
 		quoll_error_set(err, -rc, "listen", path, "out of memory");
 	} else {
-		rc = server_listen(s, err);
+		rc = quoll_listen_open(path, &s->listen, err);
 		if (!rc && (rc = events_create(s)))
 			quoll_error_set(err, -rc, "listen", path, "no event set: %s", strerrordesc_np(-rc));
 	}

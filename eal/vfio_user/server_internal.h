@@ -2,9 +2,8 @@
 /*
  * server_internal.h - what the files of the vfio-user server share.
  *
- * server.c: clients come and go, the poll; server_listen.c: the socket's place in the file system; server_serve.c: the
- * commands; server_irq.c and server_signal.c: interrupts; server_maps.c: memory that is offered; server_dma.c: memory
- * by message.
+ * server.c: clients come and go, the poll; server_serve.c: the commands; server_irq.c and server_signal.c: interrupts;
+ * server_maps.c: memory that is offered; server_dma.c: memory by message.
  *
  * A client is another program and may be hostile: what it says is checked against what the device declared, every wait
  * for it is bounded, and nothing of it outlives its session.
@@ -14,10 +13,10 @@
 
 #include <pthread.h>
 #include <sys/types.h>
-#include <sys/un.h>
 
 #include <linux/aio_abi.h>
 
+#include <quoll/listen.h>
 #include <quoll/server.h>
 
 #include "vfio_user/caps.h"
@@ -93,7 +92,7 @@ struct server_visitor {
 
 /**
  * struct quoll_server
- * @listen_fd:    -1 once it is stopped
+ * @listen:       its fd is -1 once it is stopped
  * @listen_watched: it is in the event set; not while there is no file descriptor left for another connection
  * @stall_ns, @dma_timeout_ns: how long a client may take
  * @timer_ns:     what the timer is set to; 0: not
@@ -109,10 +108,7 @@ struct server_visitor {
 struct quoll_server {
 	struct quoll_env env;
 	struct quoll_server_device device;
-	struct sockaddr_un address;
-	dev_t socket_dev;
-	ino_t socket_ino;
-	int listen_fd;
+	struct quoll_listen listen;
 	bool listen_watched;
 	int epoll_fd;
 	int timer_fd;
@@ -147,11 +143,6 @@ struct quoll_server {
 	size_t data_room;
 	struct quoll_server_stats stats;
 };
-
-/* Make the socket and listen. Return: 0, -errno with err filled in. */
-int server_listen(struct quoll_server *server, struct quoll_error *err);
-/* Listen no more; the socket's file goes if it is still ours. */
-void server_unlisten(struct quoll_server *server);
 
 /*
  * Carry out the command in server->conn and reply to it. Return: 0; -EAGAIN: the device is not done with it; else the

@@ -152,7 +152,7 @@ static void tell_not_mapped(struct quoll_server *server, const struct vuser_dma_
 	quoll_log(&server->env, QUOLL_LOG_INFO, "vfio-user",
 		  "%s: memory at 0x%" PRIx64 " is not mapped, but reached by message: its file is not sealed against "
 		  "shrinking, too short, or not for mapping",
-		  server->address.sun_path, map->iova);
+		  server->listen.address.sun_path, map->iova);
 }
 
 static int map_add(struct quoll_server *server, const struct vuser_dma_map *map, int fd)

@@ -353,7 +353,7 @@ int server_serve(struct quoll_server *server)
 		server->stats.errors++;
 		out = error_reply(&conn->header, rc);
 		quoll_log(&server->env, QUOLL_LOG_DEBUG, "vfio-user", "%s: command %u is answered with an error: %s",
-			  server->address.sun_path, conn->header.command, strerrordesc_np((int)out.error));
+			  server->listen.address.sun_path, conn->header.command, strerrordesc_np((int)out.error));
 	}
 	return reply(server, &out);
 }

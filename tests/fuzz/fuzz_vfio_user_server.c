@@ -346,7 +346,8 @@ static int connect_to_server(void)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	must(fd >= 0 && !connect(fd, (struct sockaddr *)&world.server->address, sizeof(world.server->address)));
+	must(fd >= 0 &&
+	     !connect(fd, (struct sockaddr *)&world.server->listen.address, sizeof(world.server->listen.address)));
 	return fd;
 }
 

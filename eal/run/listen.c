@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * server_listen.c - the socket's place in the file system: made, taken over from a dead server, removed.
+ * listen.c - a socket's place in the file system: made, taken over from a dead process, removed.
  *
- * A dead server leaves its socket's file behind, and connecting to it is refused. Between that look and taking the
+ * A dead process leaves its socket's file behind, and connecting to it is refused. Between that look and taking the
  * place another starter may do the same, so both happen under a lock of the directory (flock): nothing is left behind
  * by it, and the kernel lets go of it whatever becomes of us. A directory that cannot be read is not locked.
  */
@@ -12,19 +12,19 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "server_internal.h"
+#include <quoll/listen.h>
+#include <quoll/wait.h>
 
 #define BACKLOG 16
+#define PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
 /* The lock is held for microseconds; somebody who keeps it does so on purpose. */
 #define LOCK_PATIENCE_NS 5000000000ull
-#define LOCK_RETRY_NS 1000000
 
 static int open_directory(const char *path)
 {
-	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char dir[PATH_BYTES];
 	char *slash;
 
 	strcpy(dir, path);
@@ -39,20 +39,24 @@ static int open_directory(const char *path)
 /* Return: the fd that holds the lock; -ENOTDIR and the like: there is nothing to lock; -EBUSY: somebody keeps it. */
 static int lock_directory(const char *path)
 {
-	const struct timespec pause = {.tv_nsec = LOCK_RETRY_NS};
-	uint64_t until_ns = vuser_now_ns() + LOCK_PATIENCE_NS;
+	struct quoll_clock clock;
+	struct quoll_wait wait;
 	int fd = open_directory(path);
+	bool more = true;
 
 	if (fd < 0)
 		return -errno;
-	while (flock(fd, LOCK_EX | LOCK_NB)) {
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return fd;
+	quoll_clock_init(&clock);
+	for (quoll_wait_start(&wait, &clock, LOCK_PATIENCE_NS); flock(fd, LOCK_EX | LOCK_NB);
+	     more = quoll_wait_more(&wait)) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			break; /* a file system without locks */
-		if (vuser_now_ns() >= until_ns) {
+		if (!more) {
 			close(fd);
 			return -EBUSY;
 		}
-		nanosleep(&pause, NULL);
 	}
 	return fd;
 }
@@ -81,12 +85,12 @@ static int probe(const struct sockaddr_un *address)
 
 static int in_use(const char *path, struct quoll_error *err)
 {
-	quoll_error_set(err, EADDRINUSE, "listen", path, "another server listens there");
+	quoll_error_set(err, EADDRINUSE, "listen", path, "another process listens there");
 	quoll_error_hint(err, "end it, or choose another path");
 	return -EADDRINUSE;
 }
 
-/* Remove what a dead server has left. Return: 0: the place is free. */
+/* Remove what a dead process has left. Return: 0: the place is free. */
 static int make_room(const struct sockaddr_un *address, struct quoll_error *err)
 {
 	const char *path = address->sun_path;
@@ -107,77 +111,80 @@ static int make_room(const struct sockaddr_un *address, struct quoll_error *err)
 		return quoll_error_set(err, -rc, "listen", path, "cannot see whether somebody listens there: %s",
 				       strerrordesc_np(-rc));
 	if (unlink(path) && errno != ENOENT)
-		return quoll_error_set(err, errno, "listen", path, "cannot remove a dead server's socket: %s",
+		return quoll_error_set(err, errno, "listen", path, "cannot remove a dead process's socket: %s",
 				       strerrordesc_np(errno));
 	return 0;
 }
 
-static int bind_and_listen(struct quoll_server *server, struct quoll_error *err)
+static int bind_and_listen(struct quoll_listen *place, struct quoll_error *err)
 {
-	const struct sockaddr_un *address = &server->address;
+	const struct sockaddr_un *address = &place->address;
 	const char *path = address->sun_path;
 	struct stat st;
 	int rc;
 
 	/* The file is made with the mode of the socket, from its first moment on and whatever the umask allows. */
-	if (fchmod(server->listen_fd, 0600))
+	if (fchmod(place->fd, 0600))
 		return quoll_error_set(err, errno, "listen", path, "no mode: %s", strerrordesc_np(errno));
-	if (bind(server->listen_fd, (const struct sockaddr *)address, sizeof(*address))) {
+	if (bind(place->fd, (const struct sockaddr *)address, sizeof(*address))) {
 		rc = errno;
 		return rc == EADDRINUSE ? in_use(path, err)
 					: quoll_error_set(err, rc, "listen", path, "cannot make the socket: %s",
 							  strerrordesc_np(rc));
 	}
-	if (listen(server->listen_fd, BACKLOG) || lstat(path, &st)) {
+	if (listen(place->fd, BACKLOG) || lstat(path, &st)) {
 		rc = errno;
 		unlink(path);
 		return quoll_error_set(err, rc, "listen", path, "cannot listen: %s", strerrordesc_np(rc));
 	}
-	server->socket_dev = st.st_dev;
-	server->socket_ino = st.st_ino;
+	place->dev = st.st_dev;
+	place->ino = st.st_ino;
 	return 0;
 }
 
-int server_listen(struct quoll_server *server, struct quoll_error *err)
+int quoll_listen_open(const char *path, struct quoll_listen *place, struct quoll_error *err)
 {
-	const char *path = server->address.sun_path;
-	int lock = lock_directory(path);
-	int rc;
+	int lock, rc;
 
+	*place = (struct quoll_listen){.fd = -1, .address.sun_family = AF_UNIX};
+	if (!*path || strlen(path) >= PATH_BYTES)
+		return quoll_error_set(err, ENAMETOOLONG, "listen", path, "a socket's path has 1 to %zu bytes",
+				       PATH_BYTES - 1);
+	strcpy(place->address.sun_path, path);
+	lock = lock_directory(path);
 	if (lock == -EBUSY) {
 		quoll_error_set(err, EBUSY, "listen", path, "somebody keeps the directory locked (flock)");
 		quoll_error_hint(err, "see who, in /proc/locks, or choose a directory that only you can read");
 		return -EBUSY;
 	}
-	server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (server->listen_fd < 0)
+	place->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (place->fd < 0)
 		rc = quoll_error_set(err, errno, "listen", path, "no socket: %s", strerrordesc_np(errno));
 	else
-		rc = make_room(&server->address, err);
+		rc = make_room(&place->address, err);
 	if (!rc)
-		rc = bind_and_listen(server, err);
-	if (rc && server->listen_fd >= 0) {
-		close(server->listen_fd);
-		server->listen_fd = -1;
+		rc = bind_and_listen(place, err);
+	if (rc && place->fd >= 0) {
+		close(place->fd);
+		place->fd = -1;
 	}
 	unlock_directory(lock);
 	return rc;
 }
 
-void server_unlisten(struct quoll_server *server)
+void quoll_listen_close(struct quoll_listen *place)
 {
-	const char *path = server->address.sun_path;
+	const char *path = place->address.sun_path;
 	struct stat st;
 
-	if (server->listen_fd < 0)
+	if (place->fd < 0)
 		return;
 	/*
 	 * We still listen: no starter takes the place for free between the look and the removal, and nobody else's
 	 * socket has this inode number.
 	 */
-	if (!lstat(path, &st) && st.st_dev == server->socket_dev && st.st_ino == server->socket_ino)
+	if (!lstat(path, &st) && st.st_dev == place->dev && st.st_ino == place->ino)
 		unlink(path);
-	close(server->listen_fd);
-	server->listen_fd = -1;
-	server->listen_watched = false;
+	close(place->fd);
+	place->fd = -1;
 }
