@@ -5,10 +5,17 @@
 #include <errno.h>
 #include <string.h>
 
+#include <linux/pci_regs.h>
+
 #include <quoll/device.h>
+#include <quoll/pci.h>
 
 #include "claims.h"
 #include "guard.h"
+
+/* Others use these ids too, Quoll's target with a subsystem id other than 0. */
+#define SPDK_VENDOR_ID 0x4e58u
+#define SPDK_TARGET_DEVICE_ID 0x0001u
 
 /* The claimed group that a device is in, NULL if none is. */
 static struct quoll_group *find_group(const struct claims *claims, const char *device_name)
@@ -83,6 +90,25 @@ int claims_node(const struct claims *claims)
 	return node;
 }
 
+/*
+ * SPDK's vfio-user target clears the host's submission queues and maps what a host writes from writable. It dies of the
+ * first and fails the second where the host offers that memory for reading.
+ */
+static bool wants_all_writable(const struct claims *claims, struct quoll_device *device)
+{
+	struct quoll_device_info info;
+	uint32_t subsystem;
+
+	quoll_device_info(device, &info);
+	if (info.vendor_id != SPDK_VENDOR_ID || info.device_id != SPDK_TARGET_DEVICE_ID ||
+	    quoll_pci_config_read(device, PCI_SUBSYSTEM_VENDOR_ID, 4, &subsystem) || subsystem != SPDK_VENDOR_ID)
+		return false;
+	quoll_log(claims->env, QUOLL_LOG_WARN, "heap",
+		  "%s: SPDK's target: it gets submission queues and data that it should only read for writing too",
+		  info.name);
+	return true;
+}
+
 int claims_heap(struct claims *claims, enum quoll_heap_pages pages, uint64_t size_bytes, struct quoll_error *err)
 {
 	struct quoll_heap_opts opts = {.size_bytes = size_bytes,
@@ -91,6 +117,8 @@ int claims_heap(struct claims *claims, enum quoll_heap_pages pages, uint64_t siz
 				       .ioases = claims->ioases,
 				       .nr_ioases = claims->nr_ioases};
 
+	for (unsigned int i = 0; i < claims->nr_devices && !opts.all_writable; i++)
+		opts.all_writable = wants_all_writable(claims, claims->devices[i]);
 	return quoll_heap_create(claims->env, &opts, &claims->heap, err);
 }
 

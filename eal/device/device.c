@@ -130,7 +130,8 @@ static int device_start(struct quoll_device *dev, struct quoll_error *err)
 		rc = watch_events(dev, err);
 	if (rc || dev->info.bus != QUOLL_BUS_PCI)
 		return rc;
-	rc = pci_command(dev, PCI_CMD_MASTER, PCI_CMD_MEMORY);
+	/* No INTx as long as nobody listens: a device may take its line for the way to us, and fail for want of it. */
+	rc = pci_command(dev, PCI_CMD_MASTER, PCI_CMD_MEMORY | PCI_CMD_NO_INTX);
 	if (rc)
 		quoll_error_set(err, -rc, "open", dev->name, "cannot switch memory space on");
 	return rc;
@@ -227,7 +228,7 @@ int quoll_device_reset(struct quoll_device *dev, struct quoll_error *err)
 	if (!rc)
 		rc = dev->group->ioas->ops->device_reset(dev);
 	if (!rc && is_pci)
-		rc = pci_command(dev, 0, command & (PCI_CMD_MEMORY | PCI_CMD_MASTER));
+		rc = pci_command(dev, 0, command & (PCI_CMD_MEMORY | PCI_CMD_MASTER | PCI_CMD_NO_INTX));
 	if (rc)
 		quoll_error_set(err, -rc, "reset", dev->name, "the device cannot be reset: %s", strerrordesc_np(-rc));
 	return rc;

@@ -35,5 +35,6 @@ int pci_command(struct quoll_device *dev, uint16_t clear, uint16_t set);
 
 #define PCI_CMD_MEMORY (1u << 1)
 #define PCI_CMD_MASTER (1u << 2)
+#define PCI_CMD_NO_INTX (1u << 10)
 
 #endif

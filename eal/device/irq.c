@@ -64,6 +64,14 @@ static int enable_check(struct quoll_device *dev, unsigned int idx, unsigned int
 	return 0;
 }
 
+/* INTx only while somebody listens to it; MSI and MSI-X do not ask. */
+static int allow_intx(struct quoll_device *dev, unsigned int idx, bool on)
+{
+	if (dev->info.bus != QUOLL_BUS_PCI || idx != QUOLL_PCI_IRQ_INTX)
+		return 0;
+	return pci_command(dev, on ? PCI_CMD_NO_INTX : 0, on ? 0 : PCI_CMD_NO_INTX);
+}
+
 int quoll_irq_enable(struct quoll_device *dev, unsigned int idx, const int *eventfds, unsigned int nr_eventfds,
 		     struct quoll_error *err)
 {
@@ -83,10 +91,13 @@ int quoll_irq_enable(struct quoll_device *dev, unsigned int idx, const int *even
 					       idx);
 	}
 	rc = dev->group->ioas->ops->irq_set(dev, idx, 0, nr_eventfds, eventfds);
+	if (!rc) {
+		dev->irqs_enabled[idx] = nr_eventfds;
+		rc = allow_intx(dev, idx, true);
+	}
 	if (rc)
 		return quoll_error_set(err, -rc, "interrupt", dev->name, "%u vectors of index %u cannot be enabled",
 				       nr_eventfds, idx);
-	dev->irqs_enabled[idx] = nr_eventfds;
 	return 0;
 }
 
@@ -112,7 +123,9 @@ int quoll_irq_disable(struct quoll_device *dev, unsigned int idx)
 		return -EBUSY;
 	if (!dev->irqs_enabled[idx])
 		return 0;
-	rc = dev->group->ioas->ops->irq_set(dev, idx, 0, 0, NULL);
+	rc = allow_intx(dev, idx, false);
+	if (!rc)
+		rc = dev->group->ioas->ops->irq_set(dev, idx, 0, 0, NULL);
 	if (!rc)
 		dev->irqs_enabled[idx] = 0;
 	return rc;

@@ -61,7 +61,9 @@ int quoll_arena_create(struct quoll_heap *pub, const char *name, enum quoll_aren
 		return quoll_error_set(err, ENOMEM, "heap", name, "out of memory");
 	arena->heap = heap;
 	snprintf(arena->name, sizeof(arena->name), "%s", name ? name : "arena");
-	arena->access = MAP_DEVICE_READ | (access == QUOLL_ARENA_DEVICE_READ_WRITE ? MAP_DEVICE_WRITE : 0);
+	arena->access = MAP_DEVICE_READ;
+	if (access == QUOLL_ARENA_DEVICE_READ_WRITE || heap->all_writable)
+		arena->access |= MAP_DEVICE_WRITE;
 	arena->off = off;
 	arena->max_bytes = max_bytes;
 	arena->next = *link;

@@ -102,6 +102,7 @@ struct heap {
 	uint64_t chunk_bytes; /* chunks are multiples of this */
 	bool may_fall_back;   /* to 4 KiB pages */
 	int numa_node;
+	bool all_writable;
 	struct quoll_arena *arenas;
 	unsigned int nr_ioases;
 	struct quoll_ioas **ioases;

@@ -207,6 +207,7 @@ int quoll_heap_create(const struct quoll_env *env, const struct quoll_heap_opts 
 	if (env)
 		heap->env = *env;
 	heap->numa_node = opts->numa_node;
+	heap->all_writable = opts->all_writable;
 	rc = choose_pages(heap, opts->pages, err);
 	if (!rc)
 		rc = choose_iova(heap, opts, err);

@@ -44,6 +44,8 @@ enum quoll_heap_pages {
  * @pages:      a size that is not to be had is an error, except with QUOLL_PAGES_BEST
  * @numa_node:  bind memory to this node; -1 for any
  * @ioases:     @nr_ioases address spaces to fit into and attach to at once
+ * @all_writable: every arena is device-read-write, whatever it is created with. For vfio-user servers that map all of a
+ * host's memory writable and fail, or die, where it is not; a device behind an IOMMU never needs it
  */
 struct quoll_heap_opts {
 	uint64_t size_bytes;
@@ -51,6 +53,7 @@ struct quoll_heap_opts {
 	int numa_node;
 	struct quoll_ioas *const *ioases;
 	unsigned int nr_ioases;
+	bool all_writable;
 };
 
 /**

@@ -158,6 +158,37 @@ static void the_heap_is_near_the_devices_only_if_they_agree(void)
 	CU_ASSERT_EQUAL(claims_node(&claims), -1);
 }
 
+/* Its ids, and what then becomes of memory that is for devices to read. */
+static void memory_of_spdks_target_is_all_writable(void)
+{
+	static const struct {
+		uint8_t ids[4];
+		uint8_t subsystem[4];
+	} devices[] = {
+		{{0x58, 0x4e, 0x01, 0x00}, {0x58, 0x4e, 0x00, 0x00}},
+		{{0x58, 0x4e, 0x01, 0x00}, {0x58, 0x4e, 0x01, 0x00}}, /* Quoll's */
+		{{0x58, 0x4e, 0x02, 0x00}, {0x58, 0x4e, 0x00, 0x00}},
+		{{0x36, 0x1b, 0x01, 0x00}, {0x58, 0x4e, 0x00, 0x00}},
+	};
+	struct quoll_device *device;
+	struct quoll_arena *arena;
+	struct claims claims;
+	void *va;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		start(&claims);
+		memcpy(fake.config, devices[i].ids, 4);
+		memcpy(fake.config + 0x2c, devices[i].subsystem, 4);
+		CU_ASSERT_EQUAL(claims_device(&claims, &first, &device, NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(claims_heap(&claims, QUOLL_PAGES_4K, 0, NULL), 0);
+		CU_ASSERT_EQUAL(quoll_arena_create(claims.heap, "a", QUOLL_ARENA_DEVICE_READ, 1 << 20, &arena, NULL),
+				0);
+		CU_ASSERT_EQUAL(quoll_arena_alloc(arena, 4096, 4096, &va, NULL), 0);
+		CU_ASSERT_EQUAL(fake.mapped[0].access, i == 0 ? MAP_DEVICE_READ | MAP_DEVICE_WRITE : MAP_DEVICE_READ);
+		claims_close(&claims);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{"two devices of one group claim it once", two_devices_of_one_group_claim_it_once},
 	{"devices of two groups share a heap and go back in order",
@@ -166,6 +197,7 @@ static const struct unit_test tests[] = {
 	 a_device_in_another_process_has_its_own_address_space_and_the_same_heap},
 	{"a device that does not open leaves the others", a_device_that_does_not_open_leaves_the_others},
 	{"without devices there is a heap and no address space", without_devices_there_is_a_heap_and_no_address_space},
+	{"memory of SPDK's target is all writable", memory_of_spdks_target_is_all_writable},
 	{"the heap is near the devices only if they agree", the_heap_is_near_the_devices_only_if_they_agree},
 };
 

@@ -199,7 +199,7 @@ static int fake_region_rw(struct quoll_device *dev, unsigned int idx, uint64_t o
 			       ? 0
 			       : -EIO;
 	if (write && offset == 4 && len == 2)
-		fake_call("command(%#x) ", *(const uint8_t *)buf);
+		fake_call("command(%#x) ", quoll_le16_to_cpu(*(const quoll_le16 *)buf));
 	if (write)
 		memcpy(fake.config + offset, buf, len);
 	else if (fake.config_dead)

@@ -18,7 +18,7 @@ static void open_and_close_in_order(void)
 	fixture_claim(&f);
 	CU_ASSERT_EQUAL_FATAL(quoll_device_open(f.group, FAKE_NAME, &f.dev, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(fake.calls, "device_open() command(0) reset(master 0) irq_set(4:1) irq_set(3:1) "
-					   "command(0x2) ");
+					   "command(0x402) ");
 	quoll_device_info(f.dev, &info);
 	CU_ASSERT_STRING_EQUAL(info.name, FAKE_NAME);
 	CU_ASSERT_EQUAL(info.vendor_id, 0x1b36);
@@ -32,7 +32,7 @@ static void open_and_close_in_order(void)
 	CU_ASSERT_EQUAL(quoll_pci_bus_master(f.dev, true), 0);
 	fake_forget_calls();
 	fixture_close(&f);
-	CU_ASSERT_STRING_EQUAL(fake.calls, "irq_set(2:0) command(0x2) command(0) reset(master 0) irq_set(3:0) "
+	CU_ASSERT_STRING_EQUAL(fake.calls, "irq_set(2:0) command(0x402) command(0x400) reset(master 0) irq_set(3:0) "
 					   "irq_set(4:0) device_close() release() ioas_close() ");
 	CU_ASSERT_EQUAL(fake.config[4], 0);
 }
@@ -49,7 +49,7 @@ static void bus_mastering_is_off_until_the_driver_wants_it(void)
 		fixture_claim(&f);
 		CU_ASSERT_EQUAL_FATAL(quoll_device_open(f.group, FAKE_NAME, &f.dev, NULL), 0);
 		CU_ASSERT_EQUAL(fake.config[4], 0x2);
-		CU_ASSERT_PTR_NULL(strstr(fake.calls, "command(0x6)"));
+		CU_ASSERT_PTR_NULL(strstr(fake.calls, "command(0x406)"));
 		fixture_close(&f);
 	}
 }
@@ -161,7 +161,7 @@ static void reset_is_done_with_bus_mastering_off_and_puts_it_back(void)
 	quoll_pci_bus_master(f.dev, true);
 	fake_forget_calls();
 	CU_ASSERT_EQUAL(quoll_device_reset(f.dev, NULL), 0);
-	CU_ASSERT_STRING_EQUAL(fake.calls, "command(0x2) reset(master 0) command(0x6) ");
+	CU_ASSERT_STRING_EQUAL(fake.calls, "command(0x402) reset(master 0) command(0x406) ");
 	quoll_pci_bus_master(f.dev, false);
 	CU_ASSERT_EQUAL(quoll_device_reset(f.dev, NULL), 0);
 	CU_ASSERT_EQUAL(fake.config[4], 2); /* off it was, off it stays */

@@ -106,7 +106,8 @@ static void one_kind_at_a_time(void)
 	CU_ASSERT_EQUAL(quoll_irq_disable(f.dev, QUOLL_PCI_IRQ_INTX), 0);
 	CU_ASSERT_EQUAL(quoll_irq_disable(f.dev, QUOLL_PCI_IRQ_INTX), 0);
 	CU_ASSERT_EQUAL(quoll_irq_enable(f.dev, QUOLL_PCI_IRQ_MSIX, fds, 1, &err), 0);
-	CU_ASSERT_STRING_EQUAL(fake.calls, "irq_set(0:1) irq_unmask(0:0) irq_set(0:0) irq_set(2:1) ");
+	CU_ASSERT_STRING_EQUAL(fake.calls,
+			       "irq_set(0:1) command(0x2) irq_unmask(0:0) command(0x402) irq_set(0:0) irq_set(2:1) ");
 	fixture_close(&f);
 }
 
