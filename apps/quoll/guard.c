@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * guard.c - the handler of SIGBUS, and the devices that it asks. Process-wide, as signals are; the library has none.
+ * guard.c - the handler of SIGBUS, and the devices and servers that it asks. Process-wide, as signals are; the library
+ * has none.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -8,7 +9,8 @@
 #include "claims.h"
 #include "guard.h"
 
-static struct quoll_device *guarded[CLAIMS_MAX_DEVICES];
+static struct quoll_device *devices[CLAIMS_MAX_DEVICES];
+static struct quoll_server *servers[GUARD_MAX_SERVERS];
 static unsigned int nr_guarded;
 static struct sigaction before;
 
@@ -17,42 +19,92 @@ static void on_bus_error(int sig, siginfo_t *info, void *context)
 	(void)context;
 	for (unsigned int i = 0; i < CLAIMS_MAX_DEVICES; i++) {
 		/* Pairs with the release in guard_add(). */
-		struct quoll_device *dev = __atomic_load_n(&guarded[i], __ATOMIC_ACQUIRE);
+		struct quoll_device *dev = __atomic_load_n(&devices[i], __ATOMIC_ACQUIRE);
 
 		if (dev && quoll_device_bus_error(dev, info->si_addr))
+			return;
+	}
+	for (unsigned int i = 0; i < GUARD_MAX_SERVERS; i++) {
+		/* Pairs with the release in guard_add_server(). */
+		struct quoll_server *server = __atomic_load_n(&servers[i], __ATOMIC_ACQUIRE);
+
+		if (server && quoll_server_bus_error(server, info->si_addr))
 			return;
 	}
 	/* Not ours: the access is tried again, and meets whoever was here before. */
 	sigaction(sig, &before, NULL);
 }
 
-static unsigned int find(const struct quoll_device *dev)
+/* Return: false: there is no handler. */
+static bool hold_handler(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_RESTART};
+
+	if (!nr_guarded && sigaction(SIGBUS, &sa, &before))
+		return false;
+	nr_guarded++;
+	return true;
+}
+
+static void drop_handler(void)
+{
+	if (!--nr_guarded)
+		sigaction(SIGBUS, &before, NULL);
+}
+
+static unsigned int find_device(const struct quoll_device *dev)
 {
 	unsigned int i = 0;
 
-	while (i < CLAIMS_MAX_DEVICES && guarded[i] != dev)
+	while (i < CLAIMS_MAX_DEVICES && devices[i] != dev)
 		i++;
 	return i;
 }
 
 void guard_add(struct quoll_device *dev)
 {
-	struct sigaction sa = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_RESTART};
-	unsigned int at = find(NULL);
+	unsigned int at = find_device(NULL);
 
-	if (at == CLAIMS_MAX_DEVICES || (!nr_guarded && sigaction(SIGBUS, &sa, &before)))
+	if (at == CLAIMS_MAX_DEVICES || !hold_handler())
 		return;
-	nr_guarded++;
-	__atomic_store_n(&guarded[at], dev, __ATOMIC_RELEASE);
+	__atomic_store_n(&devices[at], dev, __ATOMIC_RELEASE);
 }
 
 void guard_remove(struct quoll_device *dev)
 {
-	unsigned int at = find(dev);
+	unsigned int at = find_device(dev);
 
 	if (at == CLAIMS_MAX_DEVICES)
 		return;
-	__atomic_store_n(&guarded[at], NULL, __ATOMIC_RELEASE);
-	if (!--nr_guarded)
-		sigaction(SIGBUS, &before, NULL);
+	__atomic_store_n(&devices[at], NULL, __ATOMIC_RELEASE);
+	drop_handler();
+}
+
+static unsigned int find_server(const struct quoll_server *server)
+{
+	unsigned int i = 0;
+
+	while (i < GUARD_MAX_SERVERS && servers[i] != server)
+		i++;
+	return i;
+}
+
+bool guard_add_server(struct quoll_server *server)
+{
+	unsigned int at = find_server(NULL);
+
+	if (at == GUARD_MAX_SERVERS || !hold_handler())
+		return false;
+	__atomic_store_n(&servers[at], server, __ATOMIC_RELEASE);
+	return true;
+}
+
+void guard_remove_server(struct quoll_server *server)
+{
+	unsigned int at = find_server(server);
+
+	if (at == GUARD_MAX_SERVERS)
+		return;
+	__atomic_store_n(&servers[at], NULL, __ATOMIC_RELEASE);
+	drop_handler();
 }

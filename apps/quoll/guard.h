@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * guard.h - a handler of SIGBUS for as long as there are devices whose registers another process may take away.
+ * guard.h - a handler of SIGBUS for as long as there are devices whose registers, or servers' clients whose memory,
+ * another process may take away.
  *
- * Thread rule: devices come and go in one thread at a time.
+ * Thread rule: devices and servers come and go in one thread at a time.
  */
 #ifndef QUOLL_APPS_GUARD_H
 #define QUOLL_APPS_GUARD_H
 
 #include <quoll/device.h>
+#include <quoll/server.h>
+
+#define GUARD_MAX_SERVERS 64
 
 /**
  * guard_add() - a SIGBUS in a region of this device makes it gone instead of ending the process
@@ -19,5 +23,16 @@ void guard_add(struct quoll_device *dev);
  * guard_remove() - the device is about to be closed; with the last one the handler goes too
  */
 void guard_remove(struct quoll_device *dev);
+
+/**
+ * guard_add_server() - a SIGBUS in its client's memory cuts the client off
+ * Return: false beyond GUARD_MAX_SERVERS, or where no handler can be installed.
+ */
+bool guard_add_server(struct quoll_server *server);
+
+/**
+ * guard_remove_server() - it is about to be destroyed, and polled no more
+ */
+void guard_remove_server(struct quoll_server *server);
 
 #endif

@@ -409,6 +409,7 @@ unsigned int quoll_server_poll(struct quoll_server *server)
 	unsigned int handled = 0;
 	int n = epoll_wait(server->epoll_fd, events, MAX_EVENTS, 0);
 
+	__atomic_store_n(&server->thread, pthread_self(), __ATOMIC_RELAXED);
 	for (int i = 0; i < n; i++)
 		about[events[i].data.u32] = events[i].events;
 	if (about[ABOUT_TIMER]) {

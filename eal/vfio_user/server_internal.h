@@ -101,7 +101,8 @@ struct server_visitor {
  * @watched:      the events of @conn that are watched
  * @held:         commands that came in early, in their order
  * @maps:         by IOVA, ascending
- * @bus_error:    set by a signal handler, in any thread
+ * @bus_error:    set by a signal handler
+ * @thread:       that polled last
  * @irq_lock:     of the vectors: the device may signal from any thread
  * @data:         for replies with data
  */
@@ -134,6 +135,7 @@ struct quoll_server {
 	unsigned int nr_maps;
 	unsigned int maps_room;
 	bool bus_error;
+	pthread_t thread;
 	bool told_not_mapped;
 	pthread_mutex_t irq_lock;
 	struct server_signal signal;

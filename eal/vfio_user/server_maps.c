@@ -3,9 +3,10 @@
  * server_maps.c - the memory that a client offers: DMA_MAP, DMA_UNMAP, the table by IOVA.
  *
  * A file is mapped only if it is memory that cannot get shorter (F_SEAL_SHRINK): reading behind the end of a file is
- * SIGBUS, and the client could cut it at any time. What cannot be mapped is offered all the same and reached by
- * message: clients map things that no device will touch (QEMU: ROMs, BARs of other devices), and must not fail because
- * of it.
+ * SIGBUS, and the client could cut it at any time. Unless the program takes care of that; then still only memory, as
+ * another file system may let us wait for a page as long as it likes. What cannot be mapped is offered all the same and
+ * reached by message: clients map things that no device will touch (QEMU: ROMs, BARs of other devices), and must not
+ * fail because of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,15 +78,17 @@ static int map_check(const struct vuser_dma_map *map)
 /*
  * Whether the file has these bytes and keeps them. Return: the size of its pages; 0: it is not to be mapped.
  */
-static uint64_t file_page_bytes(int fd, uint64_t offset, uint64_t len)
+static uint64_t file_page_bytes(int fd, uint64_t offset, uint64_t len, bool unsealed)
 {
 	struct statfs fs;
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+	if (!unsealed && (seals < 0 || !(seals & F_SEAL_SHRINK)))
 		return 0;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || fstatfs(fd, &fs))
+		return 0;
+	if (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC)
 		return 0;
 	if (offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset)
 		return 0;
@@ -96,9 +99,9 @@ static uint64_t file_page_bytes(int fd, uint64_t offset, uint64_t len)
  * Map it, if that can be done safely. Of huge pages the kernel maps whole ones only, so what is mapped begins and ends
  * at their boundaries; the file, which consists of whole ones, has been found long enough.
  */
-static void map_file(struct server_map *map, int fd, uint64_t offset)
+static void map_file(struct server_map *map, int fd, uint64_t offset, bool unsealed)
 {
-	uint64_t page = fd < 0 ? 0 : file_page_bytes(fd, offset, map->dma.len);
+	uint64_t page = fd < 0 ? 0 : file_page_bytes(fd, offset, map->dma.len, unsealed);
 	uint64_t lead;
 	int prot;
 
@@ -128,6 +131,8 @@ static void unmap_file(struct server_map *map)
 /* In a signal handler: no lock, no allocation, no log. */
 bool quoll_server_bus_error(struct quoll_server *server, void *va)
 {
+	if (!pthread_equal(__atomic_load_n(&server->thread, __ATOMIC_RELAXED), pthread_self()))
+		return false;
 	for (unsigned int i = 0; i < server->nr_maps; i++) {
 		const struct server_map *map = &server->maps[i];
 		uintptr_t offset = (uintptr_t)va - (uintptr_t)map->base;
@@ -170,7 +175,7 @@ static int map_add(struct quoll_server *server, const struct vuser_dma_map *map,
 	new.dma.prot = (map->flags & VUSER_DMA_READABLE ? QUOLL_DMA_READ : 0) |
 		       (map->flags & VUSER_DMA_WRITABLE ? QUOLL_DMA_WRITE : 0);
 	if ((map->flags & (DMA_BY_MMAP | DMA_BY_FILE_IO)) != DMA_BY_FILE_IO)
-		map_file(&new, fd, map->offset);
+		map_file(&new, fd, map->offset, server->device.unsealed);
 	if (fd >= 0 && !new.dma.va)
 		tell_not_mapped(server, map);
 	rc = ops->dma_map ? ops->dma_map(server->device.arg, &new.dma) : 0;
@@ -235,7 +240,8 @@ int server_dma_unmap(struct quoll_server *server, struct vuser_out *out)
 	unsigned int at;
 	int rc;
 
-	if (vuser_expect(conn, sizeof(unmap), sizeof(unmap), 0))
+	/* SPDK's client sends the file along, as if it were to be mapped. */
+	if (vuser_expect(conn, sizeof(unmap), sizeof(unmap), 1))
 		return -EINVAL;
 	memcpy(&unmap, conn->payload, sizeof(unmap));
 	if (unmap.argsz < sizeof(unmap))

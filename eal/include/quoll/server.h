@@ -6,7 +6,8 @@
  * The model says which regions and interrupts it has, and is called when the client touches what is not mapped, offers
  * memory or takes it back. Nothing that a client says reaches the model unchecked: indices, offsets and lengths fit
  * what the model declared, mappings don't overlap, and a file behind one is mapped only if it can't shrink under us
- * (F_SEAL_SHRINK); what isn't mapped is reached by messages.
+ * (F_SEAL_SHRINK), or if the program catches what comes of that (quoll_server_bus_error()); what isn't mapped is
+ * reached by messages.
  *
  * Source: "vfio-user Protocol Specification" 0.2, docs/interop/vfio-user.rst in QEMU.
  * Thread rule: a server, its device and all callbacks belong to one thread; quoll_server_irq() may be called from any.
@@ -92,6 +93,8 @@ struct quoll_server_ops {
  * struct quoll_server_device - what is offered
  * @bus:     which bus's numbering regions and interrupts follow: QUOLL_BUS_PCI or QUOLL_BUS_PLATFORM
  * @irqs:    vectors of each index, and QUOLL_IRQ_* flags
+ * @unsealed: map memory files of tmpfs and hugetlbfs that the client can cut short too (SPDK's and DPDK's hugepages
+ *            can't be sealed): the program has a handler of SIGBUS that calls quoll_server_bus_error()
  */
 struct quoll_server_device {
 	enum quoll_bus bus;
@@ -99,6 +102,7 @@ struct quoll_server_device {
 	struct quoll_server_region regions[QUOLL_SERVER_MAX_REGIONS];
 	unsigned int nr_irqs;
 	struct quoll_irq_info irqs[QUOLL_SERVER_MAX_IRQS];
+	bool unsealed;
 	const struct quoll_server_ops *ops;
 	void *arg;
 };
@@ -191,9 +195,10 @@ QUOLL_API int quoll_server_dma_write(struct quoll_server *server, uint64_t iova,
  * quoll_server_bus_error() - for a handler of SIGBUS that the program installs: make of it a client that is cut off
  * @va: what could not be reached (siginfo_t.si_addr)
  *
- * A sealed file of huge pages can still lose them: the client punches a hole, and its pool has no other. The page of
- * @va is then replaced by memory that reads zeros, and the next poll hangs up. Async-signal-safe. Thread rule: any
- * thread that reaches for the client's memory, while none is mapped or unmapped. Return: false if @va is not of the
+ * A file that isn't sealed gets shorter, or a sealed one of huge pages loses some: the client punches a hole, and its
+ * pool has no other. The page of @va is then replaced by memory that reads zeros, and the next poll hangs up.
+ * Async-signal-safe. Thread rule: in the thread that polls the server; in any other it says false, as the table of
+ * mappings may change meanwhile, so that a handler may ask several servers. Return: false if @va is not of the
  * client's.
  */
 QUOLL_API bool quoll_server_bus_error(struct quoll_server *server, void *va);

@@ -3,10 +3,12 @@
  * test_guard.c - devices whose registers are taken away do not end the command; other bus errors still do.
  */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "eal/backend/vfio_user_world.h"
 #include "quoll/guard.h"
@@ -83,8 +85,37 @@ static void a_bus_error_elsewhere_still_ends_the_process(void)
 	world_close(&w);
 }
 
+static void a_server_is_guarded_as_long_as_it_is_there(void)
+{
+	char dir[] = "/tmp/quoll-guard.XXXXXX", path[64];
+	struct quoll_server_device device = {.bus = QUOLL_BUS_PLATFORM, .ops = &(struct quoll_server_ops){0}};
+	struct quoll_server *servers[2] = {NULL};
+	struct sigaction old, now;
+	uint8_t byte = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	sigaction(SIGBUS, NULL, &old);
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%u", dir, i);
+		CU_ASSERT_EQUAL_FATAL(quoll_server_create(NULL, path, &device, &servers[i], NULL), 0);
+		CU_ASSERT_TRUE(guard_add_server(servers[i]));
+		CU_ASSERT_TRUE(handles_bus_errors());
+	}
+	CU_ASSERT_FALSE(quoll_server_bus_error(servers[0], &byte));
+	for (unsigned int i = 0; i < 2; i++) {
+		CU_ASSERT_TRUE(handles_bus_errors());
+		guard_remove_server(servers[i]);
+		guard_remove_server(servers[i]); /* not here any more: nothing happens */
+		quoll_server_destroy(servers[i]);
+	}
+	sigaction(SIGBUS, NULL, &now);
+	CU_ASSERT_EQUAL((void *)now.sa_sigaction, (void *)old.sa_sigaction);
+	CU_ASSERT_EQUAL(rmdir(dir), 0);
+}
+
 static const struct unit_test tests[] = {
 	{"registers that are taken away read all ones", registers_that_are_taken_away_read_all_ones},
+	{"a server is guarded as long as it is there", a_server_is_guarded_as_long_as_it_is_there},
 	{"a bus error elsewhere still ends the process", a_bus_error_elsewhere_still_ends_the_process},
 };
 

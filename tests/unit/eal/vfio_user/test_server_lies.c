@@ -54,7 +54,7 @@ static const struct row rows[] = {
 	{"map, over the end", VUSER_DMA_MAP, U32(32, 3, 0, 0, 0xfffff000, UINT32_MAX, 8192, 0), BYTES(8), 1, -EINVAL},
 	{"unmap, cut off", VUSER_DMA_UNMAP, U32(24, 0, 0, 0, 4096), BYTES(5), 0, -EINVAL},
 	{"unmap, with a bitmap", VUSER_DMA_UNMAP, U32(40, 1, 0, 0, 4096, 0, 4096, 0, 8, 0), BYTES(10), 0, -EINVAL},
-	{"unmap, with a file", VUSER_DMA_UNMAP, U32(24, 0, 0, 0, 4096, 0), BYTES(6), 1, -EINVAL},
+	{"unmap, with two files", VUSER_DMA_UNMAP, U32(24, 0, 0, 0, 4096, 0), BYTES(6), 2, -EINVAL},
 	{"unmap, what is not there", VUSER_DMA_UNMAP, U32(24, 0, 0, 0, 4096, 0), BYTES(6), 0, -ENOENT},
 	{"unmap, unknown flags", VUSER_DMA_UNMAP, U32(24, 0x80000000, 0, 0, 4096, 0), BYTES(6), 0, -ENOTSUP},
 	{"read, cut off", VUSER_REGION_READ, U32(0, 0, 0), BYTES(3), 0, -EINVAL},

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <linux/memfd.h>
 
 #include "server_world.h"
@@ -122,6 +124,89 @@ static void files_that_cannot_be_trusted_are_not_mapped(void)
 		close(fds[i]);
 	close(pipes[0]);
 	close(last);
+	world_close(&w);
+}
+
+/* Where the program catches bus errors; still only memory. */
+static void unsealed_memory_is_mapped_if_the_program_says_so(void)
+{
+	int fd = memfd_create("unsealed", MFD_CLOEXEC), disk = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct server_world w;
+	struct statfs fs;
+
+	world_init(&w);
+	w.fds_before -= 2;
+	w.device.unsealed = true;
+	world_listen(&w);
+	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, 0x2000) | fstatfs(disk, &fs), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x10000, 0x2000, RW, fd, 0), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x20000, 0x1000, RW, fd, 0x2000), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x30000, 0x1000, VUSER_DMA_READABLE, disk, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(w.nr_maps, 3);
+	CU_ASSERT_PTR_NOT_NULL(w.maps[0].va);
+	CU_ASSERT_PTR_NULL(w.maps[1].va); /* behind its end */
+	CU_ASSERT_EQUAL(w.maps[2].va != NULL, fs.f_type == TMPFS_MAGIC);
+	close(fd);
+	close(disk);
+	world_close(&w);
+}
+
+static struct quoll_server *guarded;
+static unsigned int nr_bus_errors;
+
+static void on_bus_error(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	nr_bus_errors++;
+	if (!quoll_server_bus_error(guarded, info->si_addr))
+		signal(sig, SIG_DFL);
+}
+
+static void *in_another_thread(void *va)
+{
+	return quoll_server_bus_error(guarded, va) ? va : NULL;
+}
+
+static void a_client_that_cuts_its_memory_short_is_cut_off(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO}, before;
+	int fd = memfd_create("shrinks", MFD_CLOEXEC);
+	struct quoll_server_stats stats;
+	volatile uint8_t *bytes;
+	struct server_world w;
+	void *taken = &w;
+	pthread_t thread;
+
+	world_init(&w);
+	w.fds_before--;
+	w.device.unsealed = true;
+	world_listen(&w);
+	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, 0x3000), 0);
+	CU_ASSERT_EQUAL(world_map(&w, 0x10000, 0x3000, RW, fd, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(w.nr_maps, 1);
+	bytes = w.maps[0].va;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+	guarded = w.server;
+	CU_ASSERT_EQUAL(sigaction(SIGBUS, &sa, &before), 0);
+	CU_ASSERT_FALSE(quoll_server_bus_error(w.server, &w)); /* nothing of the client's */
+	CU_ASSERT_FALSE(quoll_server_bus_error(w.server, (uint8_t *)w.maps[0].va + 0x3000));
+	CU_ASSERT_EQUAL(pthread_create(&thread, NULL, in_another_thread, w.maps[0].va), 0);
+	CU_ASSERT_EQUAL(pthread_join(thread, &taken), 0);
+	CU_ASSERT_PTR_NULL(taken); /* its table may change meanwhile */
+	bytes[0] = 1;
+	CU_ASSERT_EQUAL(ftruncate(fd, 0x1000), 0);
+	bytes[0x2000] = 2;
+	CU_ASSERT_EQUAL(bytes[0x2000], 2);
+	CU_ASSERT_EQUAL(bytes[0x1000], 0);
+	CU_ASSERT_TRUE(quoll_server_pending(w.server));
+	world_until(&w, world_is_free);
+	CU_ASSERT_EQUAL(w.nr_maps, 0);
+	quoll_server_stats(w.server, &stats);
+	CU_ASSERT_EQUAL(stats.protocol_errors, 1);
+	sigaction(SIGBUS, &before, NULL);
+	close(fd);
 	world_close(&w);
 }
 
@@ -338,17 +423,6 @@ static void pieces_of_huge_pages_are_mapped(void)
 	world_close(&w);
 }
 
-static struct quoll_server *guarded;
-static unsigned int nr_bus_errors;
-
-static void on_bus_error(int sig, siginfo_t *info, void *context)
-{
-	(void)context;
-	nr_bus_errors++;
-	if (!quoll_server_bus_error(guarded, info->si_addr))
-		signal(sig, SIG_DFL);
-}
-
 /* Behind the end of a file of no length: as it is in a hole for which there is no page. */
 static void lose_page(void *va)
 {
@@ -399,6 +473,8 @@ static const struct unit_test tests[] = {
 	{"sealed memory is mapped and shared", sealed_memory_is_mapped_and_shared},
 	{"a mapping has the permission that was offered", a_mapping_has_the_permission_that_was_offered},
 	{"files that cannot be trusted are not mapped", files_that_cannot_be_trusted_are_not_mapped},
+	{"unsealed memory is mapped if the program says so", unsealed_memory_is_mapped_if_the_program_says_so},
+	{"a client that cuts its memory short is cut off", a_client_that_cuts_its_memory_short_is_cut_off},
 	{"a range behind the end of its file is not mapped", a_range_behind_the_end_of_its_file_is_not_mapped},
 	{"maps that make no sense are refused", maps_that_make_no_sense_are_refused},
 	{"only what was mapped is unmapped", only_what_was_mapped_is_unmapped},
