@@ -25,6 +25,7 @@ struct perf_values {
 	uint64_t nr_ios;
 	uint64_t batch;
 	uint64_t nr_queues;
+	uint64_t pause_ms;
 	uint64_t seed;
 	unsigned int pages;
 };
@@ -55,6 +56,8 @@ static const struct cli_option options[] = {
 	 "at most so many requests a doorbell and completions a poll; 32 unless told", 1, PERF_MAX_BATCH},
 	{"queues", CLI_NUMBER, offsetof(struct perf_values, nr_queues), "N",
 	 "queue pairs, all polled by one thread; 1 unless told otherwise", 1, 1024},
+	{"pause", CLI_NUMBER, offsetof(struct perf_values, pause_ms), "MS",
+	 "sleep so long whenever nothing is in flight: what does a device take that has gone idle?", 0, 1000000},
 	{"seed", CLI_NUMBER, offsetof(struct perf_values, seed), "N", "of the random places; 1 unless told otherwise",
 	 0, 0},
 	CLAIMS_OPTION_PAGES(struct perf_values),
@@ -99,6 +102,7 @@ static int make_job(struct perf_run *run, const struct perf_values *v, struct qu
 	job->nr_queues = (unsigned int)v->nr_queues;
 	job->max_ios = v->nr_ios;
 	job->time_ns = (v->seconds ? v->seconds : v->nr_ios ? 0 : 10) * 1000000000u;
+	job->pause_ns = v->pause_ms * 1000000u;
 	job->stall_ms = TRANSFER_STALL_MS;
 	job->live = cli_progress_wanted() ? live_line : NULL;
 	run->rng.state = v->seed;

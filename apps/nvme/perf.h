@@ -32,6 +32,7 @@ enum perf_end {
  * @batch:     at most so many prepared before a doorbell, and collected by a poll
  * @max_ios:   0 for no limit
  * @time_ns:   0 for no limit
+ * @pause_ns:  slept whenever a queue's depth was sent and has come back; 0 for not at all
  * @stall_ms:  a device that completes nothing for so long is given up
  * @live:      called once a second with what the last second brought; may be NULL
  */
@@ -46,6 +47,7 @@ struct perf_job {
 	unsigned int batch;
 	uint64_t max_ios;
 	uint64_t time_ns;
+	uint64_t pause_ns;
 	unsigned int stall_ms;
 	void (*live)(double iops, double mib_per_s, double avg_ns, uint64_t max_ns);
 };

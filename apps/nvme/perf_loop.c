@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "quoll/measure.h"
 
@@ -225,6 +226,14 @@ static int look(struct perf_run *run, uint64_t now, struct quoll_error *err)
 	return 0;
 }
 
+/* Cut short by a signal, which is looked at next. */
+static void pause_between(uint64_t ns)
+{
+	struct timespec pause = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
 static int failure(const struct perf_run *run, struct quoll_error *err)
 {
 	if (!run->errors)
@@ -255,6 +264,8 @@ int perf_loop(struct perf_run *run, struct quoll_error *err)
 		}
 		if (run->stop && !in_flight(run))
 			break;
+		if (run->job.pause_ns && !in_flight(run))
+			pause_between(run->job.pause_ns);
 	}
 	run->useful_ticks = measure_net_ticks(run->useful_ticks, run->nr_intervals, run->timer_ticks);
 	return ret ? ret : failure(run, err);
