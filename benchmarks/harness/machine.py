@@ -48,7 +48,7 @@ def choose_cpus():
 
 # Processes
 
-def _prefer(pid):
+def prefer(pid):
     """More of the CPU than other sessions get, where the kernel shares by session; never real time: that starves."""
     try:
         with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as f:
@@ -61,7 +61,7 @@ def autogroup_nice():
     """What a process of ours gets; None: the kernel does not group, or we may not."""
     child = subprocess.Popen(["sleep", "5"], start_new_session=True)
     try:
-        _prefer(child.pid)
+        prefer(child.pid)
         nice = re.search(r"nice (-?\d+)$", read(f"/proc/{child.pid}/autogroup", ""))
         return int(nice.group(1)) if nice else None
     finally:
@@ -106,7 +106,7 @@ def run(command, script=(), timeout_s=300):
         child = subprocess.Popen(command, stdin=subprocess.PIPE if script else subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=errors, env=environment, cwd=TOP, start_new_session=True)
         try:
-            _prefer(child.pid)
+            prefer(child.pid)
             out = _talk(child, script, begin + timeout_s)
             status = child.wait(timeout=timeout_s)
         except (Failed, subprocess.TimeoutExpired, BrokenPipeError) as why:
