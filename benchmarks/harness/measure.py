@@ -69,9 +69,11 @@ def median(side, unit):
     return side[unit]["median"] if unit in side else None
 
 
-def holds(value, limit):
+def holds(value, limit, direction="lower"):
     """True, False, or None where a side is missing."""
-    return None if value is None else value <= limit
+    if value is None:
+        return None
+    return value >= limit if direction == "higher" else value <= limit
 
 
 def better(unit):
@@ -81,16 +83,18 @@ def better(unit):
 def finish_row(row, quoll, peers):
     """The row as it stands in the report. A peer may bring an aim of its own, as a factor."""
     kind, limit = row.aim or (None, None)
+    direction = better(row.unit)
+    least_or_most = "at least" if direction == "higher" else "at most"
     mine = median(quoll, row.unit)
     for nr, peer in enumerate(peers):
         theirs = median(peer, row.unit)
         peer["ratio"] = mine / theirs if mine is not None and theirs else None
         factor = peer.pop("factor", limit if kind == "ratio" and nr == 0 else None)
-        peer["aim"] = None if factor is None else f"at most {factor:g} of {peer['name']}'s"
-        peer["met"] = None if factor is None else holds(peer["ratio"], factor)
+        peer["aim"] = None if factor is None else f"{least_or_most} {factor:g} of {peer['name']}'s"
+        peer["met"] = None if factor is None else holds(peer["ratio"], factor, direction)
     at_most = limit if kind == "at most" else None
     return {"name": row.name, "group": row.group, "question": row.question, "unit": row.unit,
-            "better": better(row.unit), "label": row.label,
+            "better": direction, "label": row.label,
             "quoll": quoll, "peers": peers, "aim": None if at_most is None else f"at most {at_most:g}",
             "met": None if at_most is None else holds(mine, at_most)}
 

@@ -137,3 +137,16 @@ def fwd_started(text, _context):
     if not picked(document(text), "packets", text):
         raise Misfit("no packet was forwarded", text)
     return {}
+
+
+def pair(text, _context):
+    """benchmarks/pair: {"qd32 iops", "qd32 p50_ns", …}, and what there is of starting, memory and idling."""
+    doc = document(text)
+    values = {"first_io_ms": picked(doc, "first_io_ms", text), "target_start_ms": picked(doc, "target_start_ms", text),
+              "target_mib": picked(doc, "target_memory_bytes", text) / (1 << 20)}
+    for case in doc["cases"]:
+        values.update({f"{case['name']} {key}": picked(case, key, text) for key in ("iops", "p50_ns", "p99_ns")})
+    if "idle_cpu_percent" in doc:
+        values["idle_cpu"] = picked(doc, "idle_cpu_percent", text)
+        values.update({f"wake {key}_us": picked(doc, f"wake.{key}_ns", text) * 1e-3 for key in ("p50", "p99")})
+    return values

@@ -7,10 +7,11 @@ import os
 import shutil
 from collections import namedtuple
 
-from . import machine, parse
+from . import machine, pair, parse
 
 # side: "quoll" or the peer's name. command(context) -> words; script(context) -> what it is told on stdin, see machine.run.
-# parse(text, context) -> {figure: value}. cpus: how many it needs. needs: a program that must be installed.
+# parse(text, context) -> {figure: value}. cpus: how many it needs. needs: a program that must be installed, or a function
+# of the context that says why it can't run.
 Program = namedtuple("Program", "name side needs cpus command script parse wall_ms")
 
 BURST = 32
@@ -127,6 +128,28 @@ def _testpmd_start(context):
     return testpmd("io", *NULLS)(context)
 
 
+# Storage targets: who serves, who asks. The namespace has random data in it where it is memory.
+NAMESPACE_MIB = 1024
+QUICK_NAMESPACE_MIB = 64
+
+
+def _namespace_mib(context):
+    return QUICK_NAMESPACE_MIB if context["quick"] else NAMESPACE_MIB
+
+
+def _pair(name, target, initiator, kind, *words):
+    def command(context):
+        return [os.path.join(machine.TOP, "benchmarks/pair"), "--quoll", built(context, "apps/quoll/quoll"), "--target", target, "--initiator", initiator, "--ns", kind, "--cpus",
+                ",".join(map(str, context["cpus"])), "--size-mib", str(_namespace_mib(context)), "--seconds", "1", *words]
+
+    def needs(context):
+        huge = "--no-huge" not in words
+        return pair.missing(target, initiator, _namespace_mib(context) if kind == "mem" else 0, huge)
+
+    side = "quoll" if (target, initiator) == ("quoll", "quoll") else "spdk"
+    return Program(name, side, needs, 2, command, None, parse.pair, False)
+
+
 PROGRAMS = [
     _quoll("bench_rings", "benchmarks/bench_rings"),
     Program("bench_spsc", "quoll", None, 2, _spsc, None,
@@ -152,6 +175,13 @@ PROGRAMS = [
         "cpu_percent": ("idle.can_wake.cpu_percent", 1),
         "loop_p50_us": ("wake.loop.p50_ns", 1e-3), "loop_p99_us": ("wake.loop.p99_ns", 1e-3),
         "epoll_p50_us": ("wake.epoll.p50_ns", 1e-3), "epoll_p99_us": ("wake.epoll.p99_ns", 1e-3)}), False),
+    _quoll("bench_copy", "benchmarks/bench_copy", ["--json"], reader=parse.figures({"copies": ("copies_per_s", 1)})),
+    *(_pair(f"{target}_{initiator}_{kind}", target, initiator, kind)
+      for kind in ("null", "mem") for target in ("quoll", "spdk") for initiator in ("quoll", "spdk")),
+    *(_pair(f"{side}_{side}_write", side, side, "mem", "--rw", "randwrite", "--qd", "32") for side in ("quoll", "spdk")),
+    _pair("quoll_start_4k", "quoll", "quoll", "null", "--qd", "1", "--no-huge"),
+    *(_pair(f"quoll_idle_{doorbells}", "quoll", "quoll", "null", "--qd", "1", "--idle", "--doorbells", doorbells)
+      for doorbells in ("mapped", "trapped")),
 ]
 BY_NAME = {program.name: program for program in PROGRAMS}
 
@@ -160,6 +190,8 @@ def missing(program, context):
     """Why it cannot be run here, None if it can."""
     if program.cpus > len(context["cpus"]):
         return f"needs {program.cpus} physical cores"
+    if callable(program.needs):
+        return program.needs(context)
     if program.needs and "/" in program.needs:
         return None if os.access(built(context, program.needs), os.X_OK) else f"{program.side}: headers not installed"
     if program.needs and not shutil.which(program.needs):

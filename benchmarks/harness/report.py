@@ -47,7 +47,7 @@ def spread(side, unit):
 
 
 def words_of(row):
-    spelt = {"tsc": "TSC", "mmio": "MMIO", "iops": "IOPS", "io": "I/O", "cpu": "CPU"}
+    spelt = {"tsc": "TSC", "mmio": "MMIO", "iops": "IOPS", "io": "I/O", "cpu": "CPU", "mib": "MiB"}
     return " ".join(spelt.get(word, word) for word in row["unit"].split("_")) + (" (higher is better)" if row["better"] == "higher" else "")
 
 

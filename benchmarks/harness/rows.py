@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The questions: which figure of which program stands beside which. All figures are better when lower."""
+"""The questions: which figure of which program stands beside which. Figures are better when lower, but for IOPS."""
 from collections import namedtuple
 
-# quoll: (program, figure). peers: [(its name, program, figure)]. aim: ("ratio", most times the first peer's), or
-# ("at most", figure), or None. label: for plots.
+# quoll: (program, figure). peers: [(its name, program, figure)]. aim: ("ratio", most times the first peer's; least times
+# where more is better), or ("at most", figure), or None. label: for plots.
 Row = namedtuple("Row", "name group question unit label quoll peers aim")
 
 GROUPS = {
@@ -12,10 +12,12 @@ GROUPS = {
     "forwarding": "Forwarding on one core",
     "start": "Start",
     "idle": "Idle",
+    "target": "A storage target on one core, its initiator on another (vfio-user, 4 KiB)",
     "lab": "In the lab VM",
 }
 
 DPDK = "DPDK"
+SPDK = "SPDK"
 ELEMENT = "tsc_ticks_per_element"
 BUFFER = "tsc_ticks_per_buffer"
 PACKET = "tsc_ticks_per_packet"
@@ -46,6 +48,38 @@ def _memory(name, question, unit, label, line, peer_line, aim, batch=32):
 
 def _forward(name, question, label, program, figure, peer):
     return Row(name, "forwarding", question, PACKET, label, (program, figure), [(DPDK, peer, "ticks")], SEVEN_TENTHS)
+
+
+WHAT = {"null": "a namespace that moves no data", "mem": "a namespace in memory"}
+KINDS = {("quoll", "quoll"): ("", "Quoll on both sides"), ("quoll", "spdk"): ("spdk_on_quoll_", "SPDK's initiator on Quoll's target"),
+         ("spdk", "quoll"): ("quoll_on_spdk_", "Quoll's initiator on SPDK's target")}
+
+
+def _target(kind, target, initiator, depth):
+    """IOPS of one pair beside SPDK with itself. Of memory the copying alone stands there too."""
+    prefix, who = KINDS[target, initiator]
+    aim = {"null": 1.3, "mem": 1.2}[kind] if not prefix else 1.0
+    peers = [(SPDK, f"spdk_spdk_{kind}", f"qd{depth} iops")]
+    if kind == "mem" and not prefix:
+        peers.append(("memcpy", "bench_copy", "copies"))
+    return Row(f"{prefix}{kind}_qd{depth}", "target", f"random reads of {WHAT[kind]}, {depth} in flight: {who}", "iops",
+               f"{prefix.replace('_', ' ')}{kind}\\nQD {depth}", (f"{target}_{initiator}_{kind}", f"qd{depth} iops"), peers, ("ratio", aim))
+
+
+def _latency(kind, depth, percent):
+    return Row(f"{kind}_qd{depth}_p{percent}", "target", f"latency of these, {depth} in flight, "
+               f"{'median' if percent == 50 else f'{percent}th percentile'}", "ns_per_read", f"{kind} QD {depth}\\np{percent}",
+               (f"quoll_quoll_{kind}", f"qd{depth} p{percent}_ns"), [(SPDK, f"spdk_spdk_{kind}", f"qd{depth} p{percent}_ns")], None)
+
+
+def _first_io(name, program, question, peers):
+    return Row(name, "target", f"an initiator's process from its start to its end, one read completed: {question}", "ms_per_run",
+               name.replace("_", " "), (program, "first_io_ms"), peers, ("at most", 20.0))
+
+
+def _idle(doorbells, figure, name, question, unit, aim):
+    return Row(f"{name}_{doorbells}", "target", f"{question}, {doorbells} doorbells", unit, f"{name.replace('_', ' ')}\\n{doorbells}",
+               (f"quoll_idle_{doorbells}", figure), [], aim)
 
 
 ROWS = [
@@ -88,6 +122,21 @@ ROWS = [
         "wake-up\\np50", ("bench_idle", "loop_p50_us"), [("epoll", "bench_idle", "epoll_p50_us")], ("at most", 100.0)),
     Row("wake_p99", "idle", "the same, 99th percentile", "us_to_wake", "wake-up\\np99", ("bench_idle", "loop_p99_us"),
         [("epoll", "bench_idle", "epoll_p99_us")], ("at most", 100.0)),
+    *(_target(kind, *pair, depth) for pair in KINDS for kind in WHAT for depth in (1, 32, 128)),
+    Row("mem_write_qd32", "target", "random writes of a namespace in memory, 32 in flight: Quoll on both sides", "iops",
+        "mem, write\\nQD 32", ("quoll_quoll_write", "qd32 iops"), [(SPDK, "spdk_spdk_write", "qd32 iops")], ("ratio", 1.2)),
+    *(_latency(kind, depth, percent) for kind in WHAT for depth, percent in ((1, 50), (1, 99), (32, 99))),
+    _first_io("first_io", "quoll_quoll_null", "hugepages if there are any", [(SPDK, "spdk_spdk_null", "first_io_ms")]),
+    _first_io("first_io_4k", "quoll_start_4k", "ordinary pages", []),
+    Row("target_start", "target", "a target's process from its start until it accepts an initiator", "ms_per_run", "target start",
+        ("quoll_quoll_null", "target_start_ms"), [(SPDK, "spdk_spdk_null", "target_start_ms")], None),
+    Row("target_memory", "target", "a target's memory after its runs, no initiator connected, a namespace without memory", "mib",
+        "target memory", ("quoll_quoll_null", "target_mib"), [(SPDK, "spdk_spdk_null", "target_mib")], ("at most", 32.0)),
+    _idle("trapped", "idle_cpu", "target_idle", "an initiator is connected and sends nothing: the target's CPU", "percent_of_a_cpu",
+          ("at most", 0.1)),
+    _idle("mapped", "idle_cpu", "target_idle", "an initiator is connected and sends nothing: the target's CPU", "percent_of_a_cpu", None),
+    _idle("trapped", "wake p50_us", "target_wake", "a read to its completion, the target asleep before it, median", "us_per_read", None),
+    _idle("mapped", "wake p50_us", "target_wake", "a read to its completion, the target asleep before it, median", "us_per_read", None),
 ]
 
 
