@@ -131,6 +131,21 @@ python_unit() { # python_unit FILE...
 	done
 }
 
+# SPDK and Quoll as each other's peers, where SPDK is in PATH.
+spdk() {
+	local case rc
+	section 'SPDK, both ways'
+	for case in $(tests/user/spdk --list); do
+		rc=0
+		tests/user/spdk "$case" >"$work/spdk" 2>&1 || rc=$?
+		case $rc in
+		0) pass "SPDK: $(tests/user/spdk --describe "$case")" ;;
+		77) skip "SPDK: $(tests/user/spdk --describe "$case")" "$(tail -n 1 "$work/spdk")" ;;
+		*) fail "SPDK: $(tests/user/spdk --describe "$case")" "$work/spdk" ;;
+		esac
+	done
+}
+
 # That the benchmarks run and are reported, not what they measure.
 benchmarks() {
 	local report=$work/report line
@@ -257,6 +272,7 @@ unit 'unit' "$QUOLL_BUILD"
 python_unit tests/*/test_*.py
 native 'native' "$QUOLL_BUILD/apps/quoll/quoll"
 instructions
+spdk
 benchmarks
 sanitizers
 fuzz
