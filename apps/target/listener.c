@@ -16,6 +16,7 @@
 #include <quoll/pci.h>
 
 #include "listener.h"
+#include "quoll/guard.h"
 
 #define LOOK_NS 20000u
 
@@ -162,8 +163,10 @@ static void listener_free(struct listener *listener)
 		quoll_loop_remove(&listener->poller);
 	if (listener->nap.loop)
 		quoll_loop_remove(&listener->nap);
-	if (listener->server)
+	if (listener->server) {
+		guard_remove_server(listener->server);
 		quoll_server_destroy(listener->server);
+	}
 	if (listener->epoll_fd >= 0)
 		close(listener->epoll_fd);
 	if (listener->pcie)
@@ -189,8 +192,12 @@ int listener_create(struct tgt_subsys *subsys, const struct config_listener *con
 		made->clock = &tgt_pcie_ctrl(made->pcie)->clock;
 		made->look_ticks = quoll_ns_to_ticks(made->clock, LOOK_NS);
 		tgt_pcie_describe(made->pcie, &device);
+		device.unsealed = true;
 		rc = quoll_server_create(&subsys->env, config->path, &device, &made->server, err);
 	}
+	/* Before anybody is served: clients come in by polls. */
+	if (!rc && !guard_add_server(made->server))
+		rc = quoll_error_set(err, ENOSPC, "listen", config->text, "no handler of SIGBUS");
 	if (!rc)
 		rc = listener_join(made, err);
 	if (rc)
@@ -248,6 +255,7 @@ int listener_destroy(struct listener *listener, unsigned int wait_ms)
 	while (tgt_pcie_end(listener->pcie)) {
 		if (quoll_ticks(listener->clock) >= until) {
 			tgt_pcie_abandon(listener->pcie);
+			guard_remove_server(listener->server);
 			quoll_server_destroy(listener->server);
 			return -ETIMEDOUT;
 		}

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # what lib.sh sets
 # SPDX-License-Identifier: BSD-3-Clause
-# target-clients.sh - clients without manners: a thousand that connect and drop, with and without a word; memory and file
-# descriptors are afterwards what they were before.
+# target-clients.sh - clients without manners: a thousand that connect and drop, with and without a word; one whose memory gets shorter; memory
+# and file descriptors are afterwards what they were before.
 
 open_files() { find "/proc/${target_pid:?}/fd" -mindepth 1 | wc -l; }
 # shellcheck disable=SC2317 # called through wait_for
@@ -15,6 +15,9 @@ for name in q0.sock q1.sock control; do
 	check "clients: 1,000 that drop, $name" timeout 120 python3 "$here/bad_clients.py" "$dir/$name" 1000
 done
 check 'clients: each of their file descriptors is closed' wait_for 20 files_are "$files"
+for name in q0 q1; do
+	check "clients: one that cuts its memory short is sent away, $name" timeout 60 python3 "$here/short_memory.py" "$dir/$name.sock"
+done
 expect 'clients: the target serves on' 0 -- nvme perf --qd 32 --ios 1000
 expect 'clients: and takes commands' 0 '"message_errors": [1-9]' -- "$quoll" rpc "$ctl" listener.list
 if grep -q '__[at]san_init' <(nm -D "$quoll"); then
