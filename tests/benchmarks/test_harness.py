@@ -10,7 +10,7 @@ from unittest import mock
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../../benchmarks"))
 
-from harness import lab, machine, measure, page, parse, programs, report, rows, stats # noqa: E402
+from harness import lab, machine, measure, page, pair, parse, programs, report, rows, stats # noqa: E402
 
 HZ = 2445402885
 
@@ -133,6 +133,50 @@ class Forwarding(unittest.TestCase):
             parse.fwd("quoll fwd: null: out of memory", {})
 
 
+class Pairs(unittest.TestCase):
+    """A storage target and its initiator."""
+
+    def test_each_depth_has_its_iops_and_percentiles(self):
+        doc, values = json.loads(recorded("pair.json")), parse.pair(recorded("pair.json"), {})
+        for case in doc["cases"]:
+            for key in ("iops", "p50_ns", "p99_ns"):
+                self.assertEqual(values[f"{case['name']} {key}"], case[key])
+        self.assertEqual(values["first_io_ms"], doc["first_io_ms"])
+        self.assertEqual(values["target_mib"] * (1 << 20), doc["target_memory_bytes"])
+        self.assertEqual(values["idle_cpu"], doc["idle_cpu_percent"])
+        self.assertAlmostEqual(values["wake p50_us"], doc["wake"]["p50_ns"] / 1000)
+
+    def test_a_pair_that_was_not_left_idle_says_nothing_of_it(self):
+        doc = json.loads(recorded("pair.json"))
+        del doc["idle_cpu_percent"], doc["wake"]
+        self.assertNotIn("idle_cpu", parse.pair(json.dumps(doc), {}))
+
+    def test_spdks_iops_are_those_of_all_its_namespaces_and_its_percentiles_nanoseconds(self):
+        self.assertEqual(pair.spdk_iops(recorded("spdk-nvme-perf-26.09.txt")), 800792.38)
+        percentiles = pair.spdk_percentiles(recorded("spdk-nvme-perf-26.09.txt"))
+        self.assertAlmostEqual(percentiles[50.0], 2724)
+        self.assertAlmostEqual(percentiles[99.9], 5957589)
+
+    def test_spdk_that_found_no_namespace_does_not_fit(self):
+        for read in (pair.spdk_iops, pair.spdk_percentiles):
+            with self.assertRaises(parse.Misfit):
+                read("Initializing NVMe Controllers\nAttached to NVMeoF Controller at VFIOUSER (/run/q)\n")
+
+    def test_spdks_driver_needs_hugepages_its_target_none(self):
+        with mock.patch.object(pair.shutil, "which", lambda name: name), mock.patch.object(pair, "huge_mib", lambda: 1000):
+            self.assertIsNone(pair.missing("spdk", "quoll", 4096, True))
+            self.assertIsNone(pair.missing("quoll", "quoll", 4096, False))
+            self.assertIsNone(pair.missing("quoll", "spdk", 0, True))
+            self.assertIn("hugetlbfs", pair.missing("quoll", "spdk", 0, False))
+            self.assertIn("hugetlbfs", pair.missing("spdk", "spdk", 1024, True))
+
+    def test_a_program_of_spdks_that_is_missing_is_named(self):
+        with mock.patch.object(pair.shutil, "which", lambda name: None):
+            self.assertIn("spdk_tgt", pair.missing("spdk", "quoll", 0, True))
+            self.assertIn("spdk_nvme_perf", pair.missing("quoll", "spdk", 0, True))
+            self.assertIsNone(pair.missing("quoll", "quoll", 0, True))
+
+
 class Rows(unittest.TestCase):
     def test_each_row_asks_programs_that_there_are_and_has_a_group(self):
         names = [row.name for row in rows.ROWS]
@@ -201,6 +245,13 @@ class Rounds(unittest.TestCase):
 
 
 class Judgement(unittest.TestCase):
+    def test_where_more_is_better_the_aim_is_the_least(self):
+        peers = [{"name": "SPDK", **side("spdk_perf", [100, 120], "iops")}]
+        for aim, met in ((1.3, True), (1.5, False)):
+            row = rows.Row("r", "target", "?", "iops", "r", None, None, ("ratio", aim))
+            judged = measure.finish_row(row, side("quoll", [150, 160], "iops"), [dict(peers[0])])["peers"][0]
+            self.assertEqual((judged["aim"], judged["met"]), (f"at least {aim} of SPDK's", met))
+
     def judge(self, mine, theirs, aim):
         peers = [{"name": "DPDK", **(side("testpmd", theirs) if theirs else {"program": "testpmd", "missing": "dpdk: not installed"})}]
         row = rows.Row("r", "rings", "?", "ms", "r", None, None, aim)
