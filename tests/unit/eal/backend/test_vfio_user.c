@@ -43,7 +43,7 @@ static void a_pci_device_opens_by_its_sockets_path(void)
 	CU_ASSERT_EQUAL(quoll_group_id(w.group), -1);
 	CU_ASSERT_EQUAL(commands(&w, VUSER_DEVICE_RESET), 1);
 	CU_ASSERT_EQUAL(quoll_pci_config_read(w.dev, 4, 2, &command), 0);
-	CU_ASSERT_EQUAL(command, 0x402); /* memory space, no bus mastering */
+	CU_ASSERT_EQUAL(command, 0x402); /* memory space, no INTx, no bus mastering */
 	CU_ASSERT_EQUAL(quoll_device_events(w.dev), 0);
 	world_close(&w);
 }
