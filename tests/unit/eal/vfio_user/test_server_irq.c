@@ -3,6 +3,8 @@
  * test_server_irq.c - interrupts of a server: eventfds in pieces, masks, triggers, and what makes no sense.
  */
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -276,6 +278,61 @@ static void signals_are_never_lost(void)
 	world_close(&w);
 }
 
+struct signaller {
+	struct quoll_server *server;
+	atomic_bool stop;
+	atomic_uint rounds;
+};
+
+static void *signaller_main(void *arg)
+{
+	struct signaller *s = arg;
+
+	while (!atomic_load(&s->stop)) {
+		for (unsigned int v = 0; v < MODEL_VECTORS; v++)
+			quoll_server_irq(s->server, QUOLL_PCI_IRQ_MSIX, v);
+		atomic_fetch_add(&s->rounds, 1);
+	}
+	return NULL;
+}
+
+/* Two threads signal while clients come, set vectors, take them back, and go. */
+static void any_thread_may_signal_at_any_time(void)
+{
+	struct signaller s = {0};
+	pthread_t threads[2];
+	struct server_world w;
+	unsigned int clients = 0;
+	int fds[8];
+
+	world_init(&w);
+	world_listen(&w);
+	s.server = w.server;
+	for (unsigned int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, signaller_main, &s), 0);
+	while (clients < 50 || atomic_load(&s.rounds) < 50) {
+		CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+		for (unsigned int i = 0; i < 8; i++)
+			fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		for (unsigned int i = 0; i + 8 <= MODEL_VECTORS; i += 8)
+			CU_ASSERT_EQUAL(irq_set_fds(&w, QUOLL_PCI_IRQ_MSIX, i, 8, fds, 8), 0);
+		CU_ASSERT_EQUAL(irq_set_fds(&w, QUOLL_PCI_IRQ_MSIX, 0, 16, NULL, 0), 0);
+		CU_ASSERT_EQUAL(irq_set(&w, VFIO_IRQ_SET_DATA_NONE | TRIGGER, QUOLL_PCI_IRQ_MSIX, 0, 0), 0);
+		/* From here on nobody writes to them. */
+		for (unsigned int i = 0; i < 8; i++) {
+			signals(fds[i]);
+			CU_ASSERT_EQUAL(signals(fds[i]), 0);
+			close(fds[i]);
+		}
+		world_hang_up(&w);
+		clients++;
+	}
+	atomic_store(&s.stop, true);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	world_close(&w);
+}
+
 static void eventfds_go_with_their_client(void)
 {
 	struct server_world w;
@@ -301,6 +358,7 @@ static const struct unit_test tests[] = {
 	{"files that are no eventfds are refused", files_that_are_no_eventfds_are_refused},
 	{"an eventfd that is full holds nobody up", an_eventfd_that_is_full_holds_nobody_up},
 	{"signals are never lost", signals_are_never_lost},
+	{"any thread may signal at any time", any_thread_may_signal_at_any_time},
 	{"eventfds go with their client", eventfds_go_with_their_client},
 };
 
