@@ -73,6 +73,16 @@ static int hold_command(struct quoll_server *server)
 	return 0;
 }
 
+/*
+ * Whether the command in conn must not wait. QEMU's thread that reads a register holds the lock without which nobody
+ * there answers us, so a guest that polls a register while we reach for its memory would stop both. A read never passes
+ * a write.
+ */
+static bool may_serve_now(const struct quoll_server *server)
+{
+	return server->conn.header.command == VUSER_REGION_READ && !server->held && !server->reading;
+}
+
 /* Wait for the reply to a command of ours. Return: 0: it is in conn; -errno: the connection is at its end. */
 static int wait_reply(struct quoll_server *server, const struct vuser_out *out, uint64_t deadline_ns)
 {
@@ -85,7 +95,7 @@ static int wait_reply(struct quoll_server *server, const struct vuser_out *out, 
 			return conn->error ? rc : vuser_conn_fail(conn, rc);
 		if (!vuser_is_command(&conn->header))
 			break;
-		rc = hold_command(server);
+		rc = may_serve_now(server) ? server_serve_read(server, deadline_ns) : hold_command(server);
 		if (rc)
 			return vuser_conn_fail(conn, rc);
 		if (vuser_now_ns() >= deadline_ns)

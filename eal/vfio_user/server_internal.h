@@ -98,6 +98,7 @@ struct server_visitor {
  * @timer_ns:     what the timer is set to; 0: not
  * @introduced:   the device knows of the client
  * @waiting:      the command in @conn waits for the device
+ * @reading:      within the device's region_read(), which fills in @data
  * @watched:      the events of @conn that are watched
  * @held:         commands that came in early, in their order
  * @maps:         by IOVA, ascending
@@ -122,6 +123,7 @@ struct quoll_server {
 	enum server_state state;
 	bool introduced;
 	bool waiting;
+	bool reading;
 	uint32_t watched;
 	struct vuser_conn conn;
 	struct vuser_caps caps;
@@ -151,6 +153,11 @@ struct quoll_server {
  * connection is at its end.
  */
 int server_serve(struct quoll_server *server);
+/*
+ * The same for a REGION_READ that comes in while the device reaches for memory; the client is waited for until it takes
+ * the reply.
+ */
+int server_serve_read(struct quoll_server *server, uint64_t deadline_ns);
 /* The same for the first message of a connection, which must be VERSION. Return: 0, or -errno: it was sent away. */
 int server_serve_version(struct quoll_server *server);
 /* Answer a first message with an error. */

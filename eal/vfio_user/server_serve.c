@@ -227,8 +227,11 @@ static int serve_region_read(struct quoll_server *server, struct vuser_out *out)
 	rc = access_check(server, access.region, access.offset, access.count, QUOLL_REGION_READ);
 	if (!rc)
 		rc = data_room(server, access.count);
-	if (!rc)
-		rc = ops->region_read(server->device.arg, access.region, access.offset, server->data, access.count);
+	if (rc)
+		return rc;
+	server->reading = true;
+	rc = ops->region_read(server->device.arg, access.region, access.offset, server->data, access.count);
+	server->reading = false;
 	if (rc)
 		return rc;
 	reply_head(server, out, &access, sizeof(access));
@@ -333,6 +336,29 @@ static int dispatch(struct quoll_server *server, struct vuser_out *out)
 	}
 }
 
+/* Make of a command's result what is counted and replied. */
+static void finish(struct quoll_server *server, int rc, struct vuser_out *out)
+{
+	const struct vuser_header *header = &server->conn.header;
+
+	server->stats.messages++;
+	if (!rc)
+		return;
+	server->stats.errors++;
+	*out = error_reply(header, rc);
+	quoll_log(&server->env, QUOLL_LOG_DEBUG, "vfio-user", "%s: command %u is answered with an error: %s",
+		  server->listen.address.sun_path, header->command, strerrordesc_np((int)out->error));
+}
+
+int server_serve_read(struct quoll_server *server, uint64_t deadline_ns)
+{
+	struct vuser_conn *conn = &server->conn;
+	struct vuser_out out = vuser_reply_to(&conn->header, 0);
+
+	finish(server, serve_region_read(server, &out), &out);
+	return vuser_wants_reply(&conn->header) ? vuser_send(conn, &out, deadline_ns) : 0;
+}
+
 int server_serve(struct quoll_server *server)
 {
 	struct vuser_conn *conn = &server->conn;
@@ -348,12 +374,6 @@ int server_serve(struct quoll_server *server)
 		return conn->error; /* while the device reached for memory */
 	if (rc == -EAGAIN && may_wait(conn->header.command))
 		return rc;
-	server->stats.messages++;
-	if (rc) {
-		server->stats.errors++;
-		out = error_reply(&conn->header, rc);
-		quoll_log(&server->env, QUOLL_LOG_DEBUG, "vfio-user", "%s: command %u is answered with an error: %s",
-			  server->listen.address.sun_path, conn->header.command, strerrordesc_np((int)out.error));
-	}
+	finish(server, rc, &out);
 	return reply(server, &out);
 }

@@ -69,7 +69,7 @@ struct quoll_server_dma {
  * @disconnect: it is gone, or is to go: let go of its memory. Return: 0, then everything it offered is unmapped;
  *              -EAGAIN: not yet, asked again with each poll
  * @region_read, @region_write: within the region, its flags allow it. Return: 0, or -errno for the client. A region
- *              without flags for it needs none
+ *              without flags for it needs none. @region_read also comes while quoll_server_dma_*() waits
  * @dma_map:    the client offers memory. Return: 0, or -errno for the client
  * @dma_unmap:  it takes it back. Return: 0, then it is unmapped; -EAGAIN: something still uses it, asked again with
  *              each poll; the client waits
@@ -184,9 +184,10 @@ QUOLL_API void quoll_server_irq(struct quoll_server *server, unsigned int idx, u
 
 /**
  * quoll_server_dma_read(), quoll_server_dma_write() - reach memory that is offered but not mapped
- * The client is asked, and waited for, at most 5 s; its own commands that come in meanwhile are served later.
- * Return: 0; -EFAULT: not offered, or not with this permission; -ETIMEDOUT, -ECONNRESET: the client is cut off; -errno
- * that the client answered.
+ * The client is asked, and waited for, at most 5 s; its own commands that come in meanwhile are served later, except
+ * for a read of a region that comes first: it may be what keeps the client from answering. Return: 0; -EFAULT: not
+ * offered, or not with this permission; -ETIMEDOUT, -ECONNRESET: the client is cut off; -errno that the client
+ * answered.
  */
 QUOLL_API int quoll_server_dma_read(struct quoll_server *server, uint64_t iova, void *buf, size_t len);
 QUOLL_API int quoll_server_dma_write(struct quoll_server *server, uint64_t iova, const void *buf, size_t len);

@@ -54,9 +54,12 @@ static int model_read(void *arg, unsigned int idx, uint64_t offset, void *buf, s
 	struct server_world *w = arg;
 
 	w->nr_reads++;
-	if (!w->access_rc)
-		memcpy(buf, model_at(w, idx, offset), len);
-	return w->access_rc;
+	if (w->access_rc)
+		return w->access_rc;
+	memcpy(buf, model_at(w, idx, offset), len);
+	if (w->on_read)
+		w->on_read(w);
+	return 0;
 }
 
 static int model_write(void *arg, unsigned int idx, uint64_t offset, const void *buf, size_t len)

@@ -30,7 +30,7 @@
  * struct server_world
  * @connect_rc, …:  what the model's callbacks return; @busy: how often dma_unmap, disconnect and reset say -EAGAIN
  * @maps:           what the model knows of the client's memory
- * @on_write:       called by the model for each write to a region
+ * @on_read, @on_write: called by the model for each access to a region
  */
 struct server_world {
 	char dir[64];
@@ -52,6 +52,7 @@ struct server_world {
 	unsigned int nr_writes;
 	unsigned int nr_maps;
 	struct quoll_server_dma maps[MODEL_MAPS];
+	void (*on_read)(struct server_world *w);
 	void (*on_write)(struct server_world *w);
 	struct vuser_conn client;
 	uint16_t next_id;

@@ -22,6 +22,7 @@
  * @narrow:  as QEMU does
  * @version: what it states
  * @lie:     called with each command; true: it has done what there is to do
+ * @was_answered: what a lie asked
  */
 struct memory {
 	struct server_world w;
@@ -31,6 +32,7 @@ struct memory {
 	bool (*lie)(struct memory *m, const struct vuser_dma_access *access);
 	atomic_uint nr_messages;
 	uint32_t largest;
+	bool was_answered;
 	uint8_t at[MEMORY_BYTES];
 };
 
@@ -362,6 +364,112 @@ static void commands_that_come_in_meanwhile_are_served_later(void)
 	memory_end(m);
 }
 
+/* As QEMU, whose thread that reads a register keeps the one that answers from running. */
+static bool lie_read_first(struct memory *m, const struct vuser_dma_access *access)
+{
+	struct vuser_region_access read = {.offset = 0x40, .count = 4};
+	struct vuser_out out = {.id = 77, .command = VUSER_REGION_READ, .head = &read, .head_bytes = sizeof(read)};
+	struct vuser_header ours = m->w.client.header;
+	uint64_t until = vuser_now_ns() + WORLD_PATIENCE_NS;
+
+	(void)access;
+	m->lie = NULL;
+	vuser_send(&m->w.client, &out, until);
+	m->was_answered = !vuser_recv(&m->w.client, until) && m->w.client.header.id == 77 &&
+			  m->w.client.payload_bytes == 20 && !memcmp(m->w.client.payload + 16, "regs", 4);
+	m->w.client.header = ours;
+	return false;
+}
+
+static void a_register_is_read_while_memory_is(void)
+{
+	struct memory *m = memory_begin(version_2, false);
+
+	memcpy(m->w.bar + 0x40, "regs", 4);
+	m->lie = lie_read_first;
+	memory_answers(m);
+	expect_read(m, 0x100, 100);
+	CU_ASSERT_TRUE(m->was_answered);
+	CU_ASSERT_EQUAL(m->w.nr_reads, 1);
+	CU_ASSERT_FALSE(quoll_server_pending(m->w.server));
+	memory_end(m);
+}
+
+/* A write, without a reply, and a read of the same place. */
+static bool lie_write_and_read(struct memory *m, const struct vuser_dma_access *access)
+{
+	struct {
+		struct vuser_region_access access;
+		uint8_t data[8];
+	} write = {.access = {.offset = 0x40, .count = 8}, .data = "written"};
+	struct vuser_out out = {.id = 78,
+				.command = VUSER_REGION_WRITE,
+				.flags = VUSER_NO_REPLY,
+				.head = &write,
+				.head_bytes = sizeof(write)};
+
+	(void)access;
+	vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	out.command = VUSER_REGION_READ;
+	out.flags = 0;
+	out.head_bytes = sizeof(write.access);
+	vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	m->lie = NULL;
+	return false;
+}
+
+static void a_read_never_passes_a_write(void)
+{
+	struct memory *m = memory_begin(version_2, false);
+
+	m->lie = lie_write_and_read;
+	memory_answers(m);
+	expect_read(m, 0x100, 100);
+	CU_ASSERT_EQUAL(m->w.nr_reads, 0);
+	while (!m->w.nr_reads)
+		quoll_server_poll(m->w.server);
+	CU_ASSERT_EQUAL(m->w.nr_writes, 1);
+	CU_ASSERT_EQUAL(memcmp(m->w.server->data, "written", 8), 0);
+	memory_end(m);
+}
+
+/* The first read of a register reaches for memory, and another read comes in meanwhile. */
+static void read_reads_memory(struct server_world *w)
+{
+	uint8_t data[8];
+
+	if (w->nr_reads == 1)
+		CU_ASSERT_EQUAL(quoll_server_dma_read(w->server, MEMORY_AT, data, sizeof(data)), 0);
+	CU_ASSERT_EQUAL(memcmp(w->server->data, w->nr_reads == 1 ? "one" : "two", 4), 0);
+}
+
+static bool lie_second_read(struct memory *m, const struct vuser_dma_access *access)
+{
+	struct vuser_region_access read = {.offset = 0x88, .count = 4};
+	struct vuser_out out = {.id = 79, .command = VUSER_REGION_READ, .head = &read, .head_bytes = sizeof(read)};
+
+	(void)access;
+	m->lie = NULL;
+	vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	return false;
+}
+
+static void reads_of_registers_that_reach_for_memory_do_not_mix(void)
+{
+	struct vuser_region_access read = {.offset = 0x80, .count = 4};
+	struct memory *m = memory_begin(version_2, false);
+
+	memcpy(m->w.bar + 0x80, "one\0....two", 12);
+	m->w.on_read = read_reads_memory;
+	m->lie = lie_second_read;
+	world_send(&m->w, VUSER_REGION_READ, &read, sizeof(read), NULL, 0);
+	memory_answers(m);
+	while (m->w.nr_reads < 2)
+		quoll_server_poll(m->w.server);
+	CU_ASSERT_TRUE(quoll_server_connected(m->w.server));
+	memory_end(m);
+}
+
 /* From within a callback, while its command's data are in use. */
 static void write_reads_memory(struct server_world *w)
 {
@@ -526,6 +634,9 @@ static const struct unit_test tests[] = {
 	{"what was not offered is not asked for", what_was_not_offered_is_not_asked_for},
 	{"an access goes over mapped and unmapped memory", an_access_goes_over_mapped_and_unmapped_memory},
 	{"commands that come in meanwhile are served later", commands_that_come_in_meanwhile_are_served_later},
+	{"a register is read while memory is", a_register_is_read_while_memory_is},
+	{"a read never passes a write", a_read_never_passes_a_write},
+	{"reads of registers that reach for memory do not mix", reads_of_registers_that_reach_for_memory_do_not_mix},
 	{"a register write may reach for memory", a_register_write_may_reach_for_memory},
 	{"answers that cannot be cut the client off", answers_that_cannot_be_cut_the_client_off},
 	{"an error's number may be anything", an_errors_number_may_be_anything},
