@@ -76,7 +76,8 @@ static int map_check(const struct vuser_dma_map *map)
 }
 
 /*
- * Whether the file has these bytes and keeps them. Return: the size of its pages; 0: it is not to be mapped.
+ * Whether the file has these bytes and keeps them. Return: the size of its pages; 0: it is not to be mapped. Seals are
+ * asked for first: only memory has any, also where none is set, and other file systems (FUSE) may let fstat() wait.
  */
 static uint64_t file_page_bytes(int fd, uint64_t offset, uint64_t len, bool unsealed)
 {
@@ -84,11 +85,9 @@ static uint64_t file_page_bytes(int fd, uint64_t offset, uint64_t len, bool unse
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (!unsealed && (seals < 0 || !(seals & F_SEAL_SHRINK)))
+	if (seals < 0 || (!unsealed && !(seals & F_SEAL_SHRINK)))
 		return 0;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || fstatfs(fd, &fs))
-		return 0;
-	if (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC)
 		return 0;
 	if (offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset)
 		return 0;

@@ -12,6 +12,7 @@
  *
  * Source: io_submit(2), IOCB_FLAG_RESFD. The C library has no functions for these calls.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -42,15 +43,35 @@ void server_signal_close(struct server_signal *signal)
 	signal->sink_fd = -1;
 }
 
+/*
+ * An operation that comes to nothing: the eventfd is looked at first (EINVAL), then that the sink cannot be read from
+ * (EBADF). Unlike fstat() this never waits, whatever file it is.
+ */
+static bool is_eventfd(const struct server_signal *signal, int fd)
+{
+	struct iocb op = {
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_fildes = (uint32_t)signal->sink_fd,
+		.aio_flags = IOCB_FLAG_RESFD,
+		.aio_resfd = (uint32_t)fd,
+	};
+	struct iocb *ops = &op;
+
+	return syscall(SYS_io_submit, signal->context, 1, &ops) < 0 && errno == EBADF;
+}
+
 bool server_signal_prepare(const struct server_signal *signal, int eventfd)
 {
-	int flags = fcntl(eventfd, F_GETFL);
 	struct stat st;
+	int flags;
 
+	if (signal->context)
+		return is_eventfd(signal, eventfd);
 	/* Eventfds have no type among files; pipes, sockets and all that have a place in a file system do. */
-	if (flags < 0 || fstat(eventfd, &st) || st.st_mode & S_IFMT)
+	if (fstat(eventfd, &st) || st.st_mode & S_IFMT)
 		return false;
-	return signal->context || flags & O_NONBLOCK || !fcntl(eventfd, F_SETFL, flags | O_NONBLOCK);
+	flags = fcntl(eventfd, F_GETFL);
+	return flags >= 0 && (flags & O_NONBLOCK || !fcntl(eventfd, F_SETFL, flags | O_NONBLOCK));
 }
 
 static void reports_drop(struct server_signal *signal)
