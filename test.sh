@@ -225,11 +225,11 @@ cold_build_run() {
 }
 
 # The guest prints results in the same form, live.
-lab() { # lab NAME [LAB OPTION...] -- COMMAND...
+guest() { # guest NAME COMMAND...
 	local name=$1 log=$work/lab.log rc=0
 	shift
 	section "lab VM: $name"
-	tests/vm/lab run --timeout 2400 "$@" 2>&1 | tee "$log" |
+	"$@" 2>&1 | tee "$log" |
 		sed -u "s/^\\(ok\\|not ok\\|skip\\) /\\1 $name: /" | tee -a "$results"
 	rc=${PIPESTATUS[0]}
 	if [ "$rc" -ne 0 ] && ! grep -q '^not ok' "$log"; then
@@ -238,12 +238,19 @@ lab() { # lab NAME [LAB OPTION...] -- COMMAND...
 	fi
 }
 
+lab() { # lab NAME [LAB OPTION...] -- COMMAND...
+	local name=$1
+	shift
+	guest "$name" tests/vm/lab run --timeout 2400 "$@"
+}
+
 lab_all() {
 	local kernel
 	for kernel in "${kernels[@]}"; do
 		lab "$kernel" --kernel "$kernel" -- tests/vm/cases/run main
 	done
 	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
+	guest 'vfio-user' tests/vm/vfio-user --kernel "${kernels[0]}" --no-iommu
 	lab 'icount' --kernel "${kernels[0]}" --icount -- tests/vm/cases/run icount icount-fwd
 }
 
