@@ -230,13 +230,45 @@ static uint16_t dptr_walk(const struct tgt_dptr *dptr, struct tgt_req *req, uint
 	return req->cmd.flags >> 6 ? sgl_map(&walk) : prp_map(&walk);
 }
 
+/*
+ * The short way, of most commands: PRPs, all data in the page of the first, and that mapped. Return: false: the long
+ * way says what it is.
+ */
+static inline bool dptr_in_one_page(const struct tgt_dptr *dptr, struct tgt_req *req, uint32_t bytes, unsigned int prot)
+{
+	uint64_t prp1 = quoll_le64_to_cpu(req->cmd.prp1);
+	uint32_t page = page_bytes(dptr);
+	const struct tgt_guest_range *range;
+	uint64_t within;
+
+	if (req->cmd.flags >> 6 || prp1 & 3 || !bytes || bytes > page - (uint32_t)(prp1 & (page - 1)))
+		return false;
+	range = tgt_guest_find(dptr->guest, prp1);
+	if (QUOLL_UNLIKELY(!range || !range->va || !(range->prot & prot)))
+		return false;
+	within = prp1 - range->iova;
+	if (QUOLL_UNLIKELY(range->len - within < bytes))
+		return false;
+	req->nr_segs = 1;
+	req->segs[0].mem = (struct iovec){.iov_base = range->va + within, .iov_len = bytes};
+	return true;
+}
+
+/* Not inlined, so that the short way saves no registers for it. */
+static __attribute__((noinline)) uint16_t dptr_map_long(const struct tgt_dptr *dptr, struct tgt_req *req,
+							uint32_t bytes, unsigned int prot)
+{
+	uint16_t status = dptr_walk(dptr, req, bytes, prot);
+
+	return QUOLL_LIKELY(status != DPTR_REMOTE) ? status : tgt_dptr_addresses(dptr, req, bytes, prot);
+}
+
 uint16_t tgt_dptr_map(const struct tgt_dptr *dptr, struct tgt_req *req, uint32_t bytes, unsigned int prot)
 {
-	uint16_t status;
-
 	req->remote = false;
-	status = dptr_walk(dptr, req, bytes, prot);
-	return QUOLL_LIKELY(status != DPTR_REMOTE) ? status : tgt_dptr_addresses(dptr, req, bytes, prot);
+	if (QUOLL_LIKELY(dptr_in_one_page(dptr, req, bytes, prot)))
+		return 0;
+	return dptr_map_long(dptr, req, bytes, prot);
 }
 
 uint16_t tgt_dptr_addresses(const struct tgt_dptr *dptr, struct tgt_req *req, uint32_t bytes, unsigned int prot)
