@@ -107,11 +107,16 @@ void nvme_ctrl_kill(struct quoll_nvme *nvme, int why)
 	nvme_ctrl_unlock(nvme);
 }
 
+void nvme_ctrl_attend(struct quoll_nvme *nvme)
+{
+	__atomic_store_n(&nvme->shared.idle_periods, 0, __ATOMIC_RELAXED);
+}
+
 static void want_reset_locked(struct quoll_nvme *nvme)
 {
 	if (nvme->shared.reset_wanted || nvme->shared.resetting)
 		return;
-	nvme->shared.wanted_since = quoll_ticks(&nvme->clock);
+	nvme_ctrl_attend(nvme); /* whoever is to, has time from now on */
 	__atomic_store_n(&nvme->shared.reset_wanted, 1, __ATOMIC_RELEASE);
 }
 
@@ -122,12 +127,18 @@ void nvme_ctrl_want_reset(struct quoll_nvme *nvme)
 	nvme_ctrl_unlock(nvme);
 }
 
-bool nvme_ctrl_unattended(struct quoll_nvme *nvme, uint64_t now)
+bool nvme_ctrl_unattended(const struct quoll_nvme *nvme)
 {
-	uint64_t attended = __atomic_load_n(&nvme->shared.attended, __ATOMIC_RELAXED);
+	return __atomic_load_n(&nvme->shared.idle_periods, __ATOMIC_RELAXED) > NVME_IDLE_PERIODS;
+}
 
-	/* It may have been attended to since @now was read. */
-	return (int64_t)(now - attended) > (int64_t)nvme->unattended_ticks;
+/* Periods count in which somebody looked, so that threads which did not run have not been idle. */
+static void count_idle_locked(struct quoll_nvme *nvme, uint64_t now)
+{
+	if (now - nvme->shared.idle_since < nvme->idle_ticks)
+		return;
+	nvme->shared.idle_since = now;
+	__atomic_add_fetch(&nvme->shared.idle_periods, 1, __ATOMIC_RELAXED);
 }
 
 static bool recovers(const struct quoll_nvme *nvme)
@@ -165,14 +176,6 @@ static int ctrl_look(struct quoll_nvme *nvme)
 	return 0;
 }
 
-/* Somebody wanted a reset, and nobody cares. */
-static bool reset_is_overdue(struct quoll_nvme *nvme, uint64_t now)
-{
-	return nvme->shared.reset_wanted &&
-	       (int64_t)(now - nvme->shared.wanted_since) > (int64_t)nvme->unattended_ticks &&
-	       nvme_ctrl_unattended(nvme, now);
-}
-
 int nvme_ctrl_check(struct quoll_nvme *nvme)
 {
 	int dead = nvme_ctrl_dead(nvme);
@@ -189,7 +192,9 @@ int nvme_ctrl_check(struct quoll_nvme *nvme)
 		dead = ctrl_look(nvme);
 		if (dead > 0)
 			want_reset_locked(nvme);
-		if (dead >= 0 && reset_is_overdue(nvme, now))
+		count_idle_locked(nvme, now);
+		/* Somebody wanted a reset, and nobody cares. */
+		if (dead >= 0 && nvme->shared.reset_wanted && nvme_ctrl_unattended(nvme))
 			dead = -EIO;
 		if (dead < 0)
 			kill_locked(nvme, dead);
@@ -376,8 +381,8 @@ static void set_limits(struct quoll_nvme *nvme, const struct quoll_nvme_opts *op
 		ms = IO_DEFAULT_TIMEOUT_MS;
 	else
 		nvme->io_timeout_ticks = quoll_ns_to_ticks(&nvme->clock, ms * 1000000);
-	nvme->unattended_ticks = quoll_ns_to_ticks(&nvme->clock, ms * 1000000);
-	nvme->shared.attended = quoll_ticks(&nvme->clock);
+	nvme->idle_ticks = quoll_ns_to_ticks(&nvme->clock, ms * 1000000) / NVME_IDLE_PERIODS;
+	nvme->shared.idle_since = quoll_ticks(&nvme->clock);
 }
 
 int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const struct quoll_nvme_opts *opts,

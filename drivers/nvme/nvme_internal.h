@@ -32,6 +32,7 @@
 /* A queue looks at what is in flight so often within a time-out. */
 #define NVME_WATCHES 8u
 #define NVME_MAX_RESUBMITS 3u
+#define NVME_IDLE_PERIODS 8u
 
 /*
  * A namespace: one line for prep, then what only set-up reads. The short way of prep has one look at @short_lbas: 0
@@ -148,8 +149,8 @@ struct quoll_nvme {
 		uint32_t stopped_nr;   /* of the last reset that has cut the device off from memory */
 		uint32_t reset_wanted; /* by a queue, or by what was seen; changes under @checking */
 		bool resetting;	       /* under @checking: fatal status and not ready are no news */
-		uint64_t wanted_since; /* under @checking */
-		uint64_t attended;     /* when ctrl_poll was called last */
+		uint32_t idle_periods; /* of @idle_ticks, in which somebody looked and nobody called ctrl_poll */
+		uint64_t idle_since;   /* the last of them began; under @checking */
 		uint64_t nr_timeouts;
 	} QUOLL_CACHE_ALIGNED shared;
 
@@ -180,7 +181,7 @@ struct quoll_nvme {
 	bool up;			  /* opened: recovery may begin */
 	enum quoll_nvme_recovery recovery;
 	uint64_t io_timeout_ticks; /* 0: none */
-	uint64_t unattended_ticks; /* so long recovery waits for somebody who calls ctrl_poll */
+	uint64_t idle_ticks;	   /* a part of the time for which recovery waits for somebody who calls ctrl_poll */
 	struct nvme_reset reset;
 	struct nvme_abort aborts[NVME_ADMIN_SLOTS - NVME_ADMIN_ABORTS];
 	uint64_t nr_aborts;
@@ -379,7 +380,9 @@ void nvme_ctrl_unlock(struct quoll_nvme *nvme);
 /* A queue's thread wants a reset, which the controller's thread is to begin. */
 void nvme_ctrl_want_reset(struct quoll_nvme *nvme);
 /* Nobody has called ctrl_poll for so long that nobody will. */
-bool nvme_ctrl_unattended(struct quoll_nvme *nvme, uint64_t now);
+bool nvme_ctrl_unattended(const struct quoll_nvme *nvme);
+/* Somebody has called it. */
+void nvme_ctrl_attend(struct quoll_nvme *nvme);
 /* Number of Queues: the command, and what its answer grants. */
 struct nvme_sqe nvme_queues_cmd(unsigned int wanted);
 unsigned int nvme_queues_granted(uint32_t result);

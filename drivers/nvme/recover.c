@@ -431,7 +431,7 @@ unsigned int nvme_queue_look(struct quoll_nvme_queue *queue, struct quoll_nvme_c
 		queue_pause(queue, reset_nr);
 	if (queue->paused) {
 		/* Nobody but the controller's thread can end this. */
-		if (nvme_ctrl_unattended(queue->nvme, now))
+		if (nvme_ctrl_unattended(queue->nvme))
 			nvme_ctrl_kill(queue->nvme, -EIO);
 		return queue_go_on(queue, comps, n, max);
 	}

@@ -333,7 +333,7 @@ int nvme_ctrl_work(struct quoll_nvme *nvme)
 {
 	int dead = nvme_ctrl_check(nvme);
 
-	__atomic_store_n(&nvme->shared.attended, quoll_ticks(&nvme->clock), __ATOMIC_RELAXED);
+	nvme_ctrl_attend(nvme);
 	if (dead)
 		return dead;
 	if (__atomic_load_n(&nvme->shared.reset_wanted, __ATOMIC_ACQUIRE))
