@@ -22,16 +22,17 @@ struct copy_values {
 	uint64_t nr_lbas;
 	const char *path;
 	bool pad;
+	uint64_t timeout_ms;
 	unsigned int pages;
 };
 
-static const struct copy_values defaults = {.nr_lbas = ALL, .path = "-"};
+static const struct copy_values defaults = {.nr_lbas = ALL, .path = "-", .timeout_ms = NVME_SESSION_TIMEOUT_MS};
 
 #define COPY_OPTIONS                                                                                                   \
 	NVME_OPTION_NSID(struct copy_values),                                                                          \
 		{"lba", CLI_NUMBER, offsetof(struct copy_values, lba), "N", "first block; 0 unless told otherwise",    \
 		 0,	0},                                                                                            \
-		CLAIMS_OPTION_PAGES(struct copy_values)
+		NVME_OPTION_TIMEOUT(struct copy_values), CLAIMS_OPTION_PAGES(struct copy_values)
 
 static const struct cli_option read_options[] = {
 	COPY_OPTIONS,
@@ -56,15 +57,18 @@ static json_t *describe_copy(const struct copy *c, bool writing, bool complete)
 {
 	uint64_t bytes = c->done_lbas * c->t.ns.lba_bytes;
 	uint64_t ns = quoll_ticks_to_ns(&c->t.clock, quoll_ticks(&c->t.clock) - c->started_ticks);
+	json_t *doc;
 	char crc[16];
 
 	snprintf(crc, sizeof(crc), "%08" PRIx32, c->crc);
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:I, s:f}", "device",
-			 render_text(c->t.session->name), "direction", writing ? "write" : "read", "nsid",
-			 (json_int_t)c->t.ns.nsid, "lba", (json_int_t)c->lba, "nr_lbas", (json_int_t)c->done_lbas,
-			 "lba_bytes", (json_int_t)c->t.ns.lba_bytes, "bytes", (json_int_t)bytes, "crc32",
-			 c->crc_known ? json_string(crc) : json_null(), "complete", complete, "elapsed_ns",
-			 (json_int_t)ns, "mib_per_s", ns ? (double)bytes / (1 << 20) / ((double)ns / 1e9) : 0.0);
+	doc = json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:I, s:f}", "device",
+			render_text(c->t.session->name), "direction", writing ? "write" : "read", "nsid",
+			(json_int_t)c->t.ns.nsid, "lba", (json_int_t)c->lba, "nr_lbas", (json_int_t)c->done_lbas,
+			"lba_bytes", (json_int_t)c->t.ns.lba_bytes, "bytes", (json_int_t)bytes, "crc32",
+			c->crc_known ? json_string(crc) : json_null(), "complete", complete, "elapsed_ns",
+			(json_int_t)ns, "mib_per_s", ns ? (double)bytes / (1 << 20) / ((double)ns / 1e9) : 0.0);
+	nvme_recovery_describe(c->t.session, doc);
+	return doc;
 }
 
 static void copy_text(FILE *f, const json_t *doc)
@@ -80,6 +84,7 @@ static void copy_text(FILE *f, const json_t *doc)
 		(long long)json_integer_value(json_object_get(doc, "nsid")), crc[0] ? crc : "unknown",
 		(long long)json_integer_value(json_object_get(doc, "bytes")), took ? took : "?",
 		json_real_value(json_object_get(doc, "mib_per_s")));
+	nvme_recovery_text(f, doc);
 	free(took);
 }
 
@@ -145,7 +150,8 @@ static int close_file(const struct copy *c, struct quoll_error *err)
 
 static int run_copy(struct cli *cli, const struct copy_values *v, bool writing)
 {
-	const struct nvme_session_opts opts = {.pages = (enum quoll_heap_pages)v->pages};
+	const struct nvme_session_opts opts = {.pages = (enum quoll_heap_pages)v->pages,
+					       .timeout_ms = (unsigned int)v->timeout_ms};
 	struct quoll_error err = {0};
 	struct nvme_session session;
 	struct copy c = {.t.session = &session, .fd = -1};

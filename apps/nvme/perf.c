@@ -27,6 +27,7 @@ struct perf_values {
 	uint64_t nr_queues;
 	uint64_t pause_ms;
 	uint64_t seed;
+	uint64_t timeout_ms;
 	unsigned int pages;
 };
 
@@ -37,6 +38,7 @@ static const struct perf_values defaults = {
 	.batch = 32,
 	.nr_queues = 1,
 	.seed = 1,
+	.timeout_ms = NVME_SESSION_TIMEOUT_MS,
 };
 
 static const struct cli_option options[] = {
@@ -60,6 +62,7 @@ static const struct cli_option options[] = {
 	 "sleep so long whenever nothing is in flight: what does a device take that has gone idle?", 0, 1000000},
 	{"seed", CLI_NUMBER, offsetof(struct perf_values, seed), "N", "of the random places; 1 unless told otherwise",
 	 0, 0},
+	NVME_OPTION_TIMEOUT(struct perf_values),
 	CLAIMS_OPTION_PAGES(struct perf_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
@@ -103,7 +106,7 @@ static int make_job(struct perf_run *run, const struct perf_values *v, struct qu
 	job->max_ios = v->nr_ios;
 	job->time_ns = (v->seconds ? v->seconds : v->nr_ios ? 0 : 10) * 1000000000u;
 	job->pause_ns = v->pause_ms * 1000000u;
-	job->stall_ms = TRANSFER_STALL_MS;
+	job->stall_ms = nvme_session_stall_ms(run->session);
 	job->live = cli_progress_wanted() ? live_line : NULL;
 	run->rng.state = v->seed;
 	return 0;
@@ -189,6 +192,7 @@ static json_t *describe_run(const struct perf_run *run, const struct perf_values
 		doc = NULL;
 	}
 	json_decref(costs);
+	nvme_recovery_describe(run->session, doc);
 	return doc;
 }
 
@@ -204,6 +208,9 @@ static void perf_text(FILE *f, const json_t *doc)
 		{"CQ doorbells a request", "cq_doorbells_per_io", RENDER_PLAIN, false},
 		{"bad completions", "bad_completions", RENDER_PLAIN, false},
 		{"failed requests", "errors", RENDER_PLAIN, false},
+		{"time-outs", "timeouts", RENDER_PLAIN, false},
+		{"aborts", "aborts", RENDER_PLAIN, false},
+		{"resets", "resets", RENDER_PLAIN, false},
 		{NULL, NULL, RENDER_PLAIN, false},
 	};
 	static const struct render_field latency[] = {
@@ -235,7 +242,8 @@ static int run_perf(struct cli *cli, const void *values)
 {
 	const struct perf_values *v = values;
 	const struct nvme_session_opts opts = {.pages = (enum quoll_heap_pages)v->pages,
-					       .nr_queues = (unsigned int)v->nr_queues};
+					       .nr_queues = (unsigned int)v->nr_queues,
+					       .timeout_ms = (unsigned int)v->timeout_ms};
 	struct quoll_error err = {0};
 	struct nvme_session session;
 	struct perf_run *run;
@@ -278,7 +286,9 @@ const struct cli_verb verb_nvme_perf = {
 	.details =
 		"Random places cover the whole namespace. randwrite, randrw, write and rw overwrite it.\n"
 		"useful_ns_per_io is the time in driver calls that prepared, submitted or collected something; polls\n"
-		"that found nothing are not counted. Where the CPU's counter counts instructions (QEMU -icount "
+		"that found nothing are not counted. Requests that are late, aborted or cut off by a reset count as\n"
+		"failed, and the run goes on; other failures end it. Where the CPU's counter counts instructions (QEMU "
+		"-icount "
 		"shift=0)\n"
 		"it is instructions a request.",
 	.has_json = true,

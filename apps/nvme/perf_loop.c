@@ -89,6 +89,9 @@ static void note_failure(struct perf_run *run, const struct quoll_nvme_completio
 {
 	if (!run->errors++)
 		run->failed = *comp;
+	/* What a drive survives, a measurement does; the report says how often. */
+	if (transfer_is_recovered(comp))
+		return;
 	run->end = PERF_END_ERROR;
 	run->stop = true;
 }
@@ -205,7 +208,10 @@ static void show_live(struct perf_run *run, uint64_t now)
 /* What is looked at now and then: the end, a signal, the live line, a device that answers no more. */
 static int look(struct perf_run *run, uint64_t now, struct quoll_error *err)
 {
-	if (run->completed != run->progress_completed || !in_flight(run)) {
+	/* Whether it is dead, polls tell. */
+	(void)quoll_nvme_ctrl_poll(run->session->nvme);
+	/* A drive that does nothing but abort, or be reset, makes no progress. */
+	if (run->completed != run->progress_completed) {
 		run->progress_completed = run->completed;
 		run->progress_ticks = now;
 	} else if (now - run->progress_ticks > quoll_ns_to_ticks(&run->clock, run->job.stall_ms * 1000000ull)) {
@@ -264,8 +270,10 @@ int perf_loop(struct perf_run *run, struct quoll_error *err)
 		}
 		if (run->stop && !in_flight(run))
 			break;
-		if (run->job.pause_ns && !in_flight(run))
+		if (run->job.pause_ns && !in_flight(run)) {
 			pause_between(run->job.pause_ns);
+			run->progress_ticks = quoll_ticks(&run->clock);
+		}
 	}
 	run->useful_ticks = measure_net_ticks(run->useful_ticks, run->nr_intervals, run->timer_ticks);
 	return ret ? ret : failure(run, err);

@@ -25,10 +25,12 @@ static int check_class(const struct nvme_session *s, struct quoll_error *err)
 int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr, const struct nvme_session_opts *opts,
 		      struct nvme_session *s, struct quoll_error *err)
 {
-	struct quoll_nvme_opts nvme_opts = {.max_io_queues = opts->nr_queues};
+	struct quoll_nvme_opts nvme_opts = {.max_io_queues = opts->nr_queues, .recovery = QUOLL_NVME_ABORT};
 	int ret;
 
 	memset(s, 0, sizeof(*s));
+	s->timeout_ms = opts->timeout_ms ? opts->timeout_ms : NVME_SESSION_TIMEOUT_MS;
+	nvme_opts.io_timeout_ms = s->timeout_ms;
 	/* As the user may write it: it ends up in commands that are suggested. */
 	quoll_addr_short(addr, s->name, sizeof(s->name));
 	s->claims.env = env;
@@ -110,6 +112,33 @@ int nvme_session_ns(const struct nvme_session *s, uint64_t nsid, struct quoll_nv
 		return ns->usable;
 	}
 	return 0;
+}
+
+unsigned int nvme_session_stall_ms(const struct nvme_session *s)
+{
+	/* A time-out, the abort's, and the reset with what the controller says that it may take. */
+	return 3 * s->timeout_ms + 20000;
+}
+
+void nvme_recovery_describe(const struct nvme_session *s, json_t *doc)
+{
+	struct quoll_nvme_state state;
+
+	quoll_nvme_state(s->nvme, &state);
+	json_object_set_new(doc, "timeouts", json_integer((json_int_t)state.timeouts));
+	json_object_set_new(doc, "aborts", json_integer((json_int_t)state.aborts));
+	json_object_set_new(doc, "resets", json_integer((json_int_t)state.resets));
+}
+
+void nvme_recovery_text(FILE *f, const json_t *doc)
+{
+	json_int_t timeouts = json_integer_value(json_object_get(doc, "timeouts"));
+	json_int_t aborts = json_integer_value(json_object_get(doc, "aborts"));
+	json_int_t resets = json_integer_value(json_object_get(doc, "resets"));
+
+	if (timeouts || aborts || resets)
+		fprintf(f, "on the way: %lld time-outs, %lld aborts, %lld resets\n", (long long)timeouts,
+			(long long)aborts, (long long)resets);
 }
 
 int nvme_check_range(const struct nvme_session *s, const struct quoll_nvme_ns_info *ns, uint64_t lba, uint64_t nr_lbas,

@@ -5,6 +5,7 @@
 #ifndef QUOLL_APPS_NVME_SESSION_H
 #define QUOLL_APPS_NVME_SESSION_H
 
+#include <jansson.h>
 #include <nvme/nvme.h>
 
 #include "quoll/claims.h"
@@ -16,9 +17,20 @@
 			0xfffffffe                                                                                     \
 	}
 
+/* Milliseconds, unless told otherwise. */
+#define NVME_SESSION_TIMEOUT_MS 10000
+
+#define NVME_OPTION_TIMEOUT(type)                                                                                      \
+	{                                                                                                              \
+		"timeout", CLI_NUMBER, offsetof(type, timeout_ms), "MS",                                               \
+			"abort what takes longer, and reset the controller if that does not help; 10000 unless told",  \
+			8, 3600000                                                                                     \
+	}
+
 /**
  * struct nvme_session - everything between a verb and its controller
  * @claims: what @device and @heap belong to
+ * @timeout_ms: of I/O commands; recovery is by abort and reset, for verbs that call quoll_nvme_ctrl_poll()
  */
 struct nvme_session {
 	char name[QUOLL_ADDR_MAX_BYTES];
@@ -26,16 +38,19 @@ struct nvme_session {
 	struct quoll_device *device;
 	struct quoll_heap *heap;
 	struct quoll_nvme *nvme;
+	unsigned int timeout_ms;
 };
 
 /**
  * struct nvme_session_opts - how to open one
  * @pages:     of the heap
  * @nr_queues: I/O queues to ask for; 0 for 1
+ * @timeout_ms: of I/O commands; 0 for NVME_SESSION_TIMEOUT_MS
  */
 struct nvme_session_opts {
 	enum quoll_heap_pages pages;
 	unsigned int nr_queues;
+	unsigned int timeout_ms;
 };
 
 /**
@@ -64,6 +79,18 @@ int nvme_session_start(const struct cli *cli, const struct nvme_session_opts *op
  */
 int nvme_session_ns(const struct nvme_session *s, uint64_t nsid, struct quoll_nvme_ns_info *ns,
 		    struct quoll_error *err);
+
+/**
+ * nvme_session_stall_ms() - so long recovery may take without any progress, at most
+ */
+unsigned int nvme_session_stall_ms(const struct nvme_session *s);
+
+/**
+ * nvme_recovery_describe(), nvme_recovery_text() - how often something had to be done: "timeouts", "aborts" and
+ * "resets" of a document; a line of text, if there was any
+ */
+void nvme_recovery_describe(const struct nvme_session *s, json_t *doc);
+void nvme_recovery_text(FILE *f, const json_t *doc);
 
 /**
  * nvme_check_range() - whether blocks are inside a namespace

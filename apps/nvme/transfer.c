@@ -9,15 +9,17 @@
 
 #include "transfer.h"
 
+#define STATUS_ABORT_REQUESTED 0x007 /* Base Specification 2.0, figure 96 */
+
 int transfer_open(struct transfer *t, unsigned int nr_slots, uint64_t slot_bytes, struct quoll_error *err)
 {
-	const struct quoll_nvme_queue_opts opts = {0};
+	const struct quoll_nvme_queue_opts opts = {.on_reset = QUOLL_NVME_RESET_RESUBMIT};
 	void *va;
 	int ret;
 
 	quoll_clock_init(&t->clock);
 	if (!t->stall_ms)
-		t->stall_ms = TRANSFER_STALL_MS;
+		t->stall_ms = nvme_session_stall_ms(t->session);
 	t->slots = calloc(nr_slots, sizeof(*t->slots));
 	if (!t->slots)
 		return quoll_error_set(err, ENOMEM, "memory", t->session->name, "out of memory");
@@ -50,14 +52,30 @@ void transfer_close(struct transfer *t)
 	t->nr_slots = 0;
 }
 
+bool transfer_is_recovered(const struct quoll_nvme_completion *comp)
+{
+	if (comp->error)
+		return comp->error == -ETIMEDOUT || comp->error == -ECANCELED;
+	return comp->status == STATUS_ABORT_REQUESTED;
+}
+
+static void hint_timeout(const struct nvme_session *s, struct quoll_error *err)
+{
+	quoll_error_hint(err, "--timeout with more milliseconds than %u, if the device is only slow", s->timeout_ms);
+}
+
 int transfer_failed(const struct nvme_session *s, const struct quoll_nvme_completion *comp, const char *what,
 		    struct quoll_error *err)
 {
 	unsigned int events;
 
-	if (!comp->error)
-		return quoll_error_set(err, EIO, "I/O", s->name, "%s failed: %s (status 0x%03x)", what,
-				       quoll_nvme_status_name(comp->status), comp->status);
+	if (!comp->error) {
+		quoll_error_set(err, EIO, "I/O", s->name, "%s failed: %s (status 0x%03x)", what,
+				quoll_nvme_status_name(comp->status), comp->status);
+		if (transfer_is_recovered(comp))
+			hint_timeout(s, err);
+		return -EIO;
+	}
 	events = quoll_device_events(s->device);
 	if (events & QUOLL_DEVICE_GONE)
 		quoll_error_set(err, ENODEV, "I/O", s->name,
@@ -68,10 +86,15 @@ int transfer_failed(const struct nvme_session *s, const struct quoll_nvme_comple
 				what);
 	else
 		quoll_error_set(err, -comp->error, "I/O", s->name, "%s was not finished: %s", what,
-				comp->error == -ENODEV ? "the device is gone"
-				: comp->error == -EIO  ? "the queue is broken"
-						       : strerror(-comp->error));
-	quoll_error_hint(err, "quoll nvme list shows what is there now; the kernel's log says why (dmesg)");
+				comp->error == -ENODEV	    ? "the device is gone"
+				: comp->error == -EIO	    ? "the queue is broken"
+				: comp->error == -ETIMEDOUT ? "no answer in time, and none to an abort"
+				: comp->error == -ECANCELED ? "the controller was reset"
+							    : strerror(-comp->error));
+	if (transfer_is_recovered(comp))
+		hint_timeout(s, err);
+	else
+		quoll_error_hint(err, "quoll nvme list shows what is there now; the kernel's log says why (dmesg)");
 	return -err->errnum;
 }
 
@@ -95,25 +118,6 @@ static int slot_failed(struct transfer *t, const struct transfer_slot *slot, con
 	return transfer_failed(t->session, comp, what, err);
 }
 
-/* Collect what is finished. Return: number, or the first failure. */
-static int transfer_poll(struct transfer *t, struct quoll_error *err)
-{
-	struct quoll_nvme_completion comps[16];
-	unsigned int nr = quoll_nvme_poll(t->queue, comps, 16);
-	int ret = 0;
-
-	for (unsigned int i = 0; i < nr; i++) {
-		struct transfer_slot *slot = &t->slots[comps[i].user_data];
-
-		slot->state = TRANSFER_DONE;
-		t->nr_busy--;
-		slot->failed = comps[i].error || comps[i].status;
-		if (!ret && slot->failed)
-			ret = slot_failed(t, slot, &comps[i], err);
-	}
-	return ret ? ret : (int)nr;
-}
-
 static int prep(struct transfer *t, struct transfer_slot *slot)
 {
 	uint64_t id = (uint64_t)(slot - t->slots);
@@ -128,26 +132,81 @@ static int prep(struct transfer *t, struct transfer_slot *slot)
 	}
 }
 
-int transfer_start(struct transfer *t, struct transfer_slot *slot, struct quoll_error *err)
+static void slot_done(struct transfer *t, struct transfer_slot *slot, bool failed)
 {
-	struct quoll_nvme_completion failed = {0};
-	int ret = prep(t, slot);
+	slot->state = TRANSFER_DONE;
+	slot->failed = failed;
+	slot->unsent = false;
+	t->nr_busy--;
+}
 
-	while (ret == -EAGAIN && t->nr_busy) {
-		ret = transfer_wait(t, err);
-		if (ret)
-			return ret;
-		ret = prep(t, slot);
+/* Now, or once a poll finds that it can be. Return: 0, or why it never can. */
+static int slot_send(struct transfer *t, struct transfer_slot *slot, struct quoll_error *err)
+{
+	struct quoll_nvme_completion refused = {.error = prep(t, slot)};
+
+	slot->unsent = refused.error == -EAGAIN;
+	if (slot->unsent)
+		return 0;
+	if (refused.error) {
+		slot_done(t, slot, true);
+		return slot_failed(t, slot, &refused, err);
 	}
-	if (ret) {
-		failed.error = ret;
-		return slot_failed(t, slot, &failed, err);
-	}
-	slot->state = TRANSFER_BUSY;
-	slot->failed = false;
-	t->nr_busy++;
+	slot->nr_tries++;
 	quoll_nvme_submit(t->queue);
 	return 0;
+}
+
+/* What had no room goes first come, first served as far as that matters: the slots are few. */
+static int send_unsent(struct transfer *t, struct quoll_error *err)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < t->nr_slots && !ret; i++)
+		if (t->slots[i].unsent)
+			ret = slot_send(t, &t->slots[i], err);
+	return ret;
+}
+
+static int take(struct transfer *t, const struct quoll_nvme_completion *comp, struct quoll_error *err)
+{
+	struct transfer_slot *slot = &t->slots[comp->user_data];
+
+	if (transfer_is_recovered(comp) && slot->nr_tries < TRANSFER_MAX_TRIES) {
+		slot->unsent = true;
+		return 0;
+	}
+	slot_done(t, slot, comp->error || comp->status);
+	return slot->failed ? slot_failed(t, slot, comp, err) : 0;
+}
+
+/* Collect what is finished. Return: number, or the first failure. */
+static int transfer_poll(struct transfer *t, struct quoll_error *err)
+{
+	struct quoll_nvme_completion comps[16];
+	unsigned int nr = quoll_nvme_poll(t->queue, comps, 16);
+	struct quoll_error later; /* the first one is told */
+	int ret = 0, failed;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		failed = take(t, &comps[i], ret ? &later : err);
+		ret = ret ? ret : failed;
+	}
+	/* Time-outs and resets need somebody who carries them on. Whether it is dead, polls tell. */
+	if (!nr)
+		(void)quoll_nvme_ctrl_poll(t->session->nvme);
+	failed = send_unsent(t, ret ? &later : err);
+	ret = ret ? ret : failed;
+	return ret ? ret : (int)nr;
+}
+
+int transfer_start(struct transfer *t, struct transfer_slot *slot, struct quoll_error *err)
+{
+	slot->state = TRANSFER_BUSY;
+	slot->failed = false;
+	slot->nr_tries = 0;
+	t->nr_busy++;
+	return slot_send(t, slot, err);
 }
 
 int transfer_wait(struct transfer *t, struct quoll_error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * transfer.h - a few buffers and a queue, for verbs that move data (read, write, verify). Not for measuring.
+ * transfer.h - a few buffers and a queue, for verbs that move data (read, write, verify). Not for measuring. Requests
+ * survive a reset of the controller, and one that was aborted or was late is tried again.
  *
  * A slot is a buffer and the request it is used for. It is FREE, then BUSY until the device is through with it, then
  * DONE until the verb has looked at it.
@@ -31,14 +32,16 @@ struct transfer_slot {
 	enum transfer_op op;
 	enum transfer_state state;
 	bool failed;
+	bool unsent; /* BUSY, but the queue had no room or the controller is being reset */
+	unsigned int nr_tries;
 };
 
-/* Milliseconds without any completion after which a device is given up, unless told otherwise. */
-#define TRANSFER_STALL_MS 20000
+/* So often a request is sent that comes back aborted or late. */
+#define TRANSFER_MAX_TRIES 3
 
 /**
  * struct transfer - a queue and its slots
- * @stall_ms: 0 for TRANSFER_STALL_MS
+ * @stall_ms: without any completion for so long a device is given up; 0 for nvme_session_stall_ms()
  */
 struct transfer {
 	const struct nvme_session *session;
@@ -75,6 +78,9 @@ int transfer_wait(struct transfer *t, struct quoll_error *err);
  * transfer_drain() - until no slot is BUSY
  */
 int transfer_drain(struct transfer *t, struct quoll_error *err);
+
+/* Whether a request was ended by an abort, a time-out or a reset; else see transfer_failed(). */
+bool transfer_is_recovered(const struct quoll_nvme_completion *comp);
 
 /* The error for a failed completion; @what: "read of 8 blocks at LBA 0". Return: -errno. */
 int transfer_failed(const struct nvme_session *s, const struct quoll_nvme_completion *comp, const char *what,

@@ -20,6 +20,7 @@ struct verify_values {
 	uint64_t seed;
 	uint64_t max_bytes;
 	uint64_t qd;
+	uint64_t timeout_ms;
 	unsigned int pages;
 };
 
@@ -29,6 +30,7 @@ static const struct verify_values defaults = {
 	.seed = 1,
 	.max_bytes = 256 << 10,
 	.qd = 8,
+	.timeout_ms = NVME_SESSION_TIMEOUT_MS,
 };
 
 static const struct cli_option options[] = {
@@ -45,6 +47,7 @@ static const struct cli_option options[] = {
 	 "of one write or read; 256k unless told otherwise; small ones are as frequent as large", 512, 64 << 20},
 	{"qd", CLI_NUMBER, offsetof(struct verify_values, qd), "N", "requests in flight; 8 unless told otherwise", 1,
 	 64},
+	NVME_OPTION_TIMEOUT(struct verify_values),
 	CLAIMS_OPTION_PAGES(struct verify_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
@@ -52,18 +55,20 @@ static const struct cli_option options[] = {
 static json_t *describe(const struct verify *run, const char *device, bool complete)
 {
 	uint64_t ticks = quoll_ticks(&run->t.clock) - run->started_ticks;
-	json_t *list = json_array();
+	json_t *list = json_array(), *doc;
 
 	for (uint64_t i = 0; i < run->nr_mismatches && i < VERIFY_MAX_LISTED; i++)
 		json_array_append_new(list, json_integer((json_int_t)run->mismatches[i]));
-	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:I}", "device",
-			 render_text(device), "nsid", (json_int_t)run->t.ns.nsid, "seed", (json_int_t)run->job.seed,
-			 "lba", (json_int_t)run->job.lba, "nr_lbas", (json_int_t)run->job.nr_lbas, "writes",
-			 (json_int_t)run->nr_writes, "written_bytes",
-			 (json_int_t)(run->written_lbas * run->t.ns.lba_bytes), "reads", (json_int_t)run->nr_reads,
-			 "read_bytes", (json_int_t)(run->read_lbas * run->t.ns.lba_bytes), "checked_lbas",
-			 (json_int_t)run->read_lbas, "mismatches", (json_int_t)run->nr_mismatches, "mismatched_lbas",
-			 list, "complete", complete, "elapsed_ns", (json_int_t)quoll_ticks_to_ns(&run->t.clock, ticks));
+	doc = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:I}", "device",
+			render_text(device), "nsid", (json_int_t)run->t.ns.nsid, "seed", (json_int_t)run->job.seed,
+			"lba", (json_int_t)run->job.lba, "nr_lbas", (json_int_t)run->job.nr_lbas, "writes",
+			(json_int_t)run->nr_writes, "written_bytes",
+			(json_int_t)(run->written_lbas * run->t.ns.lba_bytes), "reads", (json_int_t)run->nr_reads,
+			"read_bytes", (json_int_t)(run->read_lbas * run->t.ns.lba_bytes), "checked_lbas",
+			(json_int_t)run->read_lbas, "mismatches", (json_int_t)run->nr_mismatches, "mismatched_lbas",
+			list, "complete", complete, "elapsed_ns", (json_int_t)quoll_ticks_to_ns(&run->t.clock, ticks));
+	nvme_recovery_describe(run->t.session, doc);
+	return doc;
 }
 
 static long long number(const json_t *doc, const char *key)
@@ -87,6 +92,7 @@ static void verify_text(FILE *f, const json_t *doc)
 			lbas ? lbas : "?", number(doc, "mismatches") > VERIFY_MAX_LISTED ? ", ..." : "");
 	else if (number(doc, "reads"))
 		fputs("each checksum is right\n", f);
+	nvme_recovery_text(f, doc);
 	free(written);
 	free(took);
 	free(lbas);
@@ -95,7 +101,8 @@ static void verify_text(FILE *f, const json_t *doc)
 static int run_verify(struct cli *cli, const void *values)
 {
 	const struct verify_values *v = values;
-	const struct nvme_session_opts opts = {.pages = (enum quoll_heap_pages)v->pages};
+	const struct nvme_session_opts opts = {.pages = (enum quoll_heap_pages)v->pages,
+					       .timeout_ms = (unsigned int)v->timeout_ms};
 	const struct verify_job job = {.lba = v->lba,
 				       .nr_lbas = v->nr_lbas,
 				       .nr_writes = v->nr_writes,

@@ -16,7 +16,4 @@ fault gone,op=read,skip=100
 expect 'faults: a device that is gone ends the verb' 1 'gone|hung up|ENODEV' -- nvme perf --qd 8 --time 30
 fault drop,op=compare
 expect 'faults: the next client finds it as new' 0 -- nvme verify --writes 100
-fault csts=fatal,op=read,skip=100,count=1
-expect 'faults: a fatal status ends the verb' 1 'fatal|CSTS|EIO' -- nvme perf --qd 8 --time 30
-expect 'faults: the next client resets it' 0 -- nvme verify --writes 100
 expect 'faults: it ends' 0 -- target_end

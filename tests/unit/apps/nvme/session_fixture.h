@@ -16,20 +16,20 @@ struct session_fixture {
 	struct nvme_session session;
 	struct quoll_nvme_ns_info ns;
 	struct quoll_error err;
+	struct quoll_nvme_opts opts;
 };
 
-/* After this knobs and hooks of sf->fx.fake may be set, then session_fixture_open(). */
+/* After this sf->opts, and knobs and hooks of sf->fx.fake may be set, then session_fixture_open(). */
 static inline void session_fixture_init(struct session_fixture *sf)
 {
 	memset(sf, 0, sizeof(*sf));
 	fixture_init(&sf->fx);
+	sf->opts.max_io_queues = 4;
 }
 
 static inline void session_fixture_open(struct session_fixture *sf)
 {
-	const struct quoll_nvme_opts opts = {.max_io_queues = 4};
-
-	CU_ASSERT_EQUAL_FATAL(fixture_open(&sf->fx, &opts), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_open(&sf->fx, &sf->opts), 0);
 	strcpy(sf->session.name, "0000:01:00.0");
 	sf->session.device = sf->fx.dev;
 	sf->session.heap = sf->fx.heap;

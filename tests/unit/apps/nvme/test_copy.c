@@ -32,7 +32,7 @@ static void open_copy(struct fixture *f, uint64_t nr_lbas, size_t file_bytes)
 	fixture_fill_random(&f->sf.fx, f->data, file_bytes);
 	f->copy = (struct copy){.t.session = &f->sf.session,
 				.t.ns = f->sf.ns,
-				.t.stall_ms = 200,
+				.t.stall_ms = 20000,
 				.fd = memfd_create("copy", MFD_CLOEXEC),
 				.path = "file",
 				.lba = 7,
@@ -204,6 +204,7 @@ static void a_device_that_answers_no_more_is_given_up(void)
 	session_fixture_init(&f.sf);
 	session_fixture_open(&f.sf);
 	open_copy(&f, 4, 4 * LBA);
+	f.copy.t.stall_ms = 200;
 	f.sf.fx.fake.mute_io = true;
 	CU_ASSERT_EQUAL(copy_read(&f.copy, &f.sf.err), -ETIMEDOUT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "1 requests in flight and no answer for 200 ms"));
@@ -240,6 +241,74 @@ static void a_device_that_goes_after_the_input_failed_is_survived(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "not whole blocks"));
 	CU_ASSERT_EQUAL(f.copy.done_lbas, 0);
 	CU_ASSERT_FALSE(f.copy.crc_known);
+	close_copy(&f);
+}
+
+/* What hangs or kills: the device's thread counts the commands that reach it. */
+static struct {
+	unsigned int arrived;
+	unsigned int hold_at; /* 0: never */
+	unsigned int fatal_at;
+	bool hold_lba_7;
+} trouble;
+
+static bool make_trouble(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe)
+{
+	(void)qid;
+	trouble.arrived++;
+	if (trouble.arrived == trouble.fatal_at)
+		fake_nvme_set_fatal(fake);
+	return trouble.arrived == trouble.hold_at || trouble.arrived == trouble.fatal_at ||
+	       (trouble.hold_lba_7 && sqe->cmd.opcode != nvme_cmd_flush && sqe->rw.slba == 7);
+}
+
+static void start_in_trouble(struct fixture *f, size_t file_bytes)
+{
+	trouble.arrived = 0;
+	session_fixture_init(&f->sf);
+	f->sf.fx.fake.on_hold = make_trouble;
+	f->sf.opts.io_timeout_ms = 50;
+	f->sf.opts.recovery = QUOLL_NVME_ABORT;
+	session_fixture_open(&f->sf);
+	open_copy(f, UINT64_MAX, file_bytes);
+	f->copy.t.stall_ms = 20000;
+}
+
+/* A flush too, which comes last. */
+static void what_hangs_once_or_is_cut_off_by_a_reset_is_written_all_the_same(void)
+{
+	for (unsigned int at = 1; at < 26; at += 4) {
+		for (int fatal = 0; fatal < 2; fatal++) {
+			struct quoll_nvme_state state;
+			struct fixture f;
+
+			trouble.hold_at = fatal ? 0 : at;
+			trouble.fatal_at = fatal ? at : 0;
+			start_in_trouble(&f, 12 * COPY_SLOT_BYTES);
+			CU_ASSERT_EQUAL(copy_write(&f.copy, &f.sf.err), 0);
+			CU_ASSERT_EQUAL(f.copy.done_lbas, 12 * COPY_SLOT_BYTES / LBA);
+			CU_ASSERT_EQUAL(f.copy.crc, (uint32_t)crc32_z(0, f.data, 12 * COPY_SLOT_BYTES));
+			CU_ASSERT_EQUAL(memcmp(disk(&f), f.data, 12 * COPY_SLOT_BYTES), 0);
+			quoll_nvme_state(f.sf.session.nvme, &state);
+			CU_ASSERT(fatal ? state.resets >= 1 : state.timeouts >= 1);
+			close_copy(&f);
+		}
+	}
+	trouble.hold_at = trouble.fatal_at = 0;
+}
+
+static void what_hangs_again_and_again_is_an_error(void)
+{
+	struct fixture f;
+
+	trouble.hold_lba_7 = true;
+	start_in_trouble(&f, 4 * LBA);
+	CU_ASSERT_EQUAL(copy_write(&f.copy, &f.sf.err), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "write of 4 blocks at LBA 7 "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.sf.err.what, "Abort"));
+	CU_ASSERT_EQUAL(f.copy.done_lbas, 0);
+	CU_ASSERT_EQUAL(trouble.arrived, TRANSFER_MAX_TRIES);
+	trouble.hold_lba_7 = false;
 	close_copy(&f);
 }
 
@@ -344,6 +413,9 @@ static const struct unit_test tests[] = {
 	{"a device that is gone is said to be gone", a_device_that_is_gone_is_said_to_be_gone},
 	{"a device that goes after the input failed is survived",
 	 a_device_that_goes_after_the_input_failed_is_survived},
+	{"what hangs once, or is cut off by a reset, is written all the same",
+	 what_hangs_once_or_is_cut_off_by_a_reset_is_written_all_the_same},
+	{"what hangs again and again is an error", what_hangs_again_and_again_is_an_error},
 	{"a silent pipe does not keep the device from the kernel",
 	 a_silent_pipe_does_not_keep_the_device_from_the_kernel},
 	{"a pipe gets all blocks", a_pipe_gets_all_blocks},

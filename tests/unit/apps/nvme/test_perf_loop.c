@@ -20,6 +20,10 @@ static struct {
 	uint64_t lbas[4096];
 	unsigned int fail_at; /* 0: never */
 	unsigned int yank_at;
+	unsigned int fatal_at;
+	unsigned int hold_from; /* the first to be held, of those that arrive */
+	unsigned int hold_to;
+	unsigned int arrived;
 } seen;
 
 static uint16_t watch(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe)
@@ -40,6 +44,21 @@ static uint16_t watch(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_
 	return seen.fail_at && nr >= seen.fail_at ? 0x281 : 0; /* unrecovered read error */
 }
 
+static bool hold(struct fake_nvme *fake, uint16_t qid, const union nvme_sq_slot *sqe)
+{
+	(void)qid;
+	(void)sqe;
+	seen.arrived++;
+	if (seen.arrived == seen.fatal_at) {
+		fake_nvme_set_fatal(fake);
+		return true;
+	}
+	return seen.hold_from && seen.arrived >= seen.hold_from && seen.arrived <= seen.hold_to;
+}
+
+/* 0: the driver's own, which no test waits for. */
+static unsigned int io_timeout_ms;
+
 static const struct perf_job base = {
 	.random = true,
 	.io_lbas = 8,
@@ -58,6 +77,9 @@ static struct perf_run *start(struct session_fixture *sf, const struct perf_job 
 	memset(&seen, 0, sizeof(seen));
 	session_fixture_init(sf);
 	sf->fx.fake.on_io = watch;
+	sf->fx.fake.on_hold = hold;
+	sf->opts.io_timeout_ms = io_timeout_ms;
+	sf->opts.recovery = QUOLL_NVME_ABORT;
 	session_fixture_open(sf);
 	run->session = &sf->session;
 	run->job = *job;
@@ -195,6 +217,66 @@ static void a_device_that_answers_no_more_ends_the_run_in_time(void)
 	finish(&sf, run);
 }
 
+/* However late others are that meet a busy machine. */
+static void requests_that_are_aborted_are_counted_and_the_run_goes_on(void)
+{
+	struct session_fixture sf;
+	struct perf_job job = base;
+	struct quoll_nvme_state state;
+	struct perf_run *run;
+
+	job.stall_ms = 20000;
+	io_timeout_ms = 50;
+	run = start(&sf, &job);
+	seen.hold_from = 100;
+	seen.hold_to = 102;
+	CU_ASSERT(perf_loop(run, &sf.err) < 0);
+	CU_ASSERT_EQUAL(run->end, PERF_END_IOS);
+	CU_ASSERT(run->errors >= 3);
+	CU_ASSERT_EQUAL(run->completed + run->errors, 1000);
+	CU_ASSERT_EQUAL(run->latency.nr_values, run->completed);
+	CU_ASSERT_PTR_NOT_NULL(strstr(sf.err.hint, "--timeout"));
+	quoll_nvme_state(sf.session.nvme, &state);
+	CU_ASSERT(state.timeouts >= 3);
+	io_timeout_ms = 0;
+	finish(&sf, run);
+}
+
+static void a_reset_costs_what_is_in_flight_and_the_run_goes_on(void)
+{
+	struct session_fixture sf;
+	struct perf_job job = base;
+	struct perf_run *run;
+
+	job.stall_ms = 20000;
+	io_timeout_ms = 50;
+	run = start(&sf, &job);
+	seen.fatal_at = 100;
+	CU_ASSERT(perf_loop(run, &sf.err) < 0);
+	CU_ASSERT_EQUAL(run->end, PERF_END_IOS);
+	CU_ASSERT_EQUAL(run->completed + run->errors, 1000);
+	CU_ASSERT(run->errors >= 1);
+	CU_ASSERT(sf.fx.fake.nr_disables >= 1);
+	io_timeout_ms = 0;
+	finish(&sf, run);
+}
+
+static void a_device_that_does_nothing_but_abort_ends_the_run_in_time(void)
+{
+	struct session_fixture sf;
+	struct perf_run *run;
+
+	io_timeout_ms = 50;
+	run = start(&sf, &base);
+	seen.hold_from = 100;
+	seen.hold_to = UINT32_MAX;
+	CU_ASSERT_EQUAL(perf_loop(run, &sf.err), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(run->end, PERF_END_ERROR);
+	CU_ASSERT(run->completed < 100);
+	io_timeout_ms = 0;
+	finish(&sf, run);
+}
+
 static void a_device_that_is_gone_ends_the_run_and_is_said_to_be_gone(void)
 {
 	struct session_fixture sf;
@@ -220,6 +302,11 @@ static const struct unit_test tests[] = {
 	{"time ends a run", time_ends_a_run},
 	{"a failed request ends the run with its status", a_failed_request_ends_the_run_with_its_status},
 	{"a device that answers no more ends the run in time", a_device_that_answers_no_more_ends_the_run_in_time},
+	{"requests that are aborted are counted, and the run goes on",
+	 requests_that_are_aborted_are_counted_and_the_run_goes_on},
+	{"a reset costs what is in flight, and the run goes on", a_reset_costs_what_is_in_flight_and_the_run_goes_on},
+	{"a device that does nothing but abort ends the run in time",
+	 a_device_that_does_nothing_but_abort_ends_the_run_in_time},
 	{"a device that is gone ends the run and is said to be gone",
 	 a_device_that_is_gone_ends_the_run_and_is_said_to_be_gone},
 };
