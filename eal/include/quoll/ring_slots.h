@@ -52,7 +52,7 @@ static inline void quoll_ring_move_(void **to, void *const *from, uint32_t n)
 		n -= QUOLL_RING_VEC_;
 	}
 #endif
-	if (n & 2) {
+	if (n >= 2) {
 		memcpy(to, from, 2 * sizeof(*to));
 		to += 2;
 		from += 2;

@@ -314,10 +314,29 @@ static void mpmc_loses_nothing_and_keeps_each_producers_order(void)
 	quoll_mpmc_destroy(test.ring);
 }
 
+/* As a caller drains a ring: a compiler that believes that more than one pointer might be written warns here. */
+static void one_at_a_time_needs_room_for_one(void)
+{
+	struct quoll_spsc *ring;
+	int items[3], n = 0;
+	void *obj;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_spsc_create(4, &ring), 0);
+	for (int i = 0; i < 3; i++) {
+		obj = &items[i];
+		CU_ASSERT_EQUAL(quoll_spsc_enqueue_burst(ring, &obj, 1), 1);
+	}
+	for (; quoll_spsc_dequeue_burst(ring, &obj, 1); n++)
+		CU_ASSERT_PTR_EQUAL(obj, &items[n]);
+	CU_ASSERT_EQUAL(n, 3);
+	quoll_spsc_destroy(ring);
+}
+
 static const struct unit_test tests[] = {
 	{"sizes that are no power of two are refused", sizes_that_are_no_power_of_two_are_refused},
 	{"bulk moves all or nothing, burst what fits", bulk_moves_all_or_nothing_and_burst_what_fits},
 	{"nothing is lost or moved at the wrap", nothing_is_lost_or_moved_at_the_wrap},
+	{"one at a time needs room for one", one_at_a_time_needs_room_for_one},
 	{"SPSC keeps order between threads", spsc_keeps_order_between_threads},
 	{"MPMC loses nothing and keeps each producer's order", mpmc_loses_nothing_and_keeps_each_producers_order},
 };
