@@ -3,7 +3,7 @@
  * net_driver.h - what a port driver implements: one table, and a port whose common half is here.
  *
  * net.c checks all that a caller says (ranges, offloads, states) before a driver sees it, keeps the settings, and knows
- * which thread may do what; a driver knows its device. Each driver is one folder and one row of the table in net.c.
+ * which thread may do what; a driver knows its device. Each driver is one folder and one word in meson.build.
  */
 #ifndef QUOLL_NET_DRIVER_H
 #define QUOLL_NET_DRIVER_H
@@ -16,6 +16,7 @@
 #include <quoll/heap.h>
 
 #include "net.h"
+#include "net/net_drivers.h"
 
 #define NET_CHECK_PERIOD_NS 1000000u
 /* A queue that never has an empty poll looks at the clock this often, in polls. */
@@ -106,9 +107,10 @@ struct net_driver {
 	void (*dma_off)(struct quoll_port *port);
 };
 
-extern const struct net_driver net_null;
-extern const struct net_driver net_ring;
-extern const struct net_driver net_e1000e;
+/* net_null and so on: NET_DRIVERS is NET_DRIVER(word) for each word in meson.build, which writes it. */
+#define NET_DRIVER(name) extern const struct net_driver net_##name;
+NET_DRIVERS
+#undef NET_DRIVER
 
 /* net.c and net_port.c, for drivers */
 
