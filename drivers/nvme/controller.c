@@ -157,14 +157,20 @@ bool nvme_ctrl_trouble(struct quoll_nvme *nvme, const char *why)
 }
 
 /* Return: 0, -errno: dead, 1: it needs a reset. */
-static int ctrl_look(struct quoll_nvme *nvme)
+static int ctrl_look(struct quoll_nvme *nvme, uint64_t now)
 {
+	bool by_message = !nvme->regs;
 	unsigned int events = quoll_device_events(nvme->dev);
 	uint32_t csts;
 
 	/* Before any register access: those of a removed device may fault. */
 	if (events & (QUOLL_DEVICE_GONE | QUOLL_DEVICE_REMOVE_REQUESTED))
 		return -ENODEV;
+	/* By message a register is a round trip, for which some servers (SPDK's) take a millisecond. */
+	if (by_message && !events &&
+	    now - nvme->shared.last_csts < quoll_ns_to_ticks(&nvme->clock, NVME_CSTS_BY_MESSAGE_PERIOD_NS))
+		return 0;
+	nvme->shared.last_csts = now;
 	csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
 	if (csts == UINT32_MAX)
 		return -ENODEV;
@@ -189,7 +195,7 @@ int nvme_ctrl_check(struct quoll_nvme *nvme)
 	now = quoll_ticks(&nvme->clock);
 	if (now - nvme->shared.last_check >= quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS)) {
 		nvme->shared.last_check = now;
-		dead = ctrl_look(nvme);
+		dead = ctrl_look(nvme, now);
 		if (dead > 0)
 			want_reset_locked(nvme);
 		count_idle_locked(nvme, now);

@@ -26,6 +26,8 @@
 #define NVME_LBA_SHIFT_MIN 9u
 #define NVME_LBA_SHIFT_MAX 16u
 #define NVME_CHECK_PERIOD_NS 1000000u
+/* Of CSTS, where registers are not mapped; events of the device are looked at as often as ever. */
+#define NVME_CSTS_BY_MESSAGE_PERIOD_NS 100000000u
 /* A queue that never has an empty poll looks at the clock this often, in polls. */
 #define NVME_BUSY_POLLS 256u
 #define NVME_NO_PARENT UINT16_MAX
@@ -145,6 +147,7 @@ struct quoll_nvme {
 		int dead; /* 0, or the -errno that ended it; set once, with release order, after bus mastering is off */
 		unsigned int checking;
 		uint64_t last_check;
+		uint64_t last_csts;
 		uint32_t reset_nr;     /* of the last reset that began */
 		uint32_t stopped_nr;   /* of the last reset that has cut the device off from memory */
 		uint32_t reset_wanted; /* by a queue, or by what was seen; changes under @checking */
