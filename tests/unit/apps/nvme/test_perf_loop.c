@@ -67,7 +67,7 @@ static const struct perf_job base = {
 	.nr_queues = 1,
 	.batch = 4,
 	.max_ios = 1000,
-	.stall_ms = 300,
+	.stall_ms = 20000,
 };
 
 static struct perf_run *start(struct session_fixture *sf, const struct perf_job *job)
@@ -207,9 +207,12 @@ static void a_failed_request_ends_the_run_with_its_status(void)
 
 static void a_device_that_answers_no_more_ends_the_run_in_time(void)
 {
+	struct perf_job job = base;
 	struct session_fixture sf;
-	struct perf_run *run = start(&sf, &base);
+	struct perf_run *run;
 
+	job.stall_ms = 2000; /* the wait of this test, and more than a busy machine keeps us from running */
+	run = start(&sf, &job);
 	seen.yank_at = 100;
 	CU_ASSERT_EQUAL(perf_loop(run, &sf.err), -ETIMEDOUT);
 	CU_ASSERT_EQUAL(run->end, PERF_END_ERROR);
@@ -225,7 +228,6 @@ static void requests_that_are_aborted_are_counted_and_the_run_goes_on(void)
 	struct quoll_nvme_state state;
 	struct perf_run *run;
 
-	job.stall_ms = 20000;
 	io_timeout_ms = 50;
 	run = start(&sf, &job);
 	seen.hold_from = 100;
@@ -248,7 +250,6 @@ static void a_reset_costs_what_is_in_flight_and_the_run_goes_on(void)
 	struct perf_job job = base;
 	struct perf_run *run;
 
-	job.stall_ms = 20000;
 	io_timeout_ms = 50;
 	run = start(&sf, &job);
 	seen.fatal_at = 100;
@@ -263,11 +264,13 @@ static void a_reset_costs_what_is_in_flight_and_the_run_goes_on(void)
 
 static void a_device_that_does_nothing_but_abort_ends_the_run_in_time(void)
 {
+	struct perf_job job = base;
 	struct session_fixture sf;
 	struct perf_run *run;
 
 	io_timeout_ms = 50;
-	run = start(&sf, &base);
+	job.stall_ms = 2000;
+	run = start(&sf, &job);
 	seen.hold_from = 100;
 	seen.hold_to = UINT32_MAX;
 	CU_ASSERT_EQUAL(perf_loop(run, &sf.err), -ETIMEDOUT);
@@ -283,7 +286,6 @@ static void a_device_that_is_gone_ends_the_run_and_is_said_to_be_gone(void)
 	struct perf_job job = base;
 	struct perf_run *run;
 
-	job.stall_ms = 20000;
 	run = start(&sf, &job);
 	sf.fx.fake.mute_io = true;
 	fake_pci_yank(&sf.fx.fake.pci);
