@@ -251,6 +251,7 @@ lab_all() {
 	done
 	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
 	guest 'vfio-user' tests/vm/vfio-user --kernel "${kernels[0]}" --no-iommu
+	guest 'vfio-user, IOMMU' tests/vm/vfio-user --kernel "${kernels[-1]}"
 	lab 'icount' --kernel "${kernels[0]}" --icount -- tests/vm/cases/run icount icount-fwd
 }
 
