@@ -51,6 +51,13 @@ static void on_irq(void *arg, unsigned int vector)
 	quoll_server_irq(listener->server, QUOLL_PCI_IRQ_MSIX, vector);
 }
 
+static int on_doorbells(void *arg, int fd)
+{
+	const struct listener *listener = arg;
+
+	return quoll_server_region_fd(listener->server, QUOLL_PCI_BAR0, fd);
+}
+
 static int on_dma_read(void *arg, uint64_t iova, void *dst, size_t len)
 {
 	const struct listener *listener = arg;
@@ -65,7 +72,8 @@ static int on_dma_write(void *arg, uint64_t iova, const void *src, size_t len)
 	return quoll_server_dma_write(listener->server, iova, src, len);
 }
 
-static const struct tgt_pcie_ops pcie_ops = {.irq = on_irq, .dma_read = on_dma_read, .dma_write = on_dma_write};
+static const struct tgt_pcie_ops pcie_ops = {
+	.irq = on_irq, .doorbells = on_doorbells, .dma_read = on_dma_read, .dma_write = on_dma_write};
 
 static int nap_poll(void *arg)
 {

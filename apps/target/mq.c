@@ -570,7 +570,7 @@ int tgt_mq_create(struct tgt_subsys *subsys, const struct tgt_mq_opts *opts, str
 	}
 	made->guest = opts->guest;
 	made->generation = opts->guest->generation;
-	made->doorbells = opts->doorbells ? opts->doorbells : made->own_doorbells;
+	made->doorbells = made->own_doorbells;
 	made->ops = opts->ops;
 	made->arg = opts->arg;
 	*mq = made;
@@ -587,6 +587,12 @@ void tgt_mq_destroy(struct tgt_mq *mq)
 struct tgt_ctrl *tgt_mq_ctrl(struct tgt_mq *mq)
 {
 	return mq->ctrl;
+}
+
+void tgt_mq_doorbells(struct tgt_mq *mq, quoll_le32 *table)
+{
+	mq->doorbells = table;
+	tgt_mq_remap(mq);
 }
 
 static bool mq_entries_ok(uint16_t entries)

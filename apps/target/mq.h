@@ -33,7 +33,6 @@ struct tgt_mq_ops {
 /**
  * struct tgt_mq_opts - a controller over queues in memory
  * @guest:      the host's memory
- * @doorbells:  TGT_NR_DOORBELLS values, 0 now; NULL: tgt_mq_doorbell() brings them
  * @nr_vectors: 1 to TGT_MAX_VECTORS
  * @vid, @ssvid: see struct tgt_transport
  */
@@ -41,7 +40,6 @@ struct tgt_mq_opts {
 	const struct tgt_mq_ops *ops;
 	void *arg;
 	struct tgt_guest *guest;
-	quoll_le32 *doorbells;
 	uint16_t nr_vectors;
 	uint16_t vid;
 	uint16_t ssvid;
@@ -76,6 +74,12 @@ int tgt_mq_create(struct tgt_subsys *subsys, const struct tgt_mq_opts *opts, str
 void tgt_mq_destroy(struct tgt_mq *mq);
 
 struct tgt_ctrl *tgt_mq_ctrl(struct tgt_mq *mq);
+
+/**
+ * tgt_mq_doorbells() - the host's doorbells are in memory that is shared with it; before, tgt_mq_doorbell() brings them
+ * @table: TGT_NR_DOORBELLS values, as long as the controller or until there is another. The controller is disabled
+ */
+void tgt_mq_doorbells(struct tgt_mq *mq, quoll_le32 *table);
 
 /**
  * tgt_mq_enable() - CC.EN was set; the admin queues work from now on

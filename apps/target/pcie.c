@@ -75,7 +75,7 @@ struct tgt_pcie {
 	uint64_t acq;
 	struct tgt_pci_config config;
 	uint8_t msix[TGT_MAX_VECTORS * MSIX_ENTRY_BYTES];
-	int fd; /* of BAR0's file; -1: doorbells aren't mapped */
+	int fd; /* of BAR0's file, the client's own; -1: doorbells aren't mapped */
 	uint8_t *bar0;
 	const struct tgt_pcie_ops *ops;
 	void *arg;
@@ -416,11 +416,63 @@ static int pcie_server_reset(void *arg)
 	return pcie_reset(arg) ? 0 : -EAGAIN;
 }
 
+/* Sealed, so that no client can cut it short under us. Return: 0, -errno. */
+static int bar0_file(int *fd, uint8_t **bar0)
+{
+	int rc;
+
+	*fd = memfd_create("quoll-doorbells", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0)
+		return -errno;
+	if (!ftruncate(*fd, TGT_PCI_BAR0_BYTES) &&
+	    !fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+		*bar0 = mmap(NULL, TGT_PCI_BAR0_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+		if (*bar0 != MAP_FAILED)
+			return 0;
+	}
+	rc = -errno;
+	close(*fd);
+	return rc;
+}
+
+static void bar0_drop(struct tgt_pcie *pcie)
+{
+	if (pcie->fd < 0)
+		return;
+	munmap(pcie->bar0, TGT_PCI_BAR0_BYTES);
+	close(pcie->fd);
+	pcie->fd = -1;
+}
+
+/* Who has had the doorbells before may have them mapped still, and ring: the next one's are elsewhere. */
+static int pcie_fresh_doorbells(struct tgt_pcie *pcie)
+{
+	uint8_t *bar0;
+	int fd;
+	int rc = bar0_file(&fd, &bar0);
+
+	if (!rc && (rc = pcie->ops->doorbells(pcie->arg, fd))) {
+		munmap(bar0, TGT_PCI_BAR0_BYTES);
+		close(fd);
+	}
+	if (rc) {
+		pcie_log(pcie, "a client is sent away, as there are no doorbells for it", rc);
+		return rc;
+	}
+	tgt_mq_doorbells(pcie->mq, (quoll_le32 *)(bar0 + DOORBELLS));
+	bar0_drop(pcie);
+	pcie->fd = fd;
+	pcie->bar0 = bar0;
+	return 0;
+}
+
 static int pcie_connect(void *arg)
 {
-	const struct tgt_pcie *pcie = arg;
+	struct tgt_pcie *pcie = arg;
 
-	return pcie->ended ? -ESHUTDOWN : 0;
+	if (pcie->ended)
+		return -ESHUTDOWN;
+	return pcie->mapped ? pcie_fresh_doorbells(pcie) : 0;
 }
 
 static int pcie_disconnect(void *arg)
@@ -516,26 +568,9 @@ static int guest_write(void *arg, uint64_t iova, const void *src, size_t len)
 
 static const struct tgt_guest_ops guest_ops = {.read = guest_read, .write = guest_write};
 
-/* Sealed, so that no client can cut it short while others have it mapped. */
-static int pcie_doorbell_file(struct tgt_pcie *pcie, struct quoll_error *err)
-{
-	pcie->fd = memfd_create("quoll-doorbells", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (pcie->fd < 0 || ftruncate(pcie->fd, TGT_PCI_BAR0_BYTES) ||
-	    fcntl(pcie->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-		return quoll_error_set(err, errno, "controller", "doorbells", "no memory file");
-	pcie->bar0 = mmap(NULL, TGT_PCI_BAR0_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, pcie->fd, 0);
-	if (pcie->bar0 != MAP_FAILED)
-		return 0;
-	pcie->bar0 = NULL;
-	return quoll_error_set(err, errno, "controller", "doorbells", "their file can't be mapped");
-}
-
 static void pcie_free(struct tgt_pcie *pcie)
 {
-	if (pcie->bar0)
-		munmap(pcie->bar0, TGT_PCI_BAR0_BYTES);
-	if (pcie->fd >= 0)
-		close(pcie->fd);
+	bar0_drop(pcie);
 	tgt_guest_fini(&pcie->guest);
 	free(pcie);
 }
@@ -561,10 +596,9 @@ int tgt_pcie_create(struct tgt_subsys *subsys, const struct tgt_pcie_opts *opts,
 	made->mapped = opts->mapped;
 	made->fd = -1;
 	tgt_guest_init(&made->guest, &guest_ops, made);
-	if (opts->mapped)
-		rc = pcie_doorbell_file(made, err);
 	mq_opts.guest = &made->guest;
-	mq_opts.doorbells = made->bar0 ? (quoll_le32 *)(made->bar0 + DOORBELLS) : NULL;
+	if (opts->mapped && (rc = bar0_file(&made->fd, &made->bar0)))
+		quoll_error_set(err, -rc, "controller", "doorbells", "no memory file");
 	if (!rc)
 		rc = tgt_mq_create(subsys, &mq_opts, &made->mq, err);
 	if (rc) {

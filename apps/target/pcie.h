@@ -18,10 +18,13 @@ struct tgt_pcie;
 /**
  * struct tgt_pcie_ops - what is before the function
  * @irq:  an MSI-X vector is to be signalled
+ * @doorbells: the doorbells' page is in this file from now on: a client has come, and gets one that no other has had.
+ *         Return: 0, or -errno: it is sent away. NULL, if doorbells aren't mapped
  * @dma_read, @dma_write: memory that the host offers but that isn't mapped here, see struct tgt_guest_ops
  */
 struct tgt_pcie_ops {
 	void (*irq)(void *arg, unsigned int vector);
+	int (*doorbells)(void *arg, int fd);
 	int (*dma_read)(void *arg, uint64_t iova, void *dst, size_t len);
 	int (*dma_write)(void *arg, uint64_t iova, const void *src, size_t len);
 };

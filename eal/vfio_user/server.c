@@ -62,12 +62,25 @@ static bool areas_fit(const struct quoll_server_region *region)
 	return true;
 }
 
+/* Why the region can't lie in its file; NULL: it can. */
+static const char *region_file_fault(const struct quoll_server_region *region)
+{
+	struct stat st;
+	int seals = fcntl(region->fd, F_GET_SEALS);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return "its file is not sealed against shrinking";
+	if (fstat(region->fd, &st) || region->fd_offset % SERVER_PAGE_BYTES ||
+	    region->fd_offset > (uint64_t)st.st_size || region->size_bytes > (uint64_t)st.st_size - region->fd_offset)
+		return "it is not in its file, or not on a page";
+	return NULL;
+}
+
 static int region_check(const char *path, const struct quoll_server_device *device, unsigned int idx,
 			struct quoll_error *err)
 {
 	const struct quoll_server_region *region = &device->regions[idx];
-	struct stat st;
-	int seals;
+	const char *fault;
 
 	if (region->flags & ~(QUOLL_REGION_READ | QUOLL_REGION_WRITE | QUOLL_REGION_MMAP))
 		return contradiction(path, idx, "unknown flags", err);
@@ -80,13 +93,8 @@ static int region_check(const char *path, const struct quoll_server_device *devi
 		return 0;
 	if (!areas_fit(region))
 		return contradiction(path, idx, "areas overlap, lie outside or off pages, or are not in order", err);
-	seals = fcntl(region->fd, F_GET_SEALS);
-	if (seals < 0 || !(seals & F_SEAL_SHRINK))
-		return contradiction(path, idx, "its file is not sealed against shrinking", err);
-	if (fstat(region->fd, &st) || region->fd_offset % SERVER_PAGE_BYTES ||
-	    region->fd_offset > (uint64_t)st.st_size || region->size_bytes > (uint64_t)st.st_size - region->fd_offset)
-		return contradiction(path, idx, "it is not in its file, or not on a page", err);
-	return 0;
+	fault = region_file_fault(region);
+	return fault ? contradiction(path, idx, fault, err) : 0;
 }
 
 static int device_check(const char *path, const struct quoll_server_device *device, struct quoll_error *err)
@@ -441,6 +449,23 @@ bool quoll_server_pending(const struct quoll_server *server)
 	return server->waiting || server->held || server->state == SERVER_LEAVING ||
 	       (server->state == SERVER_SERVING &&
 		(server->conn.error || __atomic_load_n(&server->bus_error, __ATOMIC_RELAXED)));
+}
+
+int quoll_server_region_fd(struct quoll_server *server, unsigned int idx, int fd)
+{
+	struct quoll_server_region region;
+
+	/* One that is about to be introduced has seen nothing yet, one that leaves sees nothing any more. */
+	if (server->state == SERVER_SERVING && server->introduced)
+		return -EBUSY;
+	if (idx >= server->device.nr_regions || !(server->device.regions[idx].flags & QUOLL_REGION_MMAP))
+		return -EINVAL;
+	region = server->device.regions[idx];
+	region.fd = fd;
+	if (region_file_fault(&region))
+		return -EINVAL;
+	server->device.regions[idx].fd = fd;
+	return 0;
 }
 
 void quoll_server_hang_up(struct quoll_server *server)

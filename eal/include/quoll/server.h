@@ -32,8 +32,8 @@ struct quoll_server;
  * struct quoll_server_region - a region of the device
  * @size_bytes: 0: there is none with this index
  * @flags:      QUOLL_REGION_*; with QUOLL_REGION_MMAP clients may map @areas
- * @fd:         the file they lie in, sealed against shrinking; the caller's, open as long as the server; -1 without
- *              QUOLL_REGION_MMAP
+ * @fd:         the file they lie in, sealed against shrinking; the caller's, open as long as the server, or until
+ *              quoll_server_region_fd() names another; -1 without QUOLL_REGION_MMAP
  * @fd_offset:  where the region begins in the file
  * @nr_areas, @areas: pages of the region that may be mapped; none: all of it
  */
@@ -75,7 +75,8 @@ struct quoll_server_dma {
  *              each poll; the client waits
  * @reset:      Return: 0; -EAGAIN as above; NULL: the device can't be reset
  *
- * Callbacks may call quoll_server_irq() and quoll_server_dma_*(), nothing else of the server. But a client that waits
+ * Callbacks may call quoll_server_irq() and quoll_server_dma_*(), nothing else of the server; @connect and @disconnect
+ * quoll_server_region_fd() as well. But a client that waits
  * for a register access may be unable to answer a DMA message meanwhile (QEMU is, under its lock): what needs memory
  * that is not mapped is better done between polls.
  */
@@ -169,6 +170,14 @@ QUOLL_API void quoll_server_hang_up(struct quoll_server *server);
  * quoll_server_stop() - take no further clients; the one that is there stays
  */
 QUOLL_API void quoll_server_stop(struct quoll_server *server);
+
+/**
+ * quoll_server_region_fd() - the region lies in another file, for clients to come
+ * A client keeps its mappings for as long as it likes: what a region's memory does must not be the next one's, so that
+ * each gets a file of its own. For @connect and @disconnect, and while there is no client.
+ * Return: 0; -EINVAL: the region is not there, not for mapping, or contradicts the file; -EBUSY: a client may have it.
+ */
+QUOLL_API int quoll_server_region_fd(struct quoll_server *server, unsigned int idx, int fd);
 
 /**
  * quoll_server_connected() - whether there is a client

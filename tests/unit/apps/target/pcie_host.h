@@ -51,6 +51,7 @@ static struct {
 	struct ring io;
 	unsigned int nr_irqs[TGT_MAX_VECTORS];
 	unsigned int nr_dma_reads;
+	int doorbells_rc;
 	char path[32];
 } f;
 
@@ -58,6 +59,13 @@ static void on_irq(void *arg, unsigned int vector)
 {
 	(void)arg;
 	f.nr_irqs[vector]++;
+}
+
+static int on_doorbells(void *arg, int fd)
+{
+	(void)arg;
+	f.device.regions[0].fd = fd;
+	return f.doorbells_rc;
 }
 
 /* Memory that isn't mapped is at the same place, by these. */
@@ -76,7 +84,8 @@ static int on_dma_write(void *arg, uint64_t iova, const void *src, size_t len)
 	return 0;
 }
 
-static const struct tgt_pcie_ops ops = {.irq = on_irq, .dma_read = on_dma_read, .dma_write = on_dma_write};
+static const struct tgt_pcie_ops ops = {
+	.irq = on_irq, .doorbells = on_doorbells, .dma_read = on_dma_read, .dma_write = on_dma_write};
 
 static inline int map(void *va)
 {
@@ -119,6 +128,21 @@ static inline void set_command(uint16_t value)
 	f.device.ops->region_write(f.device.arg, QUOLL_PCI_CONFIG, PCI_COMMAND, &raw, sizeof(raw));
 }
 
+/* A client comes: it maps the doorbells, if they are for mapping, and offers its memory. */
+static inline void join(void)
+{
+	const struct quoll_server_region *bar = &f.device.regions[0];
+
+	CU_ASSERT_EQUAL_FATAL(f.device.ops->connect(f.device.arg), 0);
+	if (bar->flags & QUOLL_REGION_MMAP) {
+		f.doorbells = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED, bar->fd,
+				   (off_t)(bar->fd_offset + bar->areas[0].offset));
+		CU_ASSERT_PTR_NOT_EQUAL_FATAL(f.doorbells, MAP_FAILED);
+	}
+	CU_ASSERT_EQUAL_FATAL(map(memory), 0);
+	set_command(PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+}
+
 static inline void start(const char *ns_text, bool mapped)
 {
 	struct tgt_pcie_opts opts = {.ops = &ops, .mapped = mapped};
@@ -131,16 +155,7 @@ static inline void start(const char *ns_text, bool mapped)
 	CU_ASSERT_EQUAL_FATAL(tgt_subsys_add_ns(f.subsys, ns, 0, NULL), 1);
 	CU_ASSERT_EQUAL_FATAL(tgt_pcie_create(f.subsys, &opts, &f.pcie, NULL), 0);
 	tgt_pcie_describe(f.pcie, &f.device);
-	if (mapped) {
-		const struct quoll_server_region *bar = &f.device.regions[0];
-
-		f.doorbells = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED, bar->fd,
-				   (off_t)(bar->fd_offset + bar->areas[0].offset));
-		CU_ASSERT_PTR_NOT_EQUAL_FATAL(f.doorbells, MAP_FAILED);
-	}
-	CU_ASSERT_EQUAL_FATAL(f.device.ops->connect(f.device.arg), 0);
-	CU_ASSERT_EQUAL_FATAL(map(memory), 0);
-	set_command(PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	join();
 }
 
 static inline void poll_until(bool (*fact)(void))

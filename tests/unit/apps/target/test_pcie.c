@@ -416,6 +416,43 @@ static void the_doorbells_file_cannot_be_cut_short(void)
 	finish();
 }
 
+/* A client that has gone keeps its mapping, and writes into it what it likes. */
+static void a_clients_doorbells_are_not_those_of_the_next(void)
+{
+	quoll_le32 *kept;
+
+	start("mem:1M", true);
+	enable_io();
+	CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_write)), 0);
+	kept = f.doorbells;
+	poll_until(disconnected);
+	join();
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(f.doorbells, kept);
+	enable_io();
+	CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+	for (unsigned int i = 0; i < TGT_NR_DOORBELLS; i++)
+		__atomic_store_n(&kept[i], quoll_cpu_to_le32(i & 1 ? 3 : ENTRIES - 1), __ATOMIC_RELEASE);
+	CU_ASSERT_EQUAL(tgt_pcie_poll(f.pcie), 0);
+	CU_ASSERT_EQUAL(quoll_le32_to_cpu(f.doorbells[2]), 1);
+	CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+	munmap(kept, 0x1000);
+	finish();
+}
+
+static void a_client_without_doorbells_is_sent_away(void)
+{
+	start("mem:1M", true);
+	poll_until(disconnected);
+	munmap(f.doorbells, 0x1000);
+	f.doorbells_rc = -EMFILE;
+	CU_ASSERT_EQUAL(f.device.ops->connect(f.device.arg), -EMFILE);
+	f.doorbells_rc = 0;
+	join();
+	enable_io();
+	CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+	finish();
+}
+
 static void fault(const char *text, struct tgt_fault *fault)
 {
 	CU_ASSERT_EQUAL_FATAL(tgt_fault_parse(text, fault, NULL), 0);
@@ -553,6 +590,8 @@ static const struct unit_test tests[] = {
 	{"a host that is gone leaves nothing behind", a_host_that_is_gone_leaves_nothing_behind},
 	{"the MSI-X table keeps what is written", the_msix_table_keeps_what_is_written},
 	{"the doorbells' file cannot be cut short", the_doorbells_file_cannot_be_cut_short},
+	{"a client's doorbells are not those of the next", a_clients_doorbells_are_not_those_of_the_next},
+	{"a client without doorbells is sent away", a_client_without_doorbells_is_sent_away},
 	{"injected faults show in the status", injected_faults_show_in_the_status},
 	{"the end answers what is in flight, and flushes", the_end_answers_what_is_in_flight_and_flushes},
 	{"a host that is abandoned is let go of at once", a_host_that_is_abandoned_is_let_go_of_at_once},

@@ -53,8 +53,8 @@ void host_start(struct host *host, const char *const *namespaces)
 	for (; namespaces && *namespaces; namespaces++)
 		CU_ASSERT_TRUE_FATAL(host_add_ns(host, *namespaces) > 0);
 	opts.guest = &host->guest;
-	opts.doorbells = host->doorbells;
 	CU_ASSERT_EQUAL_FATAL(tgt_mq_create(host->subsys, &opts, &host->mq, NULL), 0);
+	tgt_mq_doorbells(host->mq, host->doorbells);
 	host->ctrl = tgt_mq_ctrl(host->mq);
 	CU_ASSERT_EQUAL_FATAL(host_enable(host), 0);
 }

@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -327,6 +328,85 @@ static void a_client_that_does_not_read_is_cut_off(void)
 	world_close(&w);
 }
 
+static int fresh_file;
+
+/* As a device model does it, from its connect. */
+static int connect_with_a_fresh_file(void *arg)
+{
+	struct server_world *w = arg;
+
+	w->nr_connects++;
+	return quoll_server_region_fd(w->server, 0, fresh_file);
+}
+
+/* The mapping that a client makes of the region's second page. */
+static uint8_t *client_maps(struct server_world *w)
+{
+	struct vuser_region_info info = {.argsz = 4096};
+	uint8_t *page;
+	int fd;
+
+	CU_ASSERT_TRUE_FATAL(world_ask(w, VUSER_DEVICE_GET_REGION_INFO, &info, sizeof(info)) > 0);
+	fd = vuser_take_fd(&w->client, 0);
+	page = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0x1000);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(page, MAP_FAILED);
+	close(fd);
+	return page;
+}
+
+static void a_clients_old_mapping_is_not_the_next_ones_region(void)
+{
+	uint8_t *first, *second;
+	struct server_world w;
+
+	world_init(&w);
+	fresh_file = w.device.regions[0].fd;
+	w.ops.connect = connect_with_a_fresh_file;
+	world_listen(&w);
+	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+	first = client_maps(&w);
+	first[0] = 1;
+	CU_ASSERT_EQUAL(w.bar[0x1000], 1);
+	/* It has the file: not now. */
+	fresh_file = world_memfd(MODEL_BAR_BYTES);
+	CU_ASSERT_EQUAL(quoll_server_region_fd(w.server, 0, fresh_file), -EBUSY);
+	world_hang_up(&w);
+	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+	second = client_maps(&w);
+	CU_ASSERT_EQUAL(second[0], 0);
+	first[0] = 2;
+	CU_ASSERT_EQUAL(second[0], 0);
+	CU_ASSERT_EQUAL(w.bar[0x1000], 2);
+	world_hang_up(&w);
+	munmap(first, 0x1000);
+	munmap(second, 0x1000);
+	close(fresh_file);
+	world_close(&w);
+}
+
+static void another_file_is_checked_as_the_first_was(void)
+{
+	int unsealed = memfd_create("unsealed", MFD_CLOEXEC);
+	int small = world_memfd(MODEL_BAR_BYTES - 0x1000);
+	struct server_world w;
+
+	world_init(&w);
+	world_listen(&w);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(unsealed, MODEL_BAR_BYTES), 0);
+	CU_ASSERT_EQUAL(quoll_server_region_fd(w.server, 0, unsealed), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_server_region_fd(w.server, 0, small), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_server_region_fd(w.server, 0, -1), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_server_region_fd(w.server, QUOLL_PCI_CONFIG, w.device.regions[0].fd), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_server_region_fd(w.server, 9, w.device.regions[0].fd), -EINVAL);
+	/* The old one stays. */
+	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+	munmap(client_maps(&w), 0x1000);
+	close(unsealed);
+	close(small);
+	w.fds_before -= 2;
+	world_close(&w);
+}
+
 static void the_device_hangs_up(void)
 {
 	struct server_world w;
@@ -408,6 +488,8 @@ static const struct unit_test tests[] = {
 	{"a client that stops in a message is cut off", a_client_that_stops_in_a_message_is_cut_off},
 	{"a large reply waits for its reader", a_large_reply_waits_for_its_reader},
 	{"a client that does not read is cut off", a_client_that_does_not_read_is_cut_off},
+	{"a client's old mapping is not the next one's region", a_clients_old_mapping_is_not_the_next_ones_region},
+	{"another file is checked as the first was", another_file_is_checked_as_the_first_was},
 	{"the device hangs up", the_device_hangs_up},
 	{"a stopped server keeps its client only", a_stopped_server_keeps_its_client_only},
 	{"a server that goes takes leave of its client", a_server_that_goes_takes_leave_of_its_client},
