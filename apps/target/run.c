@@ -229,14 +229,15 @@ static void end_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 }
 
-/* A second signal while we drain: whoever sends it does not want to wait. */
+/* A second signal while we drain: whoever sends it does not want to wait for more than what has ended already. */
 static void on_signal(void *arg, int signo)
 {
 	struct target *target = arg;
 
 	(void)signo;
 	if (target->draining) {
-		quoll_loop_stop(target->loop);
+		target->drain_until = quoll_ticks(&target->clock);
+		look_whether_drained(target);
 		return;
 	}
 	target->draining = true;

@@ -337,6 +337,33 @@ static void the_end_comes_with_a_host_there_and_commands_in_flight(void)
 	CU_ASSERT_EQUAL(rmdir(world.dir), 0);
 }
 
+/* Both are there before its loop runs, so that the second is read right behind the first. */
+static void run_with_two_signals(void)
+{
+	sigset_t set, before;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, &before);
+	kill(getpid(), SIGINT);
+	kill(getpid(), SIGTERM);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&world.thread, NULL, target_world_main, &world), 0);
+	pthread_join(world.thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	CU_ASSERT_EQUAL(world.closed, 0);
+	CU_ASSERT_EQUAL(rmdir(world.dir), 0);
+}
+
+static void a_second_signal_with_nothing_in_flight_is_a_clean_end(void)
+{
+	target_world_init(&world);
+	target_world_add(&world, 0, "");
+	world.target.config = &world.config;
+	CU_ASSERT_EQUAL_FATAL(target_open(&world.target, &world.err), 0);
+	run_with_two_signals();
+	CU_ASSERT_EQUAL(world.ran, 0);
+}
+
 /* With trapped doorbells and nothing to do the target sleeps; and so does this host, in turn. */
 static void hosts_that_sleep_are_woken_by_interrupts(void)
 {
@@ -400,6 +427,8 @@ static const struct unit_test tests[] = {
 	{"faults are set while it runs", faults_are_set_while_it_runs},
 	{"the end comes with a host there and commands in flight",
 	 the_end_comes_with_a_host_there_and_commands_in_flight},
+	{"a second signal with nothing in flight is a clean end",
+	 a_second_signal_with_nothing_in_flight_is_a_clean_end},
 	{"hosts that sleep are woken by interrupts", hosts_that_sleep_are_woken_by_interrupts},
 	{"what cannot be opened leaves nothing behind", what_cannot_be_opened_leaves_nothing_behind},
 };
