@@ -33,7 +33,7 @@ void tgt_mq_remap(struct tgt_mq *mq)
 	const unsigned int rw = TGT_GUEST_READ | TGT_GUEST_WRITE;
 
 	mq->generation = mq->guest->generation;
-	mq->shadow = mq->has_shadow ? ring_map(mq->guest, mq->shadow_iova, mq->page_bytes, rw) : NULL;
+	mq->shadow = mq->has_shadow ? ring_map(mq->guest, mq->shadow_iova, mq->page_bytes, TGT_GUEST_READ) : NULL;
 	mq->events = mq->has_shadow ? ring_map(mq->guest, mq->events_iova, mq->page_bytes, rw) : NULL;
 	for (uint16_t i = 0; i < TGT_NR_QUEUES; i++) {
 		struct tgt_msq *sq = mq->sqs[i];

@@ -123,7 +123,15 @@ static uint16_t delete_cq(struct tgt_mq *mq, struct tgt_req *req)
 	return 0;
 }
 
-/* Queues that are there already go on from where they are. */
+static bool has_io_queues(const struct tgt_mq *mq)
+{
+	for (unsigned int i = 1; i < TGT_NR_QUEUES; i++)
+		if (mq->cqs[i]) /* each submission queue has one */
+			return true;
+	return false;
+}
+
+/* Queues that are there already go on from where they are; the shadows of others are not ours to write. */
 static void shadow_begin(struct tgt_mq *mq)
 {
 	for (unsigned int i = 1; i < TGT_NR_QUEUES; i++) {
@@ -132,26 +140,32 @@ static void shadow_begin(struct tgt_mq *mq)
 		uint32_t head =
 			mq->cqs[i] ? quoll_le32_to_cpu(__atomic_load_n(mq->cqs[i]->head_db, __ATOMIC_RELAXED)) : 0;
 
-		__atomic_store_n(&mq->shadow[2 * i], quoll_cpu_to_le32(tail), __ATOMIC_RELAXED);
-		__atomic_store_n(&mq->shadow[2 * i + 1], quoll_cpu_to_le32(head), __ATOMIC_RELAXED);
+		if (mq->sqs[i])
+			__atomic_store_n(&mq->shadow[2 * i], quoll_cpu_to_le32(tail), __ATOMIC_RELAXED);
+		if (mq->cqs[i])
+			__atomic_store_n(&mq->shadow[2 * i + 1], quoll_cpu_to_le32(head), __ATOMIC_RELAXED);
 		__atomic_store_n(&mq->events[2 * i], quoll_cpu_to_le32(tail), __ATOMIC_RELAXED);
 		__atomic_store_n(&mq->events[2 * i + 1], quoll_cpu_to_le32(head), __ATOMIC_RELAXED);
 	}
 }
 
-/* 5.8: two pages of the host, for doorbells of all but the admin queue. */
+/*
+ * 5.8: two pages of the host, for doorbells of all but the admin queue. The first one is the host's to write: it may be
+ * mapped for reading only, unless there are queues whose place we have to put there.
+ */
 static uint16_t doorbell_buffers(struct tgt_mq *mq, struct tgt_req *req)
 {
 	const unsigned int rw = TGT_GUEST_READ | TGT_GUEST_WRITE;
+	const unsigned int shadow_prot = has_io_queues(mq) ? rw : TGT_GUEST_READ;
 	uint64_t shadow = quoll_le64_to_cpu(req->cmd.prp1);
 	uint64_t events = quoll_le64_to_cpu(req->cmd.prp2);
 
 	if ((shadow | events) & (mq->page_bytes - 1))
 		return TGT_SC(INVALID_FIELD);
-	if (!tgt_guest_va(mq->guest, shadow, mq->page_bytes, rw) ||
+	if (!tgt_guest_va(mq->guest, shadow, mq->page_bytes, shadow_prot) ||
 	    !tgt_guest_va(mq->guest, events, mq->page_bytes, rw))
 		return TGT_SC(INVALID_FIELD);
-	mq->shadow = tgt_guest_va(mq->guest, shadow, mq->page_bytes, rw);
+	mq->shadow = tgt_guest_va(mq->guest, shadow, mq->page_bytes, shadow_prot);
 	mq->events = tgt_guest_va(mq->guest, events, mq->page_bytes, rw);
 	if (((uintptr_t)mq->shadow | (uintptr_t)mq->events) & 7) {
 		tgt_mq_remap(mq);

@@ -302,6 +302,9 @@ static int open_check_args(struct quoll_device *dev, struct quoll_heap *heap, co
 	if (opts && (unsigned int)opts->recovery > QUOLL_NVME_RESET)
 		return quoll_error_set(err, EINVAL, "open", info.name, "recovery is %u, of 0 to %u",
 				       (unsigned int)opts->recovery, QUOLL_NVME_RESET);
+	if (opts && (unsigned int)opts->shadow > QUOLL_NVME_SHADOW_ALWAYS)
+		return quoll_error_set(err, EINVAL, "open", info.name, "shadow is %u, of 0 to %u",
+				       (unsigned int)opts->shadow, QUOLL_NVME_SHADOW_ALWAYS);
 	return 0;
 }
 
@@ -374,6 +377,8 @@ static int bring_up(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts,
 	if (!rc)
 		rc = queues_negotiate(nvme, wanted, err);
 	if (!rc)
+		rc = nvme_shadow_init(nvme, err);
+	if (!rc)
 		rc = nvme_namespaces_read(nvme, err);
 	return rc;
 }
@@ -383,6 +388,7 @@ static void set_limits(struct quoll_nvme *nvme, const struct quoll_nvme_opts *op
 	uint64_t ms = opts && opts->io_timeout_ms ? opts->io_timeout_ms : IO_DEFAULT_TIMEOUT_MS;
 
 	nvme->recovery = opts ? opts->recovery : QUOLL_NVME_GIVE_UP;
+	nvme->doorbells.wanted = opts ? opts->shadow : QUOLL_NVME_SHADOW_AUTO;
 	if (ms == QUOLL_NVME_NO_TIMEOUT)
 		ms = IO_DEFAULT_TIMEOUT_MS;
 	else
@@ -464,6 +470,7 @@ void quoll_nvme_info(const struct quoll_nvme *nvme, struct quoll_nvme_info *info
 	info->max_queue_entries = nvme->max_queue_entries;
 	info->nr_namespaces = nvme->set->nr;
 	info->page_bytes = PRP_PAGE_BYTES;
+	info->shadow_doorbells = __atomic_load_n(&nvme->doorbells.on, __ATOMIC_RELAXED);
 	info->volatile_cache = id->vwc & NVME_CTRL_VWC_PRESENT;
 }
 

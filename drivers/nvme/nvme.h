@@ -30,12 +30,28 @@ struct quoll_nvme;
 struct quoll_nvme_queue;
 
 /**
+ * enum quoll_nvme_shadow - doorbells in memory (Doorbell Buffer Config, Base Specification 2.0, 5.8 and Annex B.5): the
+ * controller reads them there, and says when it wants a register written
+ * @QUOLL_NVME_SHADOW_AUTO:   where it offers that and registers can't be mapped, so that each write of one is a message.
+ *                            A mapped register is cheaper than the full fence that shadows need a batch
+ * @QUOLL_NVME_SHADOW_NEVER:  registers only
+ * @QUOLL_NVME_SHADOW_ALWAYS: for mapped registers that are dear all the same: a hypervisor traps their writes, which
+ *                            the driver can't see. Controllers that don't offer it are refused
+ */
+enum quoll_nvme_shadow {
+	QUOLL_NVME_SHADOW_AUTO,
+	QUOLL_NVME_SHADOW_NEVER,
+	QUOLL_NVME_SHADOW_ALWAYS,
+};
+
+/**
  * struct quoll_nvme_opts - how to bring a controller up
  * @max_io_queues:     ask the controller for so many; 0 for 1
  * @admin_entries:     size of the admin queues, 2 .. 4096; 0 for 32
  * @admin_timeout_ms:  longest wait for an admin command; 0 for 10,000
  * @io_timeout_ms:     an I/O command is late after that, and a quarter more at most; 0 for 30,000, less than 8 is 8
  * @recovery:          what is done then
+ * @shadow:            whether I/O queues have shadow doorbells
  */
 struct quoll_nvme_opts {
 	unsigned int max_io_queues;
@@ -43,6 +59,7 @@ struct quoll_nvme_opts {
 	unsigned int admin_timeout_ms;
 	unsigned int io_timeout_ms;
 	enum quoll_nvme_recovery recovery;
+	enum quoll_nvme_shadow shadow;
 };
 
 /**
@@ -53,6 +70,7 @@ struct quoll_nvme_opts {
  * @nr_namespaces:      active ones
  * @page_bytes:         CC.MPS
  * @volatile_cache:     VWC: writes may be lost before a flush
+ * @shadow_doorbells:   I/O queues have them; no more after a reset in which the controller refused
  */
 struct quoll_nvme_info {
 	char model[41];
@@ -69,6 +87,7 @@ struct quoll_nvme_info {
 	unsigned int nr_namespaces;
 	uint32_t page_bytes;
 	bool volatile_cache;
+	bool shadow_doorbells;
 };
 
 /**
@@ -97,7 +116,7 @@ struct quoll_nvme_ns_info {
  * @nvme: closed by quoll_nvme_close()
  * @err:  -ETIMEDOUT: not ready within CAP.TO (CSTS is quoted); -EIO: fatal status or a failed command (status named);
  *        -ENODEV: gone, or not of that class; -EPROTO: the controller says something impossible; -ENOTSUP: no NVM
- *        command set, page size; -EINVAL: @opts; -ENOSPC, -ENOMEM: as quoll_arena_create() and quoll_arena_alloc()
+ *        command set, page size, shadow doorbells that @opts insists on; -EINVAL: @opts; -ENOSPC, -ENOMEM: as quoll_arena_create() and quoll_arena_alloc()
  *
  * Thread rule: set-up, blocks up to CAP.TO plus the admin time-outs. The controller belongs to one thread at a time,
  * each of its queues to one thread, which may be another. Until it is closed quoll_device_events() is the driver's: it
@@ -272,6 +291,7 @@ QUOLL_API void quoll_nvme_queue_disarm(struct quoll_nvme_queue *queue);
  * struct quoll_nvme_queue_stats - counters since creation; read by the queue's thread
  * @submitted, @completed: commands (parts of split requests counted one by one)
  * @sq_doorbells, @cq_doorbells: register writes
+ * @spared_doorbells: register writes that a shadow doorbell has made needless
  * @bad_cid:  completions with an identifier that is out of range or not in flight (so also repeated ones): dropped
  * @bad_sqid: completions that name another submission queue: dropped
  * @bad_sqhd: completions whose SQ head is beyond what was submitted: the head is not believed
@@ -284,6 +304,7 @@ struct quoll_nvme_queue_stats {
 	uint64_t completed;
 	uint64_t sq_doorbells;
 	uint64_t cq_doorbells;
+	uint64_t spared_doorbells;
 	uint64_t bad_cid;
 	uint64_t bad_sqid;
 	uint64_t bad_sqhd;

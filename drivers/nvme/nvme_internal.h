@@ -119,6 +119,7 @@ enum nvme_reset_stage {
 	NVME_RESET_ENABLE,
 	NVME_RESET_IDENTIFY,
 	NVME_RESET_QUEUES,
+	NVME_RESET_DOORBELLS,
 	NVME_RESET_NAMESPACES,
 };
 
@@ -139,6 +140,16 @@ struct nvme_reset {
 struct nvme_abort {
 	bool used;
 	struct quoll_nvme_queue *queue;
+};
+
+/* doorbell.c: Doorbell Buffer Config. A page each, in the order of the doorbells. */
+struct nvme_doorbells {
+	enum quoll_nvme_shadow wanted;
+	bool on;
+	quoll_le32 *shadows; /* the controller reads them */
+	quoll_le32 *events;  /* it writes them */
+	quoll_iova_t shadows_iova;
+	quoll_iova_t events_iova;
 };
 
 struct quoll_nvme {
@@ -185,6 +196,7 @@ struct quoll_nvme {
 	enum quoll_nvme_recovery recovery;
 	uint64_t io_timeout_ticks; /* 0: none */
 	uint64_t idle_ticks;	   /* a part of the time for which recovery waits for somebody who calls ctrl_poll */
+	struct nvme_doorbells doorbells;
 	struct nvme_reset reset;
 	struct nvme_abort aborts[NVME_ADMIN_SLOTS - NVME_ADMIN_ABORTS];
 	uint64_t nr_aborts;
@@ -262,6 +274,14 @@ static inline uint32_t nvme_link_state(uint32_t reset_nr, enum nvme_link_state s
 	return reset_nr << 2 | state;
 }
 
+/* A doorbell on the long way; in @nr_spared registers were not written, because the shadow was enough. */
+struct nvme_bell {
+	volatile void *reg; /* NULL: not mapped, by message */
+	quoll_le32 *shadow; /* NULL: none */
+	quoll_le32 *event;
+	uint64_t nr_spared;
+};
+
 struct quoll_nvme_queue {
 	/* line 0: prep */
 	union nvme_sq_slot *sq;
@@ -276,7 +296,7 @@ struct quoll_nvme_queue {
 	uint16_t list_shift;
 
 	/* line 1: submit and poll */
-	volatile void *sq_db; /* NULL: not mapped, by message */
+	volatile void *sq_db; /* NULL: the long way, nvme_queue_ring(); so is cq_db */
 	struct nvme_cqe *cq;
 	struct nvme_cqe *cq_last;
 	volatile void *cq_db;
@@ -320,8 +340,7 @@ struct quoll_nvme_queue {
 	unsigned int entries;
 	unsigned int nr_slots;
 	unsigned int abandon_cursor;
-	uint32_t sink;		     /* where doorbells go once the queue is paused or dead */
-	volatile void *sq_db_mapped; /* sq_db, but that this one is the way around saving; NULL: by message */
+	uint32_t sink; /* where doorbells go once the queue is paused or dead */
 	bool sq_created;
 	bool cq_created;
 
@@ -346,6 +365,8 @@ struct quoll_nvme_queue {
 	int irq_fd;
 	int wake_fd;  /* by the controller's thread, for a reset */
 	int sleep_fd; /* epoll set: irq_fd, wake_fd, the device's events, the controller's dead_fd */
+
+	struct nvme_bell bells[2] QUOLL_CACHE_ALIGNED; /* SQ tail, CQ head */
 
 	struct nvme_link link;
 };
@@ -422,6 +443,19 @@ int nvme_admin_answer(struct quoll_nvme *nvme, unsigned int idx, uint32_t *resul
 int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_t *result);
 /* Turn what nvme_admin_exec() returned into an error text. Return: -errno. */
 int nvme_admin_error(struct quoll_nvme *nvme, int rc, const char *command, struct quoll_error *err);
+
+/* doorbell.c */
+/* If it is to be, make the buffers and tell the controller; before any I/O queue. Return: 0 also where there are none. */
+int nvme_shadow_init(struct quoll_nvme *nvme, struct quoll_error *err);
+/* The command, again after each reset, and what follows from its answer, @rc as nvme_admin_exec() returned it. */
+struct nvme_sqe nvme_shadow_cmd(const struct quoll_nvme *nvme);
+int nvme_shadow_answer(struct quoll_nvme *nvme, int rc, struct quoll_error *err);
+/* The queue's doorbells as they are now, at creation and after a reset. */
+void nvme_queue_bells_open(struct quoll_nvme_queue *queue);
+/* Shadows begin at 0 with the queue, which the controller does not have now. */
+void nvme_queue_bells_clear(struct quoll_nvme_queue *queue);
+/* The long way: by shadow, mapped register, or message. Entries come before it with quoll_mmio_wmb(). */
+void nvme_queue_ring(struct quoll_nvme_queue *queue, unsigned int is_cq, uint32_t value);
 
 /* identify.c */
 /* The data will be in nvme->admin.data, which the controller may go on writing: copy it before looking. */

@@ -147,15 +147,12 @@ int quoll_nvme_prep_flush(struct quoll_nvme_queue *queue, uint32_t nsid, uint64_
 	return 0;
 }
 
-/* The doorbell is not mapped, or the commands are saved first; @nr of them before @tail. */
+/* The doorbell has a shadow or is not mapped, or the commands are saved first; @nr of them before @tail. */
 static __attribute__((noinline)) void queue_ring_long(struct quoll_nvme_queue *queue, uint32_t tail, uint32_t nr)
 {
 	if (queue->saved)
 		nvme_queue_save(queue, tail, nr);
-	if (queue->sq_db_mapped)
-		quoll_mmio_write32(queue->sq_db_mapped, tail);
-	else
-		nvme_doorbell_message(queue->nvme, queue->qid, 0, tail);
+	nvme_queue_ring(queue, 0, tail);
 }
 
 void quoll_nvme_submit(struct quoll_nvme_queue *queue)
@@ -319,7 +316,7 @@ static inline void queue_reap_end(struct quoll_nvme_queue *queue, const struct r
 	if (QUOLL_LIKELY(queue->cq_db))
 		quoll_mmio_write32(queue->cq_db, head);
 	else
-		nvme_doorbell_message(queue->nvme, queue->qid, 1, head);
+		nvme_queue_ring(queue, 1, head);
 }
 
 unsigned int quoll_nvme_poll(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int max)

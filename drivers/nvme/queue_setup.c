@@ -187,9 +187,6 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	queue->sq_bytes = entries * sizeof(*queue->sq);
 	queue->cq_bytes = entries * sizeof(*queue->cq);
 	queue->lists_bytes = (uint64_t)queue->nr_slots << queue->list_shift;
-	queue->sq_db_mapped = nvme_doorbell_ptr(nvme, qid, 0);
-	queue->sq_db = queue->sq_db_mapped;
-	queue->cq_db = nvme_doorbell_ptr(nvme, qid, 1);
 	queue->busy_polls = NVME_BUSY_POLLS;
 	queue->clock = nvme->clock;
 	queue->check_ticks = quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS);
@@ -236,6 +233,8 @@ int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_que
 		rc = alloc_rings(queue, err);
 	if (!rc && opts && opts->interrupts)
 		rc = nvme_queue_sleep_init(queue, err);
+	nvme_queue_bells_open(queue);
+	nvme_queue_bells_clear(queue);
 	if (!rc)
 		rc = create_rings(queue, err);
 	if (rc) {
@@ -265,8 +264,9 @@ void quoll_nvme_queue_stats(const struct quoll_nvme_queue *queue, struct quoll_n
 	*stats = (struct quoll_nvme_queue_stats){
 		.submitted = queue->nr_submitted,
 		.completed = queue->nr_completed,
-		.sq_doorbells = queue->nr_sq_doorbells,
-		.cq_doorbells = queue->nr_cq_doorbells,
+		.sq_doorbells = queue->nr_sq_doorbells - queue->bells[0].nr_spared,
+		.cq_doorbells = queue->nr_cq_doorbells - queue->bells[1].nr_spared,
+		.spared_doorbells = queue->bells[0].nr_spared + queue->bells[1].nr_spared,
 		.bad_cid = queue->nr_bad_cid,
 		.bad_sqid = queue->nr_bad_sqid,
 		.bad_sqhd = queue->nr_bad_sqhd,

@@ -329,6 +329,7 @@ static void rings_clear(struct quoll_nvme_queue *queue)
 	queue->sq_tail = queue->sq_rung = queue->sq_head = 0;
 	queue->cq_head = 0;
 	queue->phase_bit = NVME_CQE_PHASE;
+	nvme_queue_bells_clear(queue);
 	link_set(queue, NVME_LINK_CLEAN);
 }
 
@@ -355,10 +356,7 @@ static void queue_ring(struct quoll_nvme_queue *queue)
 	queue->nr_sq_doorbells++;
 	/* As in quoll_nvme_submit(). */
 	quoll_mmio_wmb();
-	if (queue->sq_db_mapped)
-		quoll_mmio_write32(queue->sq_db_mapped, queue->sq_tail);
-	else
-		nvme_doorbell_message(queue->nvme, queue->qid, 0, queue->sq_tail);
+	nvme_queue_ring(queue, 0, queue->sq_tail);
 }
 
 static void queue_resume(struct quoll_nvme_queue *queue)
@@ -367,8 +365,7 @@ static void queue_resume(struct quoll_nvme_queue *queue)
 
 	queue->set = __atomic_load_n(&nvme->set, __ATOMIC_ACQUIRE);
 	queue->ns = queue->set->nr ? &queue->set->ns[0] : &nvme->no_ns;
-	queue->sq_db = queue->saved ? NULL : queue->sq_db_mapped;
-	queue->cq_db = nvme_doorbell_ptr(nvme, queue->qid, 1);
+	nvme_queue_bells_open(queue);
 	queue->paused = false;
 	queue->resumed = true;
 	queue->last_watch = quoll_ticks(&queue->clock);
@@ -452,8 +449,6 @@ int nvme_queue_recover_init(struct quoll_nvme_queue *queue, enum quoll_nvme_on_r
 	queue->nr_resubmits = calloc(queue->nr_slots, sizeof(*queue->nr_resubmits));
 	if (!queue->saved || !queue->nr_resubmits)
 		return -ENOMEM;
-	/* From the short way of submit to the long one, which saves. */
-	queue->sq_db = NULL;
 	return 0;
 }
 

@@ -214,6 +214,23 @@ static int step_queues(struct quoll_nvme *nvme, struct quoll_error *err)
 			return quoll_error_set(err, EIO, "reset", nvme->name,
 					       "it grants %u I/O queues, too few for those that there were",
 					       nvme_queues_granted(granted));
+	next_stage(nvme, NVME_RESET_DOORBELLS, 0);
+	return 1;
+}
+
+/* The controller has forgotten shadow doorbells too. Before any queue, so that none begins without. */
+static int step_doorbells(struct quoll_nvme *nvme, struct quoll_error *err)
+{
+	if (nvme->doorbells.on) {
+		struct nvme_sqe cmd = nvme_shadow_cmd(nvme);
+		int rc = ask(nvme, &cmd, NULL);
+
+		if (rc == -EINPROGRESS)
+			return 0;
+		rc = nvme_shadow_answer(nvme, rc, err);
+		if (rc)
+			return rc;
+	}
 	nvme_ns_reader_init(&nvme->reset.reader);
 	next_stage(nvme, NVME_RESET_NAMESPACES, 0);
 	return 1;
@@ -268,7 +285,8 @@ static void reset_work(struct quoll_nvme *nvme)
 	static int (*const steps[])(struct quoll_nvme *, struct quoll_error *) = {
 		[NVME_RESET_QUIESCE] = step_quiesce, [NVME_RESET_DISABLE] = step_disable,
 		[NVME_RESET_ENABLE] = step_enable,   [NVME_RESET_IDENTIFY] = step_identify,
-		[NVME_RESET_QUEUES] = step_queues,   [NVME_RESET_NAMESPACES] = step_namespaces,
+		[NVME_RESET_QUEUES] = step_queues,   [NVME_RESET_DOORBELLS] = step_doorbells,
+		[NVME_RESET_NAMESPACES] = step_namespaces,
 	};
 	struct quoll_error err = {0};
 	int rc;
