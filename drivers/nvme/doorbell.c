@@ -61,8 +61,8 @@ int nvme_shadow_answer(struct quoll_nvme *nvme, int rc, struct quoll_error *err)
 	bool without = rc > 0 && nvme->doorbells.wanted != QUOLL_NVME_SHADOW_ALWAYS;
 
 	if (without)
-		quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_WARN, "nvme", "%s: no shadow doorbells: %s", nvme->name,
-			  quoll_nvme_status_name((uint16_t)rc));
+		quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_WARN, "nvme", "%s: no shadow doorbells: %s",
+			  nvme->name, quoll_nvme_status_name((uint16_t)rc));
 	/* Queues' threads read it when they resume, some of them perhaps late. */
 	__atomic_store_n(&nvme->doorbells.on, !rc, __ATOMIC_RELAXED);
 	return !rc || without ? 0 : nvme_admin_error(nvme, rc, "Doorbell Buffer Config", err);

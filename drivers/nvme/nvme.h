@@ -32,8 +32,8 @@ struct quoll_nvme_queue;
 /**
  * enum quoll_nvme_shadow - doorbells in memory (Doorbell Buffer Config, Base Specification 2.0, 5.8 and Annex B.5): the
  * controller reads them there, and says when it wants a register written
- * @QUOLL_NVME_SHADOW_AUTO:   where it offers that and registers can't be mapped, so that each write of one is a message.
- *                            A mapped register is cheaper than the full fence that shadows need a batch
+ * @QUOLL_NVME_SHADOW_AUTO:   where it offers that and registers can't be mapped, so that each write of one is a
+ * message. A mapped register is cheaper than the full fence that shadows need a batch
  * @QUOLL_NVME_SHADOW_NEVER:  registers only
  * @QUOLL_NVME_SHADOW_ALWAYS: for mapped registers that are dear all the same: a hypervisor traps their writes, which
  *                            the driver can't see. Controllers that don't offer it are refused
@@ -116,7 +116,8 @@ struct quoll_nvme_ns_info {
  * @nvme: closed by quoll_nvme_close()
  * @err:  -ETIMEDOUT: not ready within CAP.TO (CSTS is quoted); -EIO: fatal status or a failed command (status named);
  *        -ENODEV: gone, or not of that class; -EPROTO: the controller says something impossible; -ENOTSUP: no NVM
- *        command set, page size, shadow doorbells that @opts insists on; -EINVAL: @opts; -ENOSPC, -ENOMEM: as quoll_arena_create() and quoll_arena_alloc()
+ *        command set, page size, shadow doorbells that @opts insists on; -EINVAL: @opts; -ENOSPC, -ENOMEM: as
+ * quoll_arena_create() and quoll_arena_alloc()
  *
  * Thread rule: set-up, blocks up to CAP.TO plus the admin time-outs. The controller belongs to one thread at a time,
  * each of its queues to one thread, which may be another. Until it is closed quoll_device_events() is the driver's: it

@@ -445,7 +445,8 @@ int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_
 int nvme_admin_error(struct quoll_nvme *nvme, int rc, const char *command, struct quoll_error *err);
 
 /* doorbell.c */
-/* If it is to be, make the buffers and tell the controller; before any I/O queue. Return: 0 also where there are none. */
+/* If it is to be, make the buffers and tell the controller; before any I/O queue. Return: 0 also where there are none.
+ */
 int nvme_shadow_init(struct quoll_nvme *nvme, struct quoll_error *err);
 /* The command, again after each reset, and what follows from its answer, @rc as nvme_admin_exec() returned it. */
 struct nvme_sqe nvme_shadow_cmd(const struct quoll_nvme *nvme);

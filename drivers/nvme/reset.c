@@ -283,9 +283,9 @@ static void reset_fail(struct quoll_nvme *nvme, int rc, const struct quoll_error
 static void reset_work(struct quoll_nvme *nvme)
 {
 	static int (*const steps[])(struct quoll_nvme *, struct quoll_error *) = {
-		[NVME_RESET_QUIESCE] = step_quiesce, [NVME_RESET_DISABLE] = step_disable,
-		[NVME_RESET_ENABLE] = step_enable,   [NVME_RESET_IDENTIFY] = step_identify,
-		[NVME_RESET_QUEUES] = step_queues,   [NVME_RESET_DOORBELLS] = step_doorbells,
+		[NVME_RESET_QUIESCE] = step_quiesce,	   [NVME_RESET_DISABLE] = step_disable,
+		[NVME_RESET_ENABLE] = step_enable,	   [NVME_RESET_IDENTIFY] = step_identify,
+		[NVME_RESET_QUEUES] = step_queues,	   [NVME_RESET_DOORBELLS] = step_doorbells,
 		[NVME_RESET_NAMESPACES] = step_namespaces,
 	};
 	struct quoll_error err = {0};

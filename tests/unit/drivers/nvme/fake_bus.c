@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fake_bus.c - the fake controller's registers and doorbells, and the pump thread.
+ * fake_bus.c - the fake controller's registers, and the pump thread.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -19,26 +19,6 @@ static void reg_set(struct fake_nvme *fake, uint64_t offset, uint32_t value)
 	fake_pci_reg_set(&fake->pci, offset, value);
 }
 
-uint32_t fake_doorbell(const struct fake_nvme *fake, uint16_t qid, unsigned int is_cq)
-{
-	return reg(fake, nvme_doorbell_offset(NVME_CAP_DSTRD(fake->cap), qid, is_cq));
-}
-
-void fake_doorbell_reset(struct fake_nvme *fake, uint16_t qid, unsigned int is_cq)
-{
-	reg_set(fake, nvme_doorbell_offset(NVME_CAP_DSTRD(fake->cap), qid, is_cq), 0);
-}
-
-uint32_t fake_nvme_sq_tail(struct fake_nvme *fake, uint16_t qid)
-{
-	return fake_doorbell(fake, qid, 0);
-}
-
-uint32_t fake_nvme_cq_head(struct fake_nvme *fake, uint16_t qid)
-{
-	return fake_doorbell(fake, qid, 1);
-}
-
 static uint64_t reg64(const struct fake_nvme *fake, uint64_t offset)
 {
 	return reg(fake, offset) | (uint64_t)reg(fake, offset + 4) << 32;
@@ -50,6 +30,7 @@ static void controller_reset(struct fake_nvme *fake)
 	memset(fake->cq, 0, sizeof(fake->cq));
 	fake->nr_held = 0;
 	fake->nr_mute_aborts = 0;
+	fake->dbbuf = fake->asleep = false;
 	fake->nr_disables++;
 	reg_set(fake, NVME_REG_CSTS, 0);
 }

@@ -367,6 +367,9 @@ static void exec_admin(struct fake_nvme *fake, const union nvme_sq_slot *sqe)
 	case nvme_admin_delete_sq:
 		status = delete_queue(fake, sqe, sqe->cmd.opcode == nvme_admin_delete_sq);
 		break;
+	case nvme_admin_dbbuf:
+		status = fake_doorbell_buffers(fake, sqe);
+		break;
 	case nvme_admin_format_nvm:
 		status = 0;
 		break;
@@ -438,8 +441,8 @@ const union nvme_sq_slot *fake_nvme_sqe(struct fake_nvme *fake, uint16_t qid, ui
 			    sizeof(union nvme_sq_slot), false);
 }
 
-/* Fetch what the doorbell announces; carry it out, in order or not. */
-static void run_queue(struct fake_nvme *fake, uint16_t qid)
+/* Fetch what the doorbell announces; carry it out, in order or not. Return: how many. */
+static uint32_t run_queue(struct fake_nvme *fake, uint16_t qid)
 {
 	struct fake_sq *sq = &fake->sq[qid];
 	static union nvme_sq_slot batch[65536];
@@ -448,13 +451,13 @@ static void run_queue(struct fake_nvme *fake, uint16_t qid)
 
 	if (tail >= sq->entries) {
 		fake_pci_violation(&fake->pci, "doorbell of queue %u is %u, beyond its end", qid, tail);
-		return;
+		return 0;
 	}
 	while (sq->head != tail) {
 		const union nvme_sq_slot *sqe = fake_nvme_sqe(fake, qid, sq->head);
 
 		if (!sqe)
-			return;
+			return 0;
 		batch[nr++] = *sqe;
 		sq->head = (sq->head + 1) % sq->entries;
 	}
@@ -476,11 +479,19 @@ static void run_queue(struct fake_nvme *fake, uint16_t qid)
 		else
 			exec_admin(fake, &batch[i]);
 	}
+	return nr;
 }
 
 void fake_run_queues(struct fake_nvme *fake)
 {
-	for (uint16_t qid = 0; qid < FAKE_MAX_QUEUES; qid++)
-		if (fake->sq[qid].live && (!qid || !fake->mute_io))
-			run_queue(fake, qid);
+	uint32_t nr = 0;
+
+	run_queue(fake, 0);
+	if (fake->mute_io || !fake_is_awake(fake))
+		return;
+	for (uint16_t qid = 1; qid < FAKE_MAX_QUEUES; qid++)
+		if (fake->sq[qid].live)
+			nr += run_queue(fake, qid);
+	if (!nr)
+		fake_nap(fake);
 }

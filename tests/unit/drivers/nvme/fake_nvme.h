@@ -82,6 +82,9 @@ struct fake_nvme {
 	bool mute_io; /* I/O commands are not even fetched */
 	bool hold_io; /* I/O commands are held */
 	enum fake_abort abort;
+	bool naps; /* with shadow doorbells: sleeps when there is nothing to do, until a register is written */
+	bool lies; /* writes @lie into each event index in each step; with @naps too */
+	uint16_t lie;
 	bool shuffle;		/* complete in random order */
 	uint16_t queues_less_1; /* both halves of the answer to Set Features (Number of Queues) */
 	struct nvme_id_ctrl id;
@@ -109,9 +112,15 @@ struct fake_nvme {
 	unsigned int nr_disables;
 	unsigned int nr_aborts;
 	unsigned int most_aborts; /* under way at a time */
+	unsigned int nr_dbbufs;	  /* Doorbell Buffer Config was carried out */
+	unsigned int nr_naps;
 
 	/* The machine. */
 	uint32_t cc_seen;
+	bool dbbuf; /* I/O queues' doorbells are in the host's memory */
+	quoll_iova_t shadows;
+	quoll_iova_t events;
+	bool asleep;
 	unsigned int nr_held;
 	struct fake_held held[FAKE_MAX_HELD];
 	unsigned int nr_mute_aborts;

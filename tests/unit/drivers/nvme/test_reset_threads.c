@@ -159,13 +159,16 @@ static void wait_for_progress(const struct worker *w)
 		sched_yield();
 }
 
-static void resets_under_load(bool asleep)
+/* @shadows: registers are messages, doorbells in memory, and the controller sleeps when it can. */
+static void resets_under_load(bool asleep, bool shadows)
 {
 	const struct quoll_nvme_opts opts = {.max_io_queues = 4, .recovery = QUOLL_NVME_ABORT};
 	static struct worker workers[2];
 
 	fixture_init(&fx);
 	fx.fake.shuffle = true;
+	fx.fake.naps = fx.fake.pci.bar_by_message = shadows;
+	fx.fake.id.oacs = quoll_cpu_to_le16(shadows ? NVME_CTRL_OACS_DBBUF_CFG : 0);
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &opts), 0);
 	fake_nvme_pump_start(&fx.fake);
 	worker_start(&workers[0], 0, QUOLL_NVME_RESET_FAIL, asleep);
@@ -188,6 +191,7 @@ static void resets_under_load(bool asleep)
 	}
 	fake_nvme_pump_stop(&fx.fake);
 	CU_ASSERT_EQUAL(resets(), NR_RESETS);
+	CU_ASSERT_EQUAL(fx.fake.nr_dbbufs, shadows ? NR_RESETS + 1 : 0);
 	CU_ASSERT_EQUAL(workers[1].nr_canceled, 0);
 	fixture_fini(&fx);
 	CU_ASSERT_EQUAL(fx.close_rc, 0);
@@ -195,12 +199,18 @@ static void resets_under_load(bool asleep)
 
 static void requests_come_back_once_through_resets_under_load(void)
 {
-	resets_under_load(false);
+	resets_under_load(false, false);
 }
 
 static void threads_that_sleep_are_woken_for_each_step_of_a_reset(void)
 {
-	resets_under_load(true);
+	resets_under_load(true, false);
+}
+
+static void with_shadow_doorbells_it_is_the_same(void)
+{
+	resets_under_load(false, true);
+	resets_under_load(true, true);
 }
 
 /* The controller ends while its queues' threads sleep in a reset that cannot go on. */
@@ -346,6 +356,7 @@ static const struct unit_test tests[] = {
 	{"requests come back once through resets under load", requests_come_back_once_through_resets_under_load},
 	{"threads that sleep are woken for each step of a reset",
 	 threads_that_sleep_are_woken_for_each_step_of_a_reset},
+	{"with shadow doorbells it is the same", with_shadow_doorbells_it_is_the_same},
 	{"threads that sleep in a reset are woken by its failure",
 	 threads_that_sleep_in_a_reset_are_woken_by_its_failure},
 	{"in a loop a fatal controller is reset while its poller sleeps",
