@@ -185,7 +185,8 @@ QUOLL_API const char *quoll_nvme_status_name(uint16_t status);
 
 /**
  * struct quoll_nvme_queue_opts - how to make an I/O queue pair
- * @entries: 2 .. max_queue_entries, rounded up to a power of two if that fits; one less are in flight. 0 for 256
+ * @entries: 2 .. max_queue_entries, rounded up to a power of two if that fits, and to 256 where there are shadow
+ *           doorbells; one less are in flight. 0 for 256
  * @interrupts: its thread wants to sleep: an MSI-X vector of its own, masked but for quoll_nvme_queue_arm(). Polling
  *              costs no more with it
  * @on_reset: what becomes of its requests when the controller is reset

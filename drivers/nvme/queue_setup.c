@@ -11,6 +11,7 @@
 #include "nvme_internal.h"
 
 #define QUEUE_DEFAULT_ENTRIES 256u
+#define QUEUE_SHADOW_ENTRIES 256u
 #define SPLIT_RESERVE_MAX 8u
 
 static int pick_entries(struct quoll_nvme *nvme, const struct quoll_nvme_queue_opts *opts, unsigned int *entries,
@@ -26,6 +27,9 @@ static int pick_entries(struct quoll_nvme *nvme, const struct quoll_nvme_queue_o
 				most);
 		return -EINVAL;
 	}
+	/* Even an awake controller is rung once a turn of each ring, which is to be seldom. */
+	if (nvme->doorbells.on && n < QUEUE_SHADOW_ENTRIES)
+		n = QUEUE_SHADOW_ENTRIES < most ? QUEUE_SHADOW_ENTRIES : most;
 	*entries = quoll_round_up_pow2(n) <= most ? quoll_round_up_pow2(n) : n;
 	return 0;
 }

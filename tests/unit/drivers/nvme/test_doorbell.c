@@ -91,6 +91,7 @@ static void they_are_used_where_registers_are_messages(void)
 		CU_ASSERT_EQUAL(has_shadows(), cases[i].used);
 		CU_ASSERT_EQUAL(fx.fake.nr_dbbufs, cases[i].used);
 		run_batches(50);
+		CU_ASSERT_EQUAL(fx.fake.sq[1].entries, cases[i].used ? 256 : 16);
 		CU_ASSERT_EQUAL(stats_now().spared_doorbells != 0, cases[i].used);
 		CU_ASSERT_EQUAL(stats_now().sq_doorbells + stats_now().cq_doorbells + stats_now().spared_doorbells,
 				100);
@@ -159,7 +160,7 @@ static void the_controller_cannot_write_shadows(void)
 /* Its event indices stay 0: once a turn of the ring a register is written. */
 static void a_controller_that_is_awake_is_rung_once_a_turn(void)
 {
-	const unsigned int batches = 1600, turns = batches * BATCH / 16;
+	const unsigned int batches = 2560, turns = batches * BATCH / 256;
 
 	offer(BY_MESSAGE);
 	open_with(QUOLL_NVME_SHADOW_AUTO);
@@ -241,7 +242,7 @@ static void the_comparison_holds_around_a_rings_end(void)
 
 static void event_indices_that_are_lies_cost_doorbells_only(void)
 {
-	static const uint16_t lies[] = {1, 15, 16, 17, 0x7fff, 0x8000, 0xfff0, 0xffff};
+	static const uint16_t lies[] = {1, 255, 256, 257, 0x7fff, 0x8000, 0xfff0, 0xffff};
 
 	for (unsigned int i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
 		offer(BY_MESSAGE);
