@@ -410,6 +410,39 @@ static void doorbells_may_be_in_the_hosts_memory(void)
 	host_end(&host);
 }
 
+/* Shadows are the host's to write; only for queues that are there already their place is put into them. */
+static void shadows_may_be_mapped_for_reading_only(void)
+{
+	const uint64_t at = HOST_BASE + HOST_BYTES;
+	struct nvme_sqe cmd = {.opcode = nvme_admin_dbbuf, .prp1 = at, .prp2 = HOST_PAGE(701)};
+	struct tgt_guest_range range = {.iova = at, .len = 4096, .prot = TGT_GUEST_READ};
+	struct nvme_sqe read = read_cmd(1);
+	struct host_cqe cqe;
+	quoll_le32 *shadow;
+
+	start();
+	range.va = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_TRUE_FATAL(range.va != MAP_FAILED);
+	shadow = (quoll_le32 *)range.va;
+	CU_ASSERT_EQUAL(tgt_guest_add(&host.guest, &range), 0);
+	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
+	CU_ASSERT_EQUAL(host_admin(&host, cmd), NVME_SC_INVALID_FIELD);
+	CU_ASSERT_EQUAL(delete (nvme_admin_delete_sq, 1), 0);
+	CU_ASSERT_EQUAL(delete (nvme_admin_delete_cq, 1), 0);
+	shadow[4] = 7; /* of a queue that is not there */
+	CU_ASSERT_EQUAL(mprotect(range.va, 4096, PROT_READ), 0);
+	CU_ASSERT_EQUAL(host_admin(&host, cmd), 0);
+	CU_ASSERT_EQUAL(shadow[4], 7);
+	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
+	host_push(&host, &host.io, &read);
+	CU_ASSERT_EQUAL(mprotect(range.va, 4096, PROT_READ | PROT_WRITE), 0);
+	__atomic_store_n(&shadow[2], host.io.tail, __ATOMIC_RELEASE);
+	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
+	CU_ASSERT_EQUAL(tgt_guest_remove(&host.guest, at, 4096), 0);
+	munmap(range.va, 4096);
+	host_end(&host);
+}
+
 static void doorbell_buffers_that_are_not_pages_are_refused(void)
 {
 	struct nvme_sqe cmd = {.opcode = nvme_admin_dbbuf, .prp1 = HOST_PAGE(700), .prp2 = HOST_PAGE(701) + 8};
@@ -644,6 +677,7 @@ static const struct unit_test tests[] = {
 	{"a head that lies while its queue is deleted is survived",
 	 a_head_that_lies_while_its_queue_is_deleted_is_survived},
 	{"doorbells may be in the host's memory", doorbells_may_be_in_the_hosts_memory},
+	{"shadows may be mapped for reading only", shadows_may_be_mapped_for_reading_only},
 	{"doorbell buffers that are not pages are refused", doorbell_buffers_that_are_not_pages_are_refused},
 	{"doorbell buffers that went away are not touched", doorbell_buffers_that_went_away_are_not_touched},
 	{"admin queues are checked when enabled", admin_queues_are_checked_when_enabled},
