@@ -486,7 +486,8 @@ void fake_run_queues(struct fake_nvme *fake)
 {
 	uint32_t nr = 0;
 
-	run_queue(fake, 0);
+	if (fake->sq[0].live)
+		run_queue(fake, 0);
 	if (fake->mute_io || !fake_is_awake(fake))
 		return;
 	for (uint16_t qid = 1; qid < FAKE_MAX_QUEUES; qid++)
