@@ -7,10 +7,10 @@
 
 #include "e1000e.h"
 
-#define MASTER_LIMIT_MS 100 /* the PCIe completion time-out is 50 ms */
-#define RESET_LIMIT_MS 100
-#define AUTO_READ_LIMIT_MS 100
-#define MDIO_LIMIT_MS 20
+#define MASTER_LIMIT_MS 200 /* the PCIe completion time-out is 50 ms */
+#define RESET_LIMIT_MS 200
+#define AUTO_READ_LIMIT_MS 200
+#define MDIO_LIMIT_MS 200
 #define PHY_CONFIG_NS UINT64_C(25000000)
 
 int e1000e_quiesce(struct e1000e_port *e)

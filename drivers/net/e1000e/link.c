@@ -6,7 +6,7 @@
 
 #include "e1000e.h"
 
-#define MDIC_LIMIT_MS 20
+#define MDIC_LIMIT_MS 200 /* far more than a transaction takes: a busy machine may not run us meanwhile */
 
 /* One access to a PHY register (MDIC). Return: 0; -ENODEV; -ETIMEDOUT; -EIO: the PHY reports an error. */
 static int phy_access(struct e1000e_port *e, unsigned int reg, uint32_t op, uint16_t *value)
