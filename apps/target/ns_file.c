@@ -60,19 +60,37 @@ static uint16_t file_status(const struct tgt_req *req, int errnum)
 	return errnum == ENOSPC || errnum == EDQUOT ? TGT_SC(CAP_EXCEEDED) : TGT_SC_MEDIA(WRITE_FAULT);
 }
 
+/* A buffer that stands in for the host's memory; @left: what is still to be transferred of it. */
+struct file_buffer {
+	struct iovec left;
+	uint8_t *data;
+};
+
+/* What is still to be transferred. The request's own list stays as it is beside a buffer: see tgt_ctrl_uses(). */
+static const struct iovec *file_left(const struct tgt_req *req, unsigned int *nr)
+{
+	const struct file_buffer *buffer = req->private;
+
+	*nr = buffer ? 1 : req->nr_iov;
+	return buffer ? &buffer->left : req->iov;
+}
+
 /* Put the phase that @req is in into the ring. */
 static void file_prep(const struct ns_file *file, struct io_uring_sqe *sqe, struct tgt_req *req)
 {
 	uint64_t left = req->bytes - req->cursor;
 	const union tgt_seg *seg;
+	const struct iovec *iov;
+	unsigned int nr;
 
 	switch (req->phase) {
 	case PHASE_TRANSFER:
+		iov = file_left(req, &nr);
 		if (req->op == TGT_OP_WRITE)
-			io_uring_prep_writev2(sqe, file->fd, req->iov, req->nr_iov, req->offset + req->cursor,
+			io_uring_prep_writev2(sqe, file->fd, iov, nr, req->offset + req->cursor,
 					      req->fua ? RWF_DSYNC : 0);
 		else
-			io_uring_prep_readv(sqe, file->fd, req->iov, req->nr_iov, req->offset + req->cursor);
+			io_uring_prep_readv(sqe, file->fd, iov, nr, req->offset + req->cursor);
 		break;
 	case PHASE_ZERO_RANGE:
 		io_uring_prep_fallocate(sqe, file->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)req->offset,
@@ -132,14 +150,6 @@ static bool file_needs_buffer(const struct ns_file *file, const struct tgt_req *
 	return bits & (file->mem_align - 1);
 }
 
-/* What file_buffer() keeps while the buffer stands in for the request's own list. */
-struct file_buffer {
-	struct iovec *iov;
-	uint16_t nr_iov;
-	struct iovec own;
-	uint8_t *data;
-};
-
 static int file_buffer(struct tgt_req *req)
 {
 	struct file_buffer *buffer;
@@ -148,12 +158,10 @@ static int file_buffer(struct tgt_req *req)
 	if (posix_memalign(&mem, BUFFER_ALIGN, BUFFER_ALIGN + (size_t)req->bytes))
 		return -ENOMEM;
 	buffer = mem;
-	*buffer = (struct file_buffer){.iov = req->iov, .nr_iov = req->nr_iov, .data = (uint8_t *)mem + BUFFER_ALIGN};
-	buffer->own = (struct iovec){.iov_base = buffer->data, .iov_len = req->bytes};
+	buffer->data = (uint8_t *)mem + BUFFER_ALIGN;
+	buffer->left = (struct iovec){.iov_base = buffer->data, .iov_len = req->bytes};
 	if (req->op == TGT_OP_WRITE)
 		tgt_iov_gather(req->iov, req->nr_iov, buffer->data, req->bytes);
-	req->iov = &buffer->own;
-	req->nr_iov = 1;
 	req->private = buffer;
 	return 0;
 }
@@ -181,7 +189,14 @@ static bool file_start(struct file_chan *chan, struct tgt_req *req)
 /* Part of a transfer is done: the list shrinks from its front. */
 static void file_advance(struct tgt_req *req, size_t done)
 {
+	struct file_buffer *buffer = req->private;
+
 	req->cursor += done;
+	if (buffer) {
+		buffer->left.iov_base = (uint8_t *)buffer->left.iov_base + done;
+		buffer->left.iov_len -= done;
+		return;
+	}
 	while (done && req->nr_iov) {
 		size_t piece = req->iov->iov_len < done ? req->iov->iov_len : done;
 
@@ -247,9 +262,9 @@ static void file_finish(struct tgt_req *req)
 	if (!buffer)
 		return;
 	if (!req->status && req->op == TGT_OP_READ)
-		tgt_iov_scatter(buffer->iov, buffer->nr_iov, buffer->data, req->bytes);
+		tgt_iov_scatter(req->iov, req->nr_iov, buffer->data, req->bytes);
 	if (!req->status && req->op == TGT_OP_COMPARE &&
-	    !tgt_iov_equal(buffer->iov, buffer->nr_iov, buffer->data, req->bytes))
+	    !tgt_iov_equal(req->iov, req->nr_iov, buffer->data, req->bytes))
 		req->status = TGT_SC_MEDIA(COMPARE_FAILED) | NVME_SC_DNR;
 	free(buffer);
 }

@@ -41,10 +41,20 @@ static bool mail_retract(struct quoll_nvme_queue *queue, uint32_t cid)
 	       mail != (NVME_ABORT_TAKEN | cid);
 }
 
-/* One CID at a time goes to the controller's thread. */
+/* The device has answered the Abort for a CID whose command ended before: the slot can be used again. */
+static void quarantine_end(struct quoll_nvme_queue *queue)
+{
+	if (queue->quarantine < 0 || __atomic_load_n(&queue->link.abort, __ATOMIC_ACQUIRE))
+		return;
+	queue->free_slots[queue->nr_free++] = (uint16_t)queue->quarantine;
+	queue->quarantine = -1;
+}
+
+/* One CID at a time goes to the controller's thread, and none while the last one's slot is in quarantine. */
 static void mail_next(struct quoll_nvme_queue *queue)
 {
-	if (!queue->wants_abort || __atomic_load_n(&queue->link.abort, __ATOMIC_ACQUIRE))
+	quarantine_end(queue);
+	if (!queue->wants_abort || queue->quarantine >= 0 || __atomic_load_n(&queue->link.abort, __ATOMIC_ACQUIRE))
 		return;
 	for (unsigned int i = 0; i < queue->nr_slots; i++) {
 		struct nvme_slot *slot = &queue->slots[i];
@@ -56,15 +66,6 @@ static void mail_next(struct quoll_nvme_queue *queue)
 		return;
 	}
 	queue->wants_abort = false;
-}
-
-/* The device has answered the Abort for a CID whose command ended before: the slot can be used again. */
-static void quarantine_end(struct quoll_nvme_queue *queue)
-{
-	if (queue->quarantine < 0 || __atomic_load_n(&queue->link.abort, __ATOMIC_ACQUIRE))
-		return;
-	queue->free_slots[queue->nr_free++] = (uint16_t)queue->quarantine;
-	queue->quarantine = -1;
 }
 
 enum nvme_taken nvme_queue_take_flagged(struct quoll_nvme_queue *queue, uint32_t cid)
@@ -432,7 +433,6 @@ unsigned int nvme_queue_look(struct quoll_nvme_queue *queue, struct quoll_nvme_c
 			nvme_ctrl_kill(queue->nvme, -EIO);
 		return queue_go_on(queue, comps, n, max);
 	}
-	quarantine_end(queue);
 	if (queue->watch_ticks && now - queue->last_watch >= queue->watch_ticks) {
 		queue->last_watch = now;
 		queue_watch(queue);

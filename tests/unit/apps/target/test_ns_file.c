@@ -148,6 +148,31 @@ static void compare_finds_the_byte_that_differs(void)
 	file_end(&file);
 }
 
+/* By the list it is found out whether the host may take that memory away: see tgt_ctrl_uses(). */
+static void the_list_names_the_hosts_memory_to_the_end(void)
+{
+	static const enum tgt_op ops[] = {TGT_OP_COMPARE, TGT_OP_READ, TGT_OP_WRITE};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		struct file file;
+		struct iovec iov = {.iov_len = 8192};
+		struct tgt_req req = {.op = ops[i], .bytes = 8192, .iov = &iov, .nr_iov = 1};
+		struct tgt_req *list[1] = {&req}, *done[1];
+
+		file_make(&file, places[0], "");
+		memset(buffer, 0, 2 * 8192);
+		iov.iov_base = buffer + 12; /* of no use for O_DIRECT */
+		/* Nothing is finished but by poll. */
+		CU_ASSERT_EQUAL(file.ns->ops->submit(file.chan, list, 1, done), 0);
+		CU_ASSERT_TRUE(req.nr_iov == 1 && req.iov->iov_base == buffer + 12 && req.iov->iov_len == 8192);
+		CU_ASSERT_EQUAL(finish(&file, done, 1), 1);
+		CU_ASSERT_EQUAL(req.status, 0);
+		if (ops[i] == TGT_OP_COMPARE)
+			CU_ASSERT_TRUE(req.nr_iov == 1 && req.iov->iov_base == buffer + 12);
+		file_end(&file);
+	}
+}
+
 static bool zero(const uint8_t *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -280,6 +305,7 @@ static const struct unit_test tests[] = {
 	{"written data is in the file", written_data_is_in_the_file},
 	{"buffers need no alignment", buffers_need_no_alignment},
 	{"Compare finds the byte that differs", compare_finds_the_byte_that_differs},
+	{"the list names the host's memory to the end", the_list_names_the_hosts_memory_to_the_end},
 	{"zeroes and discards clear what they name", zeroes_and_discards_clear_what_they_name},
 	{"more requests than the ring holds come back, each once", a_batch_is_more_than_the_ring_holds},
 	{"a file that has shrunk is a read error", a_file_that_has_shrunk_is_a_read_error},

@@ -295,6 +295,38 @@ static void a_cid_that_may_still_be_aborted_is_not_used_again(void)
 	fixture_fini(&fx);
 }
 
+static bool is_aborted_twice(void)
+{
+	return fx.fake.nr_aborts == 2;
+}
+
+/* The controller's thread may be done with one Abort, and the next be asked for, between two looks of the queue. */
+static void slots_of_aborts_in_a_row_all_come_back(void)
+{
+	open_with(QUOLL_NVME_TELL);
+	fx.fake.hold_io = true;
+	fx.fake.abort = FAKE_ABORT_MUTE;
+	for (unsigned int i = 0; i < 2; i++) {
+		fx.nr_comps = 0;
+		send_read(fx.queue, i, 77 + i);
+		fake_nvme_step(&fx.fake);
+		CU_ASSERT_EQUAL(quoll_nvme_abort(fx.queue, 77 + i), 0);
+		fixture_run(&fx, fx.queue, i ? is_aborted_twice : abort_is_sent);
+		fake_nvme_release(&fx.fake);
+		fixture_run(&fx, fx.queue, one_is_back);
+		fake_nvme_answer_aborts(&fx.fake);
+		for (unsigned int j = 0; j < 1000 && fx.queue->link.abort; j++) {
+			fake_nvme_step(&fx.fake);
+			quoll_nvme_ctrl_poll(fx.nvme);
+		}
+		CU_ASSERT_EQUAL(fx.queue->link.abort, 0);
+	}
+	run_watches(2);
+	CU_ASSERT_EQUAL(in_flight(), 0);
+	CU_ASSERT_EQUAL(prep_until_full(), 7);
+	fixture_fini(&fx);
+}
+
 static void a_command_that_ends_before_its_abort_is_sent_is_not_aborted(void)
 {
 	struct quoll_nvme_completion comp;
@@ -514,6 +546,7 @@ static const struct unit_test tests[] = {
 	{"an aborted command is in flight until its own completion",
 	 an_aborted_command_is_in_flight_until_its_own_completion},
 	{"a CID that may still be aborted is not used again", a_cid_that_may_still_be_aborted_is_not_used_again},
+	{"slots of aborts in a row all come back", slots_of_aborts_in_a_row_all_come_back},
 	{"a command that ends before its abort is sent is not aborted",
 	 a_command_that_ends_before_its_abort_is_sent_is_not_aborted},
 	{"no more aborts are under way than the controller takes",
