@@ -35,6 +35,7 @@ bool server_held_next(struct quoll_server *server)
 		server->held_tail = &server->held;
 	server->nr_held--;
 	server->held_bytes -= held->payload_bytes;
+	server->held_fds -= held->nr_fds;
 	vuser_unhold(&server->conn, held);
 	free(held);
 	return true;
@@ -52,6 +53,7 @@ void server_held_drop(struct quoll_server *server)
 	server->held_tail = &server->held;
 	server->nr_held = 0;
 	server->held_bytes = 0;
+	server->held_fds = 0;
 }
 
 /* The command in conn is served later. */
@@ -60,7 +62,8 @@ static int hold_command(struct quoll_server *server)
 	struct vuser_conn *conn = &server->conn;
 	struct vuser_held *held;
 
-	if (server->nr_held >= SERVER_HELD_MESSAGES || server->held_bytes + conn->payload_bytes > SERVER_HELD_BYTES)
+	if (server->nr_held >= SERVER_HELD_MESSAGES || server->held_bytes + conn->payload_bytes > SERVER_HELD_BYTES ||
+	    server->held_fds + conn->nr_fds > SERVER_HELD_FDS)
 		return -ENOBUFS;
 	held = malloc(sizeof(*held));
 	if (!held)
@@ -70,6 +73,7 @@ static int hold_command(struct quoll_server *server)
 	server->held_tail = &held->next;
 	server->nr_held++;
 	server->held_bytes += held->payload_bytes;
+	server->held_fds += held->nr_fds;
 	return 0;
 }
 

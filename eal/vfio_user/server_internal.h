@@ -34,6 +34,8 @@
 /* Commands that come in while we wait for the answer to a DMA message, and all their bytes. */
 #define SERVER_HELD_MESSAGES 1024u
 #define SERVER_HELD_BYTES (4u << 20)
+/* And all their files: a process has not many, and other clients' messages need some. */
+#define SERVER_HELD_FDS 256u
 #define SERVER_DMA_TIMEOUT_NS 5000000000ull
 /* Data of one DMA message: as the client back-end, well below what a socket's buffer holds. */
 #define SERVER_DMA_PIECE_BYTES (64u << 10)
@@ -56,13 +58,11 @@ enum dma_layout {
 /**
  * struct server_map - memory that the client offers
  * @base, @base_bytes: what was mapped for it: more than it, where the file has huge pages
- * @page_bytes:        of the file
  */
 struct server_map {
 	struct quoll_server_dma dma;
 	void *base;
 	size_t base_bytes;
-	size_t page_bytes;
 };
 
 struct server_vector {
@@ -133,6 +133,7 @@ struct quoll_server {
 	struct vuser_held **held_tail;
 	unsigned int nr_held;
 	size_t held_bytes;
+	unsigned int held_fds;
 	struct server_map *maps;
 	unsigned int nr_maps;
 	unsigned int maps_room;

@@ -109,7 +109,6 @@ static void map_file(struct server_map *map, int fd, uint64_t offset, bool unsea
 	lead = offset % page;
 	if (map->dma.len > SIZE_MAX - 2 * page || offset > INT64_MAX)
 		return;
-	map->page_bytes = (size_t)page;
 	map->base_bytes = (size_t)((lead + map->dma.len + page - 1) / page * page);
 	prot = (map->dma.prot & QUOLL_DMA_READ ? PROT_READ : 0) | (map->dma.prot & QUOLL_DMA_WRITE ? PROT_WRITE : 0);
 	map->base = mmap(NULL, map->base_bytes, prot, MAP_SHARED, fd, (off_t)(offset - lead));
@@ -127,7 +126,10 @@ static void unmap_file(struct server_map *map)
 	map->base = NULL;
 }
 
-/* In a signal handler: no lock, no allocation, no log. */
+/*
+ * In a signal handler: no lock, no allocation, no log. All of the mapping is replaced: page by page a client that lets
+ * every second one go would have us split it until the kernel allows no more mappings.
+ */
 bool quoll_server_bus_error(struct quoll_server *server, void *va)
 {
 	if (!pthread_equal(__atomic_load_n(&server->thread, __ATOMIC_RELAXED), pthread_self()))
@@ -138,8 +140,8 @@ bool quoll_server_bus_error(struct quoll_server *server, void *va)
 
 		if (!map->base || offset >= map->base_bytes)
 			continue;
-		if (mmap((uint8_t *)map->base + (offset & ~(map->page_bytes - 1)), map->page_bytes,
-			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		if (mmap(map->base, map->base_bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 			return false;
 		__atomic_store_n(&server->bus_error, true, __ATOMIC_RELAXED);
 		return true;

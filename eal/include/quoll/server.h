@@ -206,7 +206,7 @@ QUOLL_API int quoll_server_dma_write(struct quoll_server *server, uint64_t iova,
  * @va: what could not be reached (siginfo_t.si_addr)
  *
  * A file that isn't sealed gets shorter, or a sealed one of huge pages loses some: the client punches a hole, and its
- * pool has no other. The page of @va is then replaced by memory that reads zeros, and the next poll hangs up.
+ * pool has no other. The mapping of @va is then replaced by memory that reads zeros, and the next poll hangs up.
  * Async-signal-safe. Thread rule: in the thread that polls the server; in any other it says false, as the table of
  * mappings may change meanwhile, so that a handler may ask several servers. Return: false if @va is not of the
  * client's.

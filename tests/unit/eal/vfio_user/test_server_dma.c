@@ -3,6 +3,7 @@
  * test_server_dma.c - a server reaches its client's memory by message, in both layouts that are in the field; and what
  * comes in meanwhile, or does not.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -522,6 +523,22 @@ static bool lie_flood(struct memory *m, const struct vuser_dma_access *access)
 	return true;
 }
 
+/* Fewer commands than may be held, with more files than may be. */
+static bool lie_files(struct memory *m, const struct vuser_dma_access *access)
+{
+	struct vuser_out out = {.command = VUSER_DEVICE_RESET, .flags = VUSER_NO_REPLY, .nr_fds = VUSER_MAX_FDS};
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), fds[VUSER_MAX_FDS];
+
+	(void)access;
+	for (unsigned int i = 0; i < VUSER_MAX_FDS; i++)
+		fds[i] = fd;
+	out.fds = fds;
+	for (unsigned int i = 0; i <= SERVER_HELD_FDS / VUSER_MAX_FDS; i++)
+		vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	close(fd);
+	return true;
+}
+
 static bool lie_other_id(struct memory *m, const struct vuser_dma_access *access)
 {
 	m->w.client.header.id++;
@@ -574,6 +591,7 @@ static void answers_that_cannot_be_cut_the_client_off(void)
 		{lie_silence, SHORT_NS, -ETIMEDOUT},
 		{lie_death, WORLD_PATIENCE_NS, -ECONNRESET},
 		{lie_flood, WORLD_PATIENCE_NS, -ECONNRESET},
+		{lie_files, WORLD_PATIENCE_NS, -ECONNRESET},
 		{lie_other_id, WORLD_PATIENCE_NS, -ECONNRESET},
 		{lie_other_command, WORLD_PATIENCE_NS, -ECONNRESET},
 		{lie_short, WORLD_PATIENCE_NS, -ECONNRESET},
