@@ -279,10 +279,13 @@ static int write_piece(struct quoll_server *server, uint64_t iova, const uint8_t
 static const struct server_map *map_at(const struct quoll_server *server, uint64_t iova, size_t *len, unsigned int prot)
 {
 	unsigned int at = server_map_find(server, iova);
-	const struct server_map *map = server->maps + at;
+	const struct server_map *map;
 	uint64_t left;
 
-	if (at == server->nr_maps || map->dma.iova > iova || !(map->dma.prot & prot))
+	if (at == server->nr_maps)
+		return NULL;
+	map = server->maps + at;
+	if (map->dma.iova > iova || !(map->dma.prot & prot))
 		return NULL;
 	left = map->dma.iova + map->dma.len - iova;
 	if (left < *len)
