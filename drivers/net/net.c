@@ -99,6 +99,18 @@ static int check_device(const struct quoll_addr *addr, struct quoll_device *dev,
 	return 0;
 }
 
+static bool is_for(const struct net_driver *driver, const struct quoll_device_info *info)
+{
+	const struct net_device_id *id = driver->ids;
+
+	if (!id)
+		return true;
+	for (; id->vendor_id; id++)
+		if (info->bus == QUOLL_BUS_PCI && id->vendor_id == info->vendor_id && id->device_id == info->device_id)
+			return true;
+	return false;
+}
+
 /* Without a device: any driver of the scheme. */
 static const struct net_driver *find_driver(const struct quoll_addr *addr, struct quoll_device *dev,
 					    struct quoll_error *err)
@@ -109,7 +121,7 @@ static const struct net_driver *find_driver(const struct quoll_addr *addr, struc
 	if (dev)
 		quoll_device_info(dev, &info);
 	for (size_t i = 0; i < NR_DRIVERS; i++)
-		if (drivers[i]->scheme == addr->scheme && (!dev || !drivers[i]->matches || drivers[i]->matches(&info)))
+		if (drivers[i]->scheme == addr->scheme && (!dev || is_for(drivers[i], &info)))
 			return drivers[i];
 	if (dev)
 		quoll_error_set(err, ENOTSUP, "open", info.name,

@@ -17,6 +17,7 @@
 #include <quoll/device.h>
 
 #include "net_queue.h"
+#include "net_rss.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,12 +29,22 @@ extern "C" {
 #define QUOLL_PORT_DEFAULT_MTU 1500
 #define QUOLL_PORT_DEFAULT_ENTRIES 512
 
-/* Offloads: what a port can do, and what it is asked to do. */
-#define QUOLL_OFFLOAD_RX_CSUM (1u << 0) /* check IPv4, TCP and UDP checksums */
-#define QUOLL_OFFLOAD_TX_CSUM (1u << 1) /* QUOLL_BUF_TX_*_CSUM */
-#define QUOLL_OFFLOAD_VLAN_STRIP (1u << 2)
-#define QUOLL_OFFLOAD_VLAN_INSERT (1u << 3)
-#define QUOLL_OFFLOAD_RX_SCATTER (1u << 4) /* a frame longer than a buffer comes as a chain; else it is dropped */
+/* Offloads: what a port can do, and what it is asked to do. What it lacks, net_soft.h does in software. */
+#define QUOLL_OFFLOAD_RX_IP_CSUM (1u << 0) /* check IPv4 header checksums: QUOLL_BUF_RX_IP_* */
+#define QUOLL_OFFLOAD_RX_L4_CSUM (1u << 1) /* check TCP and UDP checksums: QUOLL_BUF_RX_L4_* */
+#define QUOLL_OFFLOAD_TX_IP_CSUM (1u << 2) /* QUOLL_BUF_TX_IP_CSUM */
+#define QUOLL_OFFLOAD_TX_L4_CSUM (1u << 3) /* QUOLL_BUF_TX_TCP_CSUM, QUOLL_BUF_TX_UDP_CSUM */
+#define QUOLL_OFFLOAD_VLAN_STRIP (1u << 4)
+#define QUOLL_OFFLOAD_VLAN_INSERT (1u << 5)
+#define QUOLL_OFFLOAD_RX_SCATTER (1u << 6) /* a frame longer than a buffer comes as a chain; else it is dropped */
+#define QUOLL_OFFLOAD_TX_TSO4 (1u << 7)	   /* QUOLL_BUF_TX_TSO of TCP over IPv4; takes TX_L4_CSUM, too */
+#define QUOLL_OFFLOAD_TX_TSO6 (1u << 8)	   /* the same over IPv6 */
+/* What a peer in software left undone comes as it is: QUOLL_BUF_RX_L4_PARTIAL, and with RX_GSO QUOLL_BUF_RX_GSO. */
+#define QUOLL_OFFLOAD_RX_GSO (1u << 9)
+#define QUOLL_OFFLOAD_RX_TIMESTAMP (1u << 10) /* QUOLL_BUF_RX_TIMESTAMP */
+#define QUOLL_OFFLOAD_RX_CSUM (QUOLL_OFFLOAD_RX_IP_CSUM | QUOLL_OFFLOAD_RX_L4_CSUM)
+#define QUOLL_OFFLOAD_TX_CSUM (QUOLL_OFFLOAD_TX_IP_CSUM | QUOLL_OFFLOAD_TX_L4_CSUM)
+#define QUOLL_OFFLOAD_TX_TSO (QUOLL_OFFLOAD_TX_TSO4 | QUOLL_OFFLOAD_TX_TSO6)
 
 struct quoll_net;
 struct quoll_port;
@@ -84,6 +95,9 @@ QUOLL_API void quoll_port_close(struct quoll_port *port);
  * @max_mtu:   longest payload of a frame (without Ethernet header, tag and FCS)
  * @max_macs:  further addresses it can filter in hardware
  * @max_tx_links: longest chain that transmit takes
+ * @max_tso_bytes: longest frame with QUOLL_BUF_TX_TSO, headers included; 0 without that
+ * @rss_types: QUOLL_RSS_* that it can spread by; 0 if it spreads as it likes, or can't be told
+ * @rss_table_entries: of its redirection table, a power of two; 0 if it has none
  * @numa_node: -1 if unknown
  */
 struct quoll_port_info {
@@ -98,6 +112,9 @@ struct quoll_port_info {
 	unsigned int max_mtu;
 	unsigned int max_macs;
 	unsigned int max_tx_links;
+	unsigned int max_tso_bytes;
+	uint32_t rss_types;
+	unsigned int rss_table_entries;
 	int numa_node;
 };
 
@@ -111,6 +128,8 @@ QUOLL_API void quoll_port_info(const struct quoll_port *port, struct quoll_port_
  * @all_multicast: take every multicast frame
  * @mac:           own address; zeroes for the device's
  * @nr_macs, @macs: further addresses to take, unicast or multicast
+ * @rss:           how frames are spread over receive queues (net_rss.h); zeroes for all types that the port has, the
+ *                 default key and a table in which the queues take turns
  */
 struct quoll_port_settings {
 	unsigned int mtu;
@@ -120,11 +139,13 @@ struct quoll_port_settings {
 	uint8_t mac[QUOLL_MAC_BYTES];
 	unsigned int nr_macs;
 	uint8_t macs[QUOLL_PORT_MAX_MACS][QUOLL_MAC_BYTES];
+	struct quoll_rss rss;
 };
 
 /**
  * struct quoll_port_queues - which queues a port shall have
  * @nr_rxqs, @nr_txqs: either may be 0, not both. With several receive queues frames are spread by a hash of their flow
+ *              (@rss of the settings), if the port does that itself
  * @entries:    descriptors a queue, rounded up to what the device can; 0 for QUOLL_PORT_DEFAULT_ENTRIES, or as
  *              many as it can
  * @rx_caches:  one a receive queue: where empty buffers come from. Their pool's buffers must hold a frame, unless
@@ -153,8 +174,8 @@ QUOLL_API int quoll_port_start(struct quoll_port *port, const struct quoll_port_
 
 /**
  * quoll_port_apply() - change settings while it runs
- * @err: as quoll_port_start(), but -EINVAL if it does not run; -EBUSY: mtu and offloads take a stop and a start. All or
- *       nothing.
+ * @err: as quoll_port_start(), but -EINVAL if it does not run; -EBUSY: mtu, offloads, and types and key of rss take a
+ *       stop and a start. All or nothing.
  */
 QUOLL_API int quoll_port_apply(struct quoll_port *port, const struct quoll_port_settings *settings,
 			       struct quoll_error *err);
@@ -226,6 +247,27 @@ struct quoll_port_stats {
 };
 
 QUOLL_API void quoll_port_stats(const struct quoll_port *port, struct quoll_port_stats *stats);
+
+#define QUOLL_XSTAT_NAME_BYTES 40
+
+/**
+ * struct quoll_port_xstat - a counter by its name
+ * @name: "rx_missed" and the others above; "rxq0_packets" and so on, of the queues that there are now, since they were
+ *        started; and what only this driver counts
+ */
+struct quoll_port_xstat {
+	char name[QUOLL_XSTAT_NAME_BYTES];
+	uint64_t value;
+};
+
+/**
+ * quoll_port_xstats() - all there is to count
+ * @xstats: room for @n; the first @n are filled in. NULL if @n is 0
+ *
+ * Return: how many there are. The order is the same while the port runs.
+ */
+QUOLL_API unsigned int quoll_port_xstats(const struct quoll_port *port, struct quoll_port_xstat *xstats,
+					 unsigned int n);
 
 #ifdef __cplusplus
 }

@@ -24,8 +24,15 @@
 /* A frame without FCS is at most this much longer than the mtu: Ethernet header and one tag. */
 #define NET_FRAME_OVERHEAD_BYTES 18u
 #define NET_MIN_FRAME_BYTES 14u
+#define NET_MAX_XSTATS 64u
 
 struct net_driver;
+
+/* A device that a driver is for. */
+struct net_device_id {
+	uint16_t vendor_id;
+	uint16_t device_id;
+};
 
 /**
  * struct quoll_port - the common half; a driver's own port has it as its first member
@@ -33,6 +40,7 @@ struct net_driver;
  * @settings: what was applied last; zero values replaced by what they stand for
  * @queues:   as started, entries rounded; arrays of cache pointers are the port's copies
  * @rxqs, @txqs: set by start, freed by stop; their common halves are filled in by net_rxq_init() and net_txq_init()
+ * @rx_fds:   what a sleeper on a receive queue waits for; -1: nothing. Set by start
  * @lock:     held while queues come and go and while the driver counts, so that stats may be asked for by any thread
  * @dead:     0, or the -errno that ended it; set once, with release order, after DMA is off
  */
@@ -54,6 +62,7 @@ struct quoll_port {
 	struct quoll_port *next;
 	struct quoll_buf_cache *rx_caches[QUOLL_PORT_MAX_QUEUES]; /* what queues points to */
 	struct quoll_buf_cache *tx_caches[QUOLL_PORT_MAX_QUEUES];
+	int rx_fds[QUOLL_PORT_MAX_QUEUES];
 
 	/* Any thread; see net_health.c. */
 	struct {
@@ -70,19 +79,20 @@ struct quoll_port {
  * struct net_driver - a driver
  * @name:    "e1000e"
  * @scheme:  of the addresses it takes
- * @matches: of several drivers of one scheme: is this device one of its own? NULL: always
+ * @ids:     of several drivers of pci: the devices that are its own, up to one of zeroes; NULL: any
  * @port_bytes: size of its port, whose first member is struct quoll_port; zeroed by net.c
  * @options: address options it reads, NULL-terminated; NULL for none
+ * @xstats:  names of what only it counts, NULL-terminated, at most NET_MAX_XSTATS; NULL for none
  * @open:    bring the device up as far as it goes without buffers; fill in port->info. What fails cleans up after
  * itself
  * @close:   free all that open made; the port is stopped
  * @start:   make the queues of port->queues with port->settings, fill rings, set port->rxqs and txqs, switch on
  * @stop:    quiesce, give every buffer back to its queue's cache, free the queues; also after a start that failed
- * @apply:   change over to @settings while running; port->settings still has the old ones. mtu and offloads are equal.
- *           NULL: there is nothing to change
- * @stats:   add what the device counted since open to @stats; the queues' own counters are there already. Any thread,
- *           never two at once, and not during start and stop. May be NULL
- * @arm, @disarm, @fd: of a receive queue; NULL all three if it cannot wake anybody
+ * @apply:   change over to @settings while running; port->settings still has the old ones. mtu, offloads, and types and
+ *           key of rss are equal. NULL: there is nothing to change
+ * @stats:   add what the device counted since open to @stats; the queues' own counters are there already. The same for
+ *           @xstats, one a name. Any thread, never two at once, and not during start and stop. May be NULL
+ * @arm, @disarm: of a receive queue, whose rx_fds[] is set; NULL both if it cannot wake anybody
  * @check:   about once a millisecond, in whichever thread polls, never in two at once: link, events, health. Return: 0,
  *           or the -errno that the port is to die of. net.c calls @dma_off then. NULL: nothing ever happens
  * @dma_off: the device must do no DMA from now on (bus mastering off); net.c marks the port dead after it. NULL: no DMA
@@ -90,17 +100,17 @@ struct quoll_port {
 struct net_driver {
 	const char *name;
 	enum quoll_addr_scheme scheme;
-	bool (*matches)(const struct quoll_device_info *info);
+	const struct net_device_id *ids;
 	size_t port_bytes;
 	const char *const *options;
+	const char *const *xstats;
 
 	int (*open)(struct quoll_port *port, const struct quoll_addr *addr, struct quoll_error *err);
 	void (*close)(struct quoll_port *port);
 	int (*start)(struct quoll_port *port, struct quoll_error *err);
 	int (*stop)(struct quoll_port *port);
 	int (*apply)(struct quoll_port *port, const struct quoll_port_settings *settings, struct quoll_error *err);
-	void (*stats)(struct quoll_port *port, struct quoll_port_stats *stats);
-	int (*fd)(const struct quoll_rxq *rxq);
+	void (*stats)(struct quoll_port *port, struct quoll_port_stats *stats, uint64_t *xstats);
 	int (*arm)(struct quoll_rxq *rxq);
 	void (*disarm)(struct quoll_rxq *rxq);
 	int (*check)(struct quoll_port *port);
@@ -134,9 +144,15 @@ void net_port_kill(struct quoll_port *port, int why);
 /* Out of line part of net_rxq_polled(). */
 void net_port_check_due(struct quoll_port *port);
 
-/* net_settings.c, for net.c: see quoll_port_start(), quoll_port_apply(). They fill in @to with defaults in place. */
-int net_check_settings(const struct quoll_port *port, const struct quoll_port_settings *from,
+/* net_stats.c, for net_port.c: what the queues that there are have counted, added to @stats. */
+void net_add_queues(const struct quoll_port *port, struct quoll_port_stats *stats);
+
+/* net_settings.c, for net_port.c: see quoll_port_start(), quoll_port_apply(). They fill in @to with defaults in place.
+ */
+int net_check_settings(const struct quoll_port *port, const struct quoll_port_settings *from, unsigned int nr_rxqs,
 		       struct quoll_port_settings *to, struct quoll_error *err);
+/* net_rss.c, for net_settings.c: defaults are put in place. */
+int net_check_rss(const struct quoll_port *port, struct quoll_rss *rss, unsigned int nr_rxqs, struct quoll_error *err);
 int net_check_queues(const struct quoll_port *port, const struct quoll_port_queues *queues,
 		     const struct quoll_port_settings *settings, struct quoll_error *err);
 unsigned int net_round_entries(const struct quoll_port *port, unsigned int entries);

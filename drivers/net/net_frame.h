@@ -8,7 +8,8 @@
 #include "net_driver.h"
 
 /* Every flag that asks transmit for something. */
-#define NET_TX_FLAGS (QUOLL_BUF_TX_IP_CSUM | QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_UDP_CSUM | QUOLL_BUF_TX_VLAN)
+#define NET_TX_FLAGS                                                                                                   \
+	(QUOLL_BUF_TX_IP_CSUM | QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_UDP_CSUM | QUOLL_BUF_TX_VLAN | QUOLL_BUF_TX_TSO)
 
 struct net_tx_rules {
 	uint32_t max_bytes; /* longest frame */

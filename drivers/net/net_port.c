@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * net_port.c - an open port: start, apply, stop, and what can be asked of it.
+ * net_port.c - an open port: start, apply, stop, its queues.
  *
- * What a caller says is checked here and in net_settings.c before a driver sees it; link and death are in net_health.c.
+ * What a caller says is checked here and in net_settings.c before a driver sees it; link and death are in net_health.c,
+ * counters in net_stats.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -35,32 +36,12 @@ static void keep_queues(struct quoll_port *port, const struct quoll_port_queues 
 		port->tx_caches[i] = queues->tx_caches[i];
 }
 
-static void add_queues(const struct quoll_port *port, struct quoll_port_stats *stats)
-{
-	for (unsigned int i = 0; i < QUOLL_PORT_MAX_QUEUES; i++) {
-		const struct quoll_rxq *rxq = port->rxqs[i];
-		const struct quoll_txq *txq = port->txqs[i];
-
-		if (rxq) {
-			stats->rx_packets += quoll_counted(&rxq->nr_packets);
-			stats->rx_bytes += quoll_counted(&rxq->nr_bytes);
-			stats->rx_no_buf += quoll_counted(&rxq->nr_no_buf);
-			stats->rx_bad += quoll_counted(&rxq->nr_bad);
-		}
-		if (txq) {
-			stats->tx_packets += quoll_counted(&txq->nr_packets);
-			stats->tx_bytes += quoll_counted(&txq->nr_bytes);
-			stats->tx_bad += quoll_counted(&txq->nr_bad);
-		}
-	}
-}
-
 /* With the lock: what the queues counted is kept, then they go. */
 static int stop_locked(struct quoll_port *port)
 {
 	int rc;
 
-	add_queues(port, &port->ended);
+	net_add_queues(port, &port->ended);
 	rc = port->driver->stop(port);
 	memset(port->rxqs, 0, sizeof(port->rxqs));
 	memset(port->txqs, 0, sizeof(port->txqs));
@@ -77,7 +58,7 @@ int quoll_port_start(struct quoll_port *port, const struct quoll_port_queues *qu
 		return rc;
 	if (port->running)
 		return quoll_error_set(err, EBUSY, "start", port->name, "it runs already");
-	rc = net_check_settings(port, settings, &wanted, err);
+	rc = net_check_settings(port, settings, queues ? queues->nr_rxqs : 0, &wanted, err);
 	if (!rc)
 		rc = net_check_queues(port, queues, &wanted, err);
 	if (rc)
@@ -98,6 +79,25 @@ int quoll_port_start(struct quoll_port *port, const struct quoll_port_queues *qu
 	return rc;
 }
 
+/* What can't be changed while frames are on their way. */
+static int refuse_restart(const struct quoll_port *port, const struct quoll_port_settings *wanted,
+			  struct quoll_error *err)
+{
+	const struct quoll_port_settings *now = &port->settings;
+
+	if (wanted->mtu != now->mtu)
+		return quoll_error_set(err, EBUSY, "apply", port->name, "mtu %u, now %u, takes a stop and a start",
+				       wanted->mtu, now->mtu);
+	if (wanted->offloads != now->offloads)
+		return quoll_error_set(err, EBUSY, "apply", port->name,
+				       "offloads %#" PRIx32 ", now %#" PRIx32 ", take a stop and a start",
+				       wanted->offloads, now->offloads);
+	if (wanted->rss.types != now->rss.types || memcmp(wanted->rss.key, now->rss.key, sizeof(now->rss.key)))
+		return quoll_error_set(err, EBUSY, "apply", port->name,
+				       "other types or another key for rss take a stop and a start");
+	return 0;
+}
+
 int quoll_port_apply(struct quoll_port *port, const struct quoll_port_settings *settings, struct quoll_error *err)
 {
 	struct quoll_port_settings wanted;
@@ -107,16 +107,11 @@ int quoll_port_apply(struct quoll_port *port, const struct quoll_port_settings *
 		return rc;
 	if (!port->running)
 		return quoll_error_set(err, EINVAL, "apply", port->name, "it does not run: start takes the settings");
-	rc = net_check_settings(port, settings, &wanted, err);
+	rc = net_check_settings(port, settings, port->queues.nr_rxqs, &wanted, err);
+	if (!rc)
+		rc = refuse_restart(port, &wanted, err);
 	if (rc)
 		return rc;
-	if (wanted.mtu != port->settings.mtu)
-		return quoll_error_set(err, EBUSY, "apply", port->name, "mtu %u, now %u, takes a stop and a start",
-				       wanted.mtu, port->settings.mtu);
-	if (wanted.offloads != port->settings.offloads)
-		return quoll_error_set(err, EBUSY, "apply", port->name,
-				       "offloads %#" PRIx32 ", now %#" PRIx32 ", take a stop and a start",
-				       wanted.offloads, port->settings.offloads);
 	if (port->driver->apply)
 		rc = port->driver->apply(port, &wanted, err);
 	if (!rc)
@@ -152,6 +147,7 @@ void net_rxq_init(struct quoll_port *port, struct quoll_rxq *rxq, unsigned int i
 	rxq->id = (uint16_t)i;
 	rxq->port_id = port->id;
 	port->rxqs[i] = rxq;
+	port->rx_fds[i] = -1;
 }
 
 void net_txq_init(struct quoll_port *port, struct quoll_txq *txq, unsigned int i)
@@ -180,21 +176,9 @@ void quoll_port_info(const struct quoll_port *port, struct quoll_port_info *info
 	*info = port->info;
 }
 
-void quoll_port_stats(const struct quoll_port *port, struct quoll_port_stats *stats)
-{
-	struct quoll_port *p = (struct quoll_port *)port; /* locking changes nothing that the caller sees */
-
-	pthread_mutex_lock(&p->lock);
-	*stats = p->ended;
-	add_queues(p, stats);
-	if (p->driver->stats)
-		p->driver->stats(p, stats);
-	pthread_mutex_unlock(&p->lock);
-}
-
 int quoll_rxq_fd(const struct quoll_rxq *rxq)
 {
-	return rxq->port->driver->fd ? rxq->port->driver->fd(rxq) : -1;
+	return rxq->port->rx_fds[rxq->id];
 }
 
 int quoll_rxq_arm(struct quoll_rxq *rxq)

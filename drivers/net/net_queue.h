@@ -20,17 +20,27 @@ struct quoll_port;
 #define QUOLL_BUF_RX_IP_BAD (1u << 1)
 #define QUOLL_BUF_RX_L4_GOOD (1u << 2) /* TCP or UDP checksum */
 #define QUOLL_BUF_RX_L4_BAD (1u << 3)
-#define QUOLL_BUF_RX_VLAN (1u << 4) /* vlan_tci holds the tag that was stripped */
-#define QUOLL_BUF_RX_HASH (1u << 5) /* hash holds the receive-side scaling hash */
+#define QUOLL_BUF_RX_VLAN (1u << 4)	 /* vlan_tci holds the tag that was stripped */
+#define QUOLL_BUF_RX_HASH (1u << 5)	 /* hash holds the receive-side scaling hash */
+#define QUOLL_BUF_RX_TIMESTAMP (1u << 6) /* user holds when it came in, in ns of the device's clock */
+/* Data is good; the TCP or UDP checksum holds the pseudo-header's sum only. */
+#define QUOLL_BUF_RX_L4_PARTIAL (1u << 7)
+/* TCP that is still to be cut up; mss, in the place of port, holds the size of a segment's payload. */
+#define QUOLL_BUF_RX_GSO (1u << 8)
 
 /*
- * quoll_buf.flags that ask transmit for something; l2_bytes, l3_bytes and l4_bytes are filled in for the first three.
+ * quoll_buf.flags that ask transmit for something; l2_bytes, l3_bytes and l4_bytes are filled in for checksums and TSO.
  * What receive sets has no meaning to transmit, so a forwarded buffer needs no cleaning.
  */
 #define QUOLL_BUF_TX_IP_CSUM (1u << 16)	 /* IPv4 header checksum; the field holds 0 */
 #define QUOLL_BUF_TX_TCP_CSUM (1u << 17) /* the field holds the pseudo-header's sum */
 #define QUOLL_BUF_TX_UDP_CSUM (1u << 18)
 #define QUOLL_BUF_TX_VLAN (1u << 19) /* insert vlan_tci */
+/*
+ * Cut up into segments of mss bytes of payload; QUOLL_BUF_TX_TCP_CSUM as well, and QUOLL_BUF_TX_IP_CSUM with IPv4 (and
+ * not with IPv6). The TCP checksum field holds the pseudo-header's sum with a length of 0.
+ */
+#define QUOLL_BUF_TX_TSO (1u << 20)
 
 /**
  * struct quoll_rxq, struct quoll_txq - what the inline calls touch; a driver's own follows

@@ -15,9 +15,12 @@ static const struct {
 	uint32_t bit;
 	const char *word;
 } offload_words[] = {
-	{QUOLL_OFFLOAD_RX_CSUM, "rx-csum"},	  {QUOLL_OFFLOAD_TX_CSUM, "tx-csum"},
-	{QUOLL_OFFLOAD_VLAN_STRIP, "vlan-strip"}, {QUOLL_OFFLOAD_VLAN_INSERT, "vlan-insert"},
-	{QUOLL_OFFLOAD_RX_SCATTER, "rx-scatter"},
+	{QUOLL_OFFLOAD_RX_IP_CSUM, "rx-ip-csum"},     {QUOLL_OFFLOAD_RX_L4_CSUM, "rx-l4-csum"},
+	{QUOLL_OFFLOAD_TX_IP_CSUM, "tx-ip-csum"},     {QUOLL_OFFLOAD_TX_L4_CSUM, "tx-l4-csum"},
+	{QUOLL_OFFLOAD_VLAN_STRIP, "vlan-strip"},     {QUOLL_OFFLOAD_VLAN_INSERT, "vlan-insert"},
+	{QUOLL_OFFLOAD_RX_SCATTER, "rx-scatter"},     {QUOLL_OFFLOAD_TX_TSO4, "tx-tso4"},
+	{QUOLL_OFFLOAD_TX_TSO6, "tx-tso6"},	      {QUOLL_OFFLOAD_RX_GSO, "rx-gso"},
+	{QUOLL_OFFLOAD_RX_TIMESTAMP, "rx-timestamp"},
 };
 
 static int refuse(const struct quoll_port *port, const char *what, unsigned int value, unsigned int max,
@@ -31,6 +34,9 @@ static int check_offloads(const struct quoll_port *port, uint32_t offloads, stru
 {
 	uint32_t lacks = offloads & ~port->info.offloads;
 
+	if (!lacks && offloads & QUOLL_OFFLOAD_TX_TSO && !(offloads & QUOLL_OFFLOAD_TX_L4_CSUM))
+		return quoll_error_set(err, EINVAL, "settings", port->name,
+				       "offloads: tx-tso without tx-l4-csum; each segment needs its checksum");
 	if (!lacks)
 		return 0;
 	quoll_error_set(err, ENOTSUP, "settings", port->name, "driver %s does not offer", port->info.driver);
@@ -67,7 +73,7 @@ static int check_macs(const struct quoll_port *port, struct quoll_port_settings 
 	return 0;
 }
 
-int net_check_settings(const struct quoll_port *port, const struct quoll_port_settings *from,
+int net_check_settings(const struct quoll_port *port, const struct quoll_port_settings *from, unsigned int nr_rxqs,
 		       struct quoll_port_settings *to, struct quoll_error *err)
 {
 	int rc;
@@ -81,7 +87,9 @@ int net_check_settings(const struct quoll_port *port, const struct quoll_port_se
 		return quoll_error_set(err, EINVAL, "settings", port->name, "mtu: %u is not %u to %u", to->mtu, MIN_MTU,
 				       port->info.max_mtu);
 	rc = check_offloads(port, to->offloads, err);
-	return rc ? rc : check_macs(port, to, err);
+	if (!rc)
+		rc = check_macs(port, to, err);
+	return rc ? rc : net_check_rss(port, &to->rss, nr_rxqs, err);
 }
 
 unsigned int net_round_entries(const struct quoll_port *port, unsigned int entries)

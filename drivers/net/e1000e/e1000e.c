@@ -33,11 +33,6 @@ int e1000e_gone(struct e1000e_port *e, const char *stage, struct quoll_error *er
 			       "the device does not answer: its registers read all ones (removed, or without power)");
 }
 
-static bool e1000e_matches(const struct quoll_device_info *info)
-{
-	return info->bus == QUOLL_BUS_PCI && info->vendor_id == E1000E_VENDOR_ID && info->device_id == E1000E_DEVICE_ID;
-}
-
 static int map_registers(struct e1000e_port *e, struct quoll_error *err)
 {
 	int rc = quoll_region_map(e->port.dev, QUOLL_PCI_BAR0, &e->bar, err);
@@ -65,6 +60,8 @@ static void fill_info(struct e1000e_port *e)
 	info->max_mtu = E1000E_MAX_MTU;
 	info->max_macs = E1000E_NR_RAR - 1;
 	info->max_tx_links = E1000E_MAX_TX_LINKS;
+	info->rss_types = QUOLL_RSS_IPV4 | QUOLL_RSS_TCP4 | QUOLL_RSS_IPV6 | QUOLL_RSS_TCP6;
+	info->rss_table_entries = E1000E_RSS_ENTRIES;
 }
 
 /* Bus mastering off first: whatever was left running reaches nothing that is given back here. */
@@ -133,10 +130,13 @@ static void e1000e_dma_off(struct quoll_port *port)
 	(void)quoll_pci_bus_master(port->dev, false);
 }
 
+static const struct net_device_id ids[] = {{E1000E_VENDOR_ID, E1000E_DEVICE_ID}, {0}};
+
 const struct net_driver net_e1000e = {
 	.name = "e1000e",
 	.scheme = QUOLL_ADDR_PCI,
-	.matches = e1000e_matches,
+	.ids = ids,
+	.xstats = e1000e_xstats,
 	.port_bytes = sizeof(struct e1000e_port),
 	.open = e1000e_open,
 	.close = e1000e_close,
@@ -144,7 +144,6 @@ const struct net_driver net_e1000e = {
 	.stop = e1000e_stop,
 	.apply = e1000e_apply,
 	.stats = e1000e_stats,
-	.fd = e1000e_fd,
 	.arm = e1000e_arm,
 	.disarm = e1000e_disarm,
 	.check = e1000e_check,

@@ -60,7 +60,6 @@ struct e1000e_rxq {
 	bool scatter;
 	bool offloads;
 	bool hash;
-	int wake_fd;	    /* set of all that may wake a sleeper */
 	uint8_t flags[128]; /* by status, see rx.c */
 };
 
@@ -93,6 +92,7 @@ static_assert(offsetof(struct e1000e_txq, ring) == QUOLL_CACHE_LINE_BYTES, "the 
 static_assert(offsetof(struct e1000e_txq, context) == 2 * QUOLL_CACHE_LINE_BYTES, "the hot half is one more");
 
 #define E1000E_NO_CONTEXT UINT64_MAX
+#define E1000E_NR_XSTATS 9
 
 struct e1000e_port {
 	struct quoll_port port;
@@ -110,7 +110,8 @@ struct e1000e_port {
 	struct {
 		unsigned int busy;
 		uint64_t last; /* ticks */
-		struct quoll_port_stats sum;
+		uint64_t sums[E1000E_NR_XSTATS];
+		uint64_t bad_lengths;
 	} QUOLL_CACHE_ALIGNED count;
 };
 
@@ -158,8 +159,8 @@ void e1000e_irq_close(struct e1000e_port *e);
 void e1000e_irq_setup(struct e1000e_port *e);
 /* Return: whether there may be news of the link. */
 bool e1000e_irq_other_fired(struct e1000e_port *e);
-int e1000e_rxq_wake_open(struct e1000e_port *e, struct e1000e_rxq *rxq, struct quoll_error *err);
-int e1000e_fd(const struct quoll_rxq *rxq);
+/* A set of all that may wake a sleeper on queue @i, into rx_fds[]. */
+int e1000e_rxq_wake_open(struct e1000e_port *e, unsigned int i, struct quoll_error *err);
 int e1000e_arm(struct quoll_rxq *rxq);
 void e1000e_disarm(struct quoll_rxq *rxq);
 
@@ -170,10 +171,13 @@ void e1000e_filter_clear(struct e1000e_port *e);
 uint32_t e1000e_filter_set(struct e1000e_port *e, const struct quoll_port_settings *settings);
 int e1000e_apply(struct quoll_port *port, const struct quoll_port_settings *settings, struct quoll_error *err);
 
+void e1000e_rss_table_set(struct e1000e_port *e, const struct quoll_rss *rss);
+
 /* stats.c */
+extern const char *const e1000e_xstats[];
 void e1000e_stats_clear(struct e1000e_port *e);
 void e1000e_stats_look(struct e1000e_port *e);
-void e1000e_stats(struct quoll_port *port, struct quoll_port_stats *stats);
+void e1000e_stats(struct quoll_port *port, struct quoll_port_stats *stats, uint64_t *xstats);
 
 /* queues.c */
 int e1000e_start(struct quoll_port *port, struct quoll_error *err);

@@ -85,8 +85,7 @@ enum e1000e_reg {
 #define E1000E_MTA_REGS 128u
 #define E1000E_VFTA_REGS 128u
 #define E1000E_NR_RAR 16u
-#define E1000E_RETA_REGS 32u
-#define E1000E_RSSRK_REGS 10u
+#define E1000E_RSS_ENTRIES 128u /* four a register */
 
 /* CTRL */
 #define E1000E_CTRL_GIO_MASTER_DISABLE (1u << 2)

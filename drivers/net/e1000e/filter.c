@@ -76,5 +76,7 @@ int e1000e_apply(struct quoll_port *port, const struct quoll_port_settings *sett
 	e->rctl &= ~(E1000E_RCTL_BAM | E1000E_RCTL_UPE | E1000E_RCTL_MPE);
 	e->rctl |= e1000e_filter_set(e, settings);
 	e1000e_write(e, E1000E_RCTL, e->rctl);
+	if (settings->rss.types)
+		e1000e_rss_table_set(e, &settings->rss);
 	return 0;
 }

@@ -87,24 +87,19 @@ static int watch(int set, int fd)
 	return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-int e1000e_rxq_wake_open(struct e1000e_port *e, struct e1000e_rxq *rxq, struct quoll_error *err)
+int e1000e_rxq_wake_open(struct e1000e_port *e, unsigned int i, struct quoll_error *err)
 {
-	int rc;
+	int rc, *set = &e->port.rx_fds[i];
 
 	if (!e->has_irqs)
 		return 0;
-	rxq->wake_fd = epoll_create1(EPOLL_CLOEXEC);
-	rc = rxq->wake_fd < 0 ? -errno : watch(rxq->wake_fd, e->vector_fds[E1000E_VECTOR_RXQ0 + rxq->q.id]);
+	*set = epoll_create1(EPOLL_CLOEXEC);
+	rc = *set < 0 ? -errno : watch(*set, e->vector_fds[E1000E_VECTOR_RXQ0 + i]);
 	if (!rc)
-		rc = watch(rxq->wake_fd, e->vector_fds[E1000E_VECTOR_OTHER]);
+		rc = watch(*set, e->vector_fds[E1000E_VECTOR_OTHER]);
 	if (!rc)
-		rc = watch(rxq->wake_fd, quoll_device_event_fd(e->port.dev));
-	return rc ? quoll_error_set(err, -rc, "interrupt", e->port.name, "no event set for queue %u", rxq->q.id) : 0;
-}
-
-int e1000e_fd(const struct quoll_rxq *rxq)
-{
-	return ((const struct e1000e_rxq *)rxq)->wake_fd;
+		rc = watch(*set, quoll_device_event_fd(e->port.dev));
+	return rc ? quoll_error_set(err, -rc, "interrupt", e->port.name, "no event set for queue %u", i) : 0;
 }
 
 int e1000e_arm(struct quoll_rxq *q)

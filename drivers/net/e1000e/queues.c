@@ -103,7 +103,6 @@ static int rxq_create(struct e1000e_port *e, unsigned int i, uint32_t limit, str
 
 	if (!rxq)
 		return no_memory(e, err);
-	rxq->wake_fd = -1;
 	rxq->size = size;
 	rxq->limit_bytes = limit;
 	rxq->max_frame_bytes = s->mtu + NET_FRAME_OVERHEAD_BYTES;
@@ -111,7 +110,7 @@ static int rxq_create(struct e1000e_port *e, unsigned int i, uint32_t limit, str
 	rxq->want = (uint32_t)(E1000E_RX_DD | E1000E_RX_EOP);
 	rxq->span_bytes = (limit < rxq->max_frame_bytes ? limit : rxq->max_frame_bytes) - NET_MIN_FRAME_BYTES;
 	rxq->scatter = s->offloads & QUOLL_OFFLOAD_RX_SCATTER;
-	rxq->hash = e->port.queues.nr_rxqs > 1;
+	rxq->hash = s->rss.types;
 	rxq->offloads = rxq->hash || s->offloads & (QUOLL_OFFLOAD_RX_CSUM | QUOLL_OFFLOAD_VLAN_STRIP);
 	rxq->q.burst = rxq->offloads ? e1000e_rx_burst_offloads : e1000e_rx_burst;
 	e1000e_rx_flags_init(rxq, s->offloads);
@@ -125,7 +124,7 @@ static int rxq_create(struct e1000e_port *e, unsigned int i, uint32_t limit, str
 	if (rc)
 		return rc;
 	rxq->ring = ring;
-	return e1000e_rxq_wake_open(e, rxq, err);
+	return e1000e_rxq_wake_open(e, i, err);
 }
 
 static int txq_create(struct e1000e_port *e, unsigned int i, struct quoll_error *err)
@@ -141,8 +140,10 @@ static int txq_create(struct e1000e_port *e, unsigned int i, struct quoll_error 
 	txq->size = size;
 	txq->span_bytes = s->mtu + NET_FRAME_OVERHEAD_BYTES - NET_MIN_FRAME_BYTES;
 	txq->context = E1000E_NO_CONTEXT;
-	if (s->offloads & QUOLL_OFFLOAD_TX_CSUM)
-		txq->allowed_flags |= QUOLL_BUF_TX_IP_CSUM | QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_UDP_CSUM;
+	if (s->offloads & QUOLL_OFFLOAD_TX_IP_CSUM)
+		txq->allowed_flags |= QUOLL_BUF_TX_IP_CSUM;
+	if (s->offloads & QUOLL_OFFLOAD_TX_L4_CSUM)
+		txq->allowed_flags |= QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_UDP_CSUM;
 	if (s->offloads & QUOLL_OFFLOAD_VLAN_INSERT)
 		txq->allowed_flags |= QUOLL_BUF_TX_VLAN;
 	txq->q.burst = e1000e_tx_burst;
@@ -178,30 +179,36 @@ static void write_no_ring(struct e1000e_port *e, enum e1000e_reg base, unsigned 
 	e1000e_write(e, e1000e_queue_reg(base + E1000E_RDT - E1000E_RDBAL, i), 0);
 }
 
+void e1000e_rss_table_set(struct e1000e_port *e, const struct quoll_rss *rss)
+{
+	for (unsigned int i = 0; i < E1000E_RSS_ENTRIES; i += 4) {
+		uint32_t reg = 0;
+
+		for (unsigned int j = 0; j < 4; j++)
+			reg |= (rss->table[i + j] ? E1000E_RETA_QUEUE_1 : 0) << j * 8;
+		e1000e_write(e, E1000E_RETA + i, reg);
+	}
+}
+
 static void rss_setup(struct e1000e_port *e)
 {
-	/* The key that Microsoft's specification of the hash is verified with; everybody knows it, so the hash is no
-	 * protection against somebody who picks his flows. */
-	static const uint8_t key[E1000E_RSSRK_REGS * 4] = {
-		0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
-		0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
-		0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
-	};
+	const struct quoll_rss *rss = &e->port.settings.rss;
+	uint32_t mrqc = E1000E_MRQC_RSS_2Q;
 
-	if (e->port.queues.nr_rxqs < 2) {
+	if (!rss->types) {
 		e1000e_write(e, E1000E_MRQC, 0);
 		return;
 	}
-	for (unsigned int i = 0; i < E1000E_RSSRK_REGS; i++)
-		e1000e_write(e, E1000E_RSSRK + i * 4,
-			     key[i * 4] | (uint32_t)key[i * 4 + 1] << 8 | (uint32_t)key[i * 4 + 2] << 16 |
-				     (uint32_t)key[i * 4 + 3] << 24);
-	/* Neighbours in turn: queue 0, queue 1, … */
-	for (unsigned int i = 0; i < E1000E_RETA_REGS; i++)
-		e1000e_write(e, E1000E_RETA + i * 4, E1000E_RETA_QUEUE_1 << 8 | E1000E_RETA_QUEUE_1 << 24);
-	e1000e_write(e, E1000E_MRQC,
-		     E1000E_MRQC_RSS_2Q | E1000E_MRQC_TCPIPV4 | E1000E_MRQC_IPV4 | E1000E_MRQC_TCPIPV6 |
-			     E1000E_MRQC_IPV6);
+	for (unsigned int i = 0; i < sizeof(rss->key); i += 4)
+		e1000e_write(e, E1000E_RSSRK + i,
+			     rss->key[i] | (uint32_t)rss->key[i + 1] << 8 | (uint32_t)rss->key[i + 2] << 16 |
+				     (uint32_t)rss->key[i + 3] << 24);
+	e1000e_rss_table_set(e, rss);
+	mrqc |= rss->types & QUOLL_RSS_IPV4 ? E1000E_MRQC_IPV4 : 0;
+	mrqc |= rss->types & QUOLL_RSS_TCP4 ? E1000E_MRQC_TCPIPV4 : 0;
+	mrqc |= rss->types & QUOLL_RSS_IPV6 ? E1000E_MRQC_IPV6 : 0;
+	mrqc |= rss->types & QUOLL_RSS_TCP6 ? E1000E_MRQC_TCPIPV6 : 0;
+	e1000e_write(e, E1000E_MRQC, mrqc);
 }
 
 static int fill_rings(struct e1000e_port *e, struct quoll_error *err)
@@ -230,10 +237,12 @@ static void rx_setup(struct e1000e_port *e)
 
 	e1000e_write(e, E1000E_RFCTL,
 		     E1000E_RFCTL_EXSTEN | E1000E_RFCTL_ACK_DIS | E1000E_RFCTL_NFSW_DIS | E1000E_RFCTL_NFSR_DIS);
-	if (offloads & QUOLL_OFFLOAD_RX_CSUM)
-		rxcsum |= E1000E_RXCSUM_IPOFLD | E1000E_RXCSUM_TUOFLD;
+	if (offloads & QUOLL_OFFLOAD_RX_IP_CSUM)
+		rxcsum |= E1000E_RXCSUM_IPOFLD;
+	if (offloads & QUOLL_OFFLOAD_RX_L4_CSUM)
+		rxcsum |= E1000E_RXCSUM_TUOFLD;
 	/* Descriptors have room for the packet checksum or the hash, and only the latter is of use. */
-	if (e->port.queues.nr_rxqs > 1)
+	if (e->port.settings.rss.types)
 		rxcsum |= E1000E_RXCSUM_PCSD;
 	e1000e_write(e, E1000E_RXCSUM, rxcsum);
 	for (unsigned int i = 0; i < E1000E_MAX_QUEUES; i++) {
@@ -367,9 +376,11 @@ static int silence(struct e1000e_port *e)
 
 static void rxq_free(struct e1000e_port *e, struct e1000e_rxq *rxq)
 {
+	int wake_fd = e->port.rx_fds[rxq->q.id];
+
 	e1000e_rx_drain(rxq);
-	if (rxq->wake_fd >= 0)
-		close(rxq->wake_fd);
+	if (wake_fd >= 0)
+		close(wake_fd);
 	if (rxq->ring)
 		(void)quoll_arena_free(e->arena, rxq->ring, ring_bytes(rxq->size));
 	free(rxq->bufs);

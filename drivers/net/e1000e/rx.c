@@ -26,10 +26,10 @@ void e1000e_rx_flags_init(struct e1000e_rxq *rxq, uint32_t offloads)
 
 		if (offloads & QUOLL_OFFLOAD_VLAN_STRIP && second & E1000E_RX_VP)
 			flags |= QUOLL_BUF_RX_VLAN;
-		if (offloads & QUOLL_OFFLOAD_RX_CSUM && !(second & E1000E_RX_IXSM)) {
-			if (second & E1000E_RX_IPCS)
+		if (!(second & E1000E_RX_IXSM)) {
+			if (offloads & QUOLL_OFFLOAD_RX_IP_CSUM && second & E1000E_RX_IPCS)
 				flags |= second & E1000E_RX_IPE ? QUOLL_BUF_RX_IP_BAD : QUOLL_BUF_RX_IP_GOOD;
-			if (second & (E1000E_RX_TCPCS | E1000E_RX_UDPCS))
+			if (offloads & QUOLL_OFFLOAD_RX_L4_CSUM && second & (E1000E_RX_TCPCS | E1000E_RX_UDPCS))
 				flags |= second & E1000E_RX_TCPE ? QUOLL_BUF_RX_L4_BAD : QUOLL_BUF_RX_L4_GOOD;
 		}
 		rxq->flags[i] = (uint8_t)flags;

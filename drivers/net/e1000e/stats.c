@@ -24,25 +24,53 @@ static void unlock(struct e1000e_port *e)
 	__atomic_store_n(&e->count.busy, 0, __ATOMIC_RELEASE);
 }
 
+enum {
+	XSTAT_MISSED,
+	XSTAT_CRC,
+	XSTAT_ALIGN,
+	XSTAT_SYMBOL,
+	XSTAT_CARRIER_EXT,
+	XSTAT_LENGTH,
+	XSTAT_OVERSIZE,
+	XSTAT_EXCESSIVE,
+	XSTAT_LATE,
+	XSTAT_NR,
+};
+
+static_assert(XSTAT_NR == E1000E_NR_XSTATS, "each has its place in count.sums");
+
+static const uint16_t counters[] = {
+	[XSTAT_MISSED] = E1000E_MPC,	[XSTAT_CRC] = E1000E_CRCERRS,	      [XSTAT_ALIGN] = E1000E_ALGNERRC,
+	[XSTAT_SYMBOL] = E1000E_RXERRC, [XSTAT_CARRIER_EXT] = E1000E_CEXTERR, [XSTAT_LENGTH] = E1000E_RLEC,
+	[XSTAT_OVERSIZE] = E1000E_ROC,	[XSTAT_EXCESSIVE] = E1000E_ECOL,      [XSTAT_LATE] = E1000E_LATECOL,
+};
+
+const char *const e1000e_xstats[] = {
+	[XSTAT_MISSED] = "rx_missed_packets",
+	[XSTAT_CRC] = "rx_crc_errors",
+	[XSTAT_ALIGN] = "rx_align_errors",
+	[XSTAT_SYMBOL] = "rx_symbol_errors",
+	[XSTAT_CARRIER_EXT] = "rx_carrier_ext_errors",
+	[XSTAT_LENGTH] = "rx_length_errors",
+	[XSTAT_OVERSIZE] = "rx_oversize_errors",
+	[XSTAT_EXCESSIVE] = "tx_excessive_collisions",
+	[XSTAT_LATE] = "tx_late_collisions",
+	[XSTAT_NR] = NULL,
+};
+
 static void add_up(struct e1000e_port *e)
 {
-	uint32_t missed = e1000e_read(e, E1000E_MPC);
-	uint32_t length = e1000e_read(e, E1000E_RLEC), oversize = e1000e_read(e, E1000E_ROC);
-	uint64_t errors = 0, unsent;
+	uint32_t now[E1000E_NR_XSTATS];
 
-	errors += e1000e_read(e, E1000E_CRCERRS);
-	errors += e1000e_read(e, E1000E_ALGNERRC);
-	errors += e1000e_read(e, E1000E_RXERRC);
-	errors += e1000e_read(e, E1000E_CEXTERR);
-	/* Length errors include oversized frames, except where only the latter are counted. */
-	errors += length > oversize ? length : oversize;
-	unsent = (uint64_t)e1000e_read(e, E1000E_ECOL) + e1000e_read(e, E1000E_LATECOL);
+	for (unsigned int i = 0; i < E1000E_NR_XSTATS; i++)
+		now[i] = e1000e_read(e, counters[i]);
 	/* All of these are nonsense if it went meanwhile. */
 	if (e1000e_read(e, E1000E_STATUS) == UINT32_MAX)
 		return;
-	e->count.sum.rx_missed += missed;
-	e->count.sum.rx_errors += errors;
-	e->count.sum.tx_errors += unsent;
+	for (unsigned int i = 0; i < E1000E_NR_XSTATS; i++)
+		e->count.sums[i] += now[i];
+	/* Length errors include oversized frames, except where only the latter are counted. */
+	e->count.bad_lengths += now[XSTAT_LENGTH] > now[XSTAT_OVERSIZE] ? now[XSTAT_LENGTH] : now[XSTAT_OVERSIZE];
 }
 
 void e1000e_stats_look(struct e1000e_port *e)
@@ -56,16 +84,20 @@ void e1000e_stats_look(struct e1000e_port *e)
 	unlock(e);
 }
 
-void e1000e_stats(struct quoll_port *port, struct quoll_port_stats *stats)
+void e1000e_stats(struct quoll_port *port, struct quoll_port_stats *stats, uint64_t *xstats)
 {
 	struct e1000e_port *e = e1000e_port(port);
+	const uint64_t *sums = e->count.sums;
 
 	while (!try_lock(e))
 		;
 	if (!net_port_dead(port))
 		add_up(e);
-	stats->rx_missed += e->count.sum.rx_missed;
-	stats->rx_errors += e->count.sum.rx_errors;
-	stats->tx_errors += e->count.sum.tx_errors;
+	for (unsigned int i = 0; i < E1000E_NR_XSTATS; i++)
+		xstats[i] += sums[i];
+	stats->rx_missed += sums[XSTAT_MISSED];
+	stats->rx_errors += sums[XSTAT_CRC] + sums[XSTAT_ALIGN] + sums[XSTAT_SYMBOL] + sums[XSTAT_CARRIER_EXT] +
+			    e->count.bad_lengths;
+	stats->tx_errors += sums[XSTAT_EXCESSIVE] + sums[XSTAT_LATE];
 	unlock(e);
 }

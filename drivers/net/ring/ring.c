@@ -172,6 +172,7 @@ static int start_rxq(struct ring_port *rp, unsigned int i)
 		return -ENOMEM;
 	net_rxq_init(&rp->port, &q->rxq, i);
 	ring_rxq_init(q, lane);
+	rp->port.rx_fds[i] = lane->fd;
 	lane->has_rx = true;
 	return 0;
 }
@@ -243,11 +244,6 @@ static int ring_stop(struct quoll_port *port)
 
 /* Sleeping. */
 
-static int ring_fd(const struct quoll_rxq *rxq)
-{
-	return ((const struct ring_rxq *)rxq)->lane->fd;
-}
-
 static int ring_arm(struct quoll_rxq *rxq)
 {
 	return ring_lane_arm(((struct ring_rxq *)rxq)->lane);
@@ -269,7 +265,6 @@ const struct net_driver net_ring = {
 	.close = ring_close,
 	.start = ring_start,
 	.stop = ring_stop,
-	.fd = ring_fd,
 	.arm = ring_arm,
 	.disarm = ring_disarm,
 };

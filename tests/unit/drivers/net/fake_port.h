@@ -96,11 +96,15 @@ static inline int fake_port_driver_apply(struct quoll_port *port, const struct q
 	return 0;
 }
 
-static inline void fake_port_driver_stats(struct quoll_port *port, struct quoll_port_stats *stats)
+static inline void fake_port_driver_stats(struct quoll_port *port, struct quoll_port_stats *stats, uint64_t *xstats)
 {
 	(void)port;
 	stats->rx_missed += 7;
+	xstats[0] += 11;
+	xstats[1] += 13;
 }
+
+static const char *const fake_port_xstats[] = {"fake_crc", "fake_runts", NULL};
 
 static inline int fake_port_driver_check(struct quoll_port *port)
 {
@@ -121,6 +125,7 @@ static inline void fake_port_driver_dma_off(struct quoll_port *port)
 static const struct net_driver fake_port_driver = {
 	.name = "fake",
 	.scheme = QUOLL_ADDR_NULL,
+	.xstats = fake_port_xstats,
 	.port_bytes = sizeof(struct fake_port),
 	.open = fake_port_driver_open,
 	.close = fake_port_driver_close,
@@ -147,6 +152,8 @@ static inline void fake_port_defaults(void)
 				.max_mtu = 9216,
 				.max_macs = 3,
 				.max_tx_links = 8,
+				.rss_types = QUOLL_RSS_IPV4 | QUOLL_RSS_TCP4,
+				.rss_table_entries = 8,
 				.numa_node = -1,
 			},
 	};

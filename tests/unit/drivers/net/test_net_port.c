@@ -184,6 +184,31 @@ static void apply_refuses_mtu_and_offloads(void)
 	close_one(&f, fake);
 }
 
+static void apply_changes_the_table_of_rss_but_not_its_key(void)
+{
+	struct quoll_port_settings s;
+	struct fix f;
+	struct fake_port *fake = open_one(&f);
+
+	CU_ASSERT_EQUAL_FATAL(fix_start_with(&f, &fake->port, f.caches[0], 2, NULL), 0);
+	s = fake->port.settings;
+	memset(s.rss.table, 0, sizeof(s.rss.table));
+	CU_ASSERT_EQUAL(quoll_port_apply(&fake->port, &s, &f.err), 0);
+	CU_ASSERT_EQUAL(fake->port.settings.rss.table[1], 0);
+	/* Zeroes are the defaults again. */
+	CU_ASSERT_EQUAL(quoll_port_apply(&fake->port, NULL, &f.err), 0);
+	CU_ASSERT_EQUAL(fake->port.settings.rss.table[1], 1);
+	s.rss.key[0] ^= 1;
+	CU_ASSERT_EQUAL(quoll_port_apply(&fake->port, &s, &f.err), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.what, "rss"));
+	CU_ASSERT_EQUAL(fake->port.settings.rss.table[1], 1);
+	s = fake->port.settings;
+	s.rss.types = QUOLL_RSS_IPV4;
+	CU_ASSERT_EQUAL(quoll_port_apply(&fake->port, &s, &f.err), -EBUSY);
+	CU_ASSERT_EQUAL(fake->nr_applies, 2);
+	close_one(&f, fake);
+}
+
 static void failed_apply_changes_nothing(void)
 {
 	struct quoll_port_settings settings = {.all_multicast = true};
@@ -221,6 +246,49 @@ static void counters_outlive_their_queues(void)
 		CU_ASSERT_EQUAL(stats.rx_packets, 13 * round);
 		CU_ASSERT_EQUAL(stats.tx_packets, 5 * round);
 	}
+	close_one(&f, fake);
+}
+
+static uint64_t xstat(const struct quoll_port *port, const char *name)
+{
+	struct quoll_port_xstat xstats[64];
+	unsigned int n = quoll_port_xstats(port, xstats, 64);
+
+	CU_ASSERT_FATAL(n <= 64);
+	for (unsigned int i = 0; i < n; i++)
+		if (!strcmp(xstats[i].name, name))
+			return xstats[i].value;
+	CU_FAIL("no such counter");
+	return 0;
+}
+
+static void counters_have_names(void)
+{
+	struct quoll_port_xstat few[3] = {0};
+	struct quoll_buf *none[32] = {0};
+	unsigned int n;
+	struct fix f;
+	struct fake_port *fake = open_one(&f);
+
+	n = quoll_port_xstats(&fake->port, NULL, 0);
+	CU_ASSERT_EQUAL(n, 10 + 2);
+	CU_ASSERT_EQUAL_FATAL(fix_start_with(&f, &fake->port, f.caches[0], 2, NULL), 0);
+	CU_ASSERT_EQUAL(quoll_port_xstats(&fake->port, NULL, 0), n + 2 * 4 + 2 * 3);
+	quoll_rx(quoll_port_rxq(&fake->port, 0), none, 10);
+	quoll_rx(quoll_port_rxq(&fake->port, 1), none, 3);
+	quoll_tx(quoll_port_txq(&fake->port, 1), none, 5);
+	CU_ASSERT_EQUAL(xstat(&fake->port, "rx_packets"), 13);
+	CU_ASSERT_EQUAL(xstat(&fake->port, "rx_missed"), 7);
+	CU_ASSERT_EQUAL(xstat(&fake->port, "rxq0_packets"), 10);
+	CU_ASSERT_EQUAL(xstat(&fake->port, "rxq1_packets"), 3);
+	CU_ASSERT_EQUAL(xstat(&fake->port, "txq0_packets"), 0);
+	CU_ASSERT_EQUAL(xstat(&fake->port, "txq1_packets"), 5);
+	CU_ASSERT_EQUAL(xstat(&fake->port, "fake_crc"), 11);
+	CU_ASSERT_EQUAL(xstat(&fake->port, "fake_runts"), 13);
+	/* No more are filled in than there is room for. */
+	CU_ASSERT_EQUAL(quoll_port_xstats(&fake->port, few, 2), n + 2 * 4 + 2 * 3);
+	CU_ASSERT_STRING_EQUAL(few[1].name, "rx_bytes");
+	CU_ASSERT_STRING_EQUAL(few[2].name, "");
 	close_one(&f, fake);
 }
 
@@ -300,6 +368,8 @@ static const struct unit_test tests[] = {
 	{"apply refuses a new mtu and new offloads", apply_refuses_mtu_and_offloads},
 	{"a failed apply changes nothing", failed_apply_changes_nothing},
 	{"counters outlive their queues and are counted once", counters_outlive_their_queues},
+	{"counters have names", counters_have_names},
+	{"apply changes the table of RSS, but not its key", apply_changes_the_table_of_rss_but_not_its_key},
 	{"any thread may ask while it starts and stops", any_thread_may_ask_while_it_starts_and_stops},
 	{"a port without interrupts cannot wake", port_without_interrupts_cannot_wake},
 };

@@ -41,7 +41,7 @@ static void offloads_that_it_lacks_are_named(void)
 	struct quoll_port_settings s = {.offloads = QUOLL_OFFLOAD_RX_CSUM | QUOLL_OFFLOAD_TX_CSUM};
 	struct fix f;
 
-	refused(&s, -ENOTSUP, "tx-csum", "fake");
+	refused(&s, -ENOTSUP, "tx-ip-csum tx-l4-csum", "fake");
 	s.offloads = QUOLL_OFFLOAD_VLAN_STRIP | QUOLL_OFFLOAD_VLAN_INSERT;
 	refused(&s, -ENOTSUP, "vlan-strip", "vlan-insert");
 	s.offloads = 1u << 31;
@@ -50,7 +50,74 @@ static void offloads_that_it_lacks_are_named(void)
 	fake_port_defaults();
 	s.offloads = QUOLL_OFFLOAD_RX_CSUM;
 	CU_ASSERT_EQUAL(try_settings(&f, &s), 0);
-	CU_ASSERT_PTR_NULL(strstr(f.err.what, "rx-csum"));
+	CU_ASSERT_PTR_NULL(strstr(f.err.what, "rx-ip-csum"));
+	fix_close(&f);
+}
+
+static void segments_need_checksums(void)
+{
+	struct quoll_port_settings s = {.offloads = QUOLL_OFFLOAD_TX_TSO4};
+	struct fix f;
+
+	fix_open(&f);
+	fake_port_defaults();
+	fake_port_can.info.offloads |= QUOLL_OFFLOAD_TX_TSO4 | QUOLL_OFFLOAD_TX_L4_CSUM;
+	CU_ASSERT_EQUAL(try_settings(&f, &s), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.what, "tx-l4-csum"));
+	s.offloads |= QUOLL_OFFLOAD_TX_L4_CSUM;
+	CU_ASSERT_EQUAL(try_settings(&f, &s), 0);
+	fix_close(&f);
+}
+
+static void rss_that_it_lacks_is_refused(void)
+{
+	struct quoll_port_settings s = {.rss = {.types = QUOLL_RSS_IPV4 | QUOLL_RSS_UDP6}};
+	struct fix f;
+
+	refused(&s, -ENOTSUP, "rss.types", "0x20");
+	s = (struct quoll_port_settings){.rss = {.nr_entries = 4}};
+	refused(&s, -EINVAL, "rss.nr_entries", "table has 8");
+	s.rss.nr_entries = QUOLL_RSS_MAX_ENTRIES + 1;
+	refused(&s, -EINVAL, "rss.nr_entries", "513");
+	s.rss.nr_entries = 8;
+	s.rss.table[7] = 1; /* the one receive queue is 0 */
+	refused(&s, -EINVAL, "rss.table[7]", "queue 1");
+	s = (struct quoll_port_settings){.rss = {.key = {1}}};
+	fix_open(&f);
+	fake_port_defaults();
+	CU_ASSERT_EQUAL(try_settings(&f, &s), 0);
+	fake_port_can.info.rss_types = 0;
+	fake_port_can.info.rss_table_entries = 0;
+	CU_ASSERT_EQUAL(try_settings(&f, &s), -ENOTSUP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.what, "rss.key"));
+	fix_close(&f);
+}
+
+static void queues_take_turns_in_the_table_unless_told(void)
+{
+	struct quoll_port_settings s = {0};
+	struct fake_port *fake;
+	struct fix f;
+
+	fix_open(&f);
+	fake_port_defaults();
+	fake = fake_port_open(&f);
+	CU_ASSERT_EQUAL_FATAL(fix_start_with(&f, &fake->port, f.caches[0], 2, NULL), 0);
+	CU_ASSERT_EQUAL(fake->port.settings.rss.types, QUOLL_RSS_IPV4 | QUOLL_RSS_TCP4);
+	CU_ASSERT_EQUAL(fake->port.settings.rss.nr_entries, 8);
+	for (unsigned int i = 0; i < 8; i++)
+		CU_ASSERT_EQUAL(fake->port.settings.rss.table[i], i % 2);
+	CU_ASSERT_EQUAL(memcmp(fake->port.settings.rss.key, quoll_rss_key_default, QUOLL_RSS_KEY_BYTES), 0);
+	quoll_port_stop(&fake->port);
+	/* With one queue there is no hash unless it is asked for. */
+	CU_ASSERT_EQUAL_FATAL(fix_start_with(&f, &fake->port, f.caches[0], 1, NULL), 0);
+	CU_ASSERT_EQUAL(fake->port.settings.rss.types, 0);
+	quoll_port_stop(&fake->port);
+	s.rss.types = QUOLL_RSS_TCP4;
+	s.rss.nr_entries = 8;
+	CU_ASSERT_EQUAL_FATAL(fix_start_with(&f, &fake->port, f.caches[0], 1, &s), 0);
+	CU_ASSERT_EQUAL(fake->port.settings.rss.types, QUOLL_RSS_TCP4);
+	quoll_port_close(&fake->port);
 	fix_close(&f);
 }
 
@@ -184,6 +251,9 @@ static void buffers_must_hold_a_frame_unless_scattered(void)
 static const struct unit_test tests[] = {
 	{"an mtu out of range is refused with the range", mtu_has_two_ends},
 	{"offloads that it lacks are named", offloads_that_it_lacks_are_named},
+	{"segments need checksums", segments_need_checksums},
+	{"RSS that it lacks is refused", rss_that_it_lacks_is_refused},
+	{"queues take turns in the table of RSS unless told otherwise", queues_take_turns_in_the_table_unless_told},
 	{"a multicast address is not its own", multicast_is_no_address_of_ones_own},
 	{"further addresses are counted, and none is zero", further_addresses_are_counted_and_not_zero},
 	{"zeroes stand for defaults", zeroes_stand_for_defaults},

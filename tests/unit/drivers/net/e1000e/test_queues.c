@@ -220,6 +220,52 @@ static void two_receive_queues_share_flows_by_their_hash(void)
 	fixture_fini(&fx);
 }
 
+/* The table says where a flow goes, from one frame to the next; the key and the types are the caller's. */
+static void rss_is_as_it_is_told(void)
+{
+	struct quoll_port_settings s = {.rss = {.types = QUOLL_RSS_TCP4, .nr_entries = 128, .key = {0xa5, 1, 2, 3}}};
+	struct quoll_buf *buf;
+
+	fixture_init(&fx);
+	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
+	for (unsigned int i = 0; i < 128; i++)
+		s.rss.table[i] = 1;
+	CU_ASSERT_EQUAL_FATAL(fixture_start(&fx, 2, 128, &s), 0);
+	CU_ASSERT_EQUAL(fake_pci_reg(&fx.fake.pci, E1000E_MRQC), E1000E_MRQC_RSS_2Q | E1000E_MRQC_TCPIPV4);
+	for (uint32_t flow = 0; flow < 8; flow++) {
+		uint32_t hash;
+
+		fixture_make_ip(&fx, frame, 80, 6, flow);
+		hash = fake_e1000e_toeplitz(s.rss.key, frame + 26, 12);
+		CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 80));
+		CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(fx.port, flow < 4 ? 1 : 0), &buf, 1), 1);
+		CU_ASSERT_EQUAL(buf->hash, hash);
+		fixture_put(&fx, buf);
+		if (flow != 3)
+			continue;
+		memset(s.rss.table, 0, sizeof(s.rss.table));
+		CU_ASSERT_EQUAL(quoll_port_apply(fx.port, &s, &fx.err), 0);
+	}
+	fixture_fini(&fx);
+}
+
+static void one_queue_has_a_hash_where_it_is_asked_for(void)
+{
+	struct quoll_port_settings s = {.rss = {.types = QUOLL_RSS_TCP4 | QUOLL_RSS_IPV4}};
+	struct quoll_buf *buf;
+
+	fixture_init(&fx);
+	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_start(&fx, 1, 128, &s), 0);
+	fixture_make_ip(&fx, frame, 80, 6, 3);
+	CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 80));
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(fx.port, 0), &buf, 1), 1);
+	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_HASH);
+	CU_ASSERT_EQUAL(buf->hash, fake_e1000e_toeplitz(quoll_rss_key_default, frame + 26, 12));
+	fixture_put(&fx, buf);
+	fixture_fini(&fx);
+}
+
 static void both_transmit_queues_send(void)
 {
 	fixture_init(&fx);
@@ -248,6 +294,8 @@ static const struct unit_test tests[] = {
 	 a_device_that_does_not_stop_loses_bus_mastering_and_can_be_started_again},
 	{"queues of one kind alone are enough", queues_of_one_kind_alone_are_enough},
 	{"two receive queues share flows by their hash", two_receive_queues_share_flows_by_their_hash},
+	{"RSS is as it is told", rss_is_as_it_is_told},
+	{"one queue has a hash where it is asked for", one_queue_has_a_hash_where_it_is_asked_for},
 	{"both transmit queues send", both_transmit_queues_send},
 };
 

@@ -6,6 +6,17 @@
 
 static struct e1000e_fixture fx;
 
+static uint64_t xstat(const char *name)
+{
+	struct quoll_port_xstat xstats[64];
+	unsigned int n = quoll_port_xstats(fx.port, xstats, 64);
+
+	for (unsigned int i = 0; i < n; i++)
+		if (!strcmp(xstats[i].name, name))
+			return xstats[i].value;
+	return UINT64_MAX;
+}
+
 static void counters_start_at_nothing_and_add_up(void)
 {
 	struct quoll_port_stats stats;
@@ -30,6 +41,10 @@ static void counters_start_at_nothing_and_add_up(void)
 		CU_ASSERT_EQUAL(stats.tx_errors, 2u * i);
 		stats = fixture_stats(&fx); /* cleared by having been read */
 		CU_ASSERT_EQUAL(stats.rx_missed, 7u * i);
+		CU_ASSERT_EQUAL(xstat("rx_crc_errors"), 2u * i);
+		CU_ASSERT_EQUAL(xstat("rx_length_errors"), 5u * i);
+		CU_ASSERT_EQUAL(xstat("rx_oversize_errors"), 3u * i);
+		CU_ASSERT_EQUAL(xstat("tx_late_collisions"), i);
 	}
 	fixture_fini(&fx);
 }
