@@ -41,7 +41,7 @@ struct vhost_conn {
 		struct vhost_vring_addr addr;
 		struct vhost_mem_table table;
 		struct vhost_mem_reg reg;
-		struct vhost_inflight inflight;
+		struct vhost_inflight in_flight;
 	} payload;
 	unsigned int nr_fds;
 	int fds[VHOST_MAX_FDS];
