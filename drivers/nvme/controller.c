@@ -90,7 +90,7 @@ static void kill_locked(struct quoll_nvme *nvme, int why)
 	if (nvme_ctrl_dead(nvme))
 		return;
 	/* Requests are about to be handed back: the device must not write into their buffers after that. */
-	nvme->dma_off = !quoll_pci_bus_master(nvme->dev, false) || why == -ENODEV;
+	nvme_set_dma_off(nvme, !quoll_pci_bus_master(nvme->dev, false) || quoll_device_is_cut_off(nvme->dev));
 	quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_ERROR, "nvme", "%s: controller given up: %s", nvme->name,
 		  why == -ENODEV ? "device gone or to be removed" : "fatal status, error or time-out");
 	__atomic_store_n(&nvme->shared.dead, why, __ATOMIC_RELEASE);
@@ -264,15 +264,14 @@ static int arenas_create(struct quoll_nvme *nvme, unsigned int nr_queues, struct
 static void ctrl_free(struct quoll_nvme *nvme)
 {
 	nvme_vectors_disable(nvme);
-	if (!nvme->dma_off && !quoll_pci_bus_master(nvme->dev, false))
-		nvme->dma_off = true;
-	/* If bus mastering cannot be switched off, arenas go with the heap, which unmaps in the IOMMU first. */
-	if (nvme->dma_off) {
-		if (nvme->arena_read)
-			quoll_arena_destroy(nvme->arena_read);
-		if (nvme->arena_rw)
-			quoll_arena_destroy(nvme->arena_rw);
-	}
+	if (!nvme->dma_off)
+		(void)quoll_pci_bus_master(nvme->dev, false);
+	/*
+	 * They are unmapped in the IOMMU before memory is freed, so a device that could not be stopped finds nothing
+	 * there. A server whose session is over keeps their files, which nobody else ever had or will have.
+	 */
+	quoll_arena_destroy(nvme->arena_read);
+	quoll_arena_destroy(nvme->arena_rw);
 	if (nvme->bar)
 		quoll_region_unmap(nvme->bar);
 	if (nvme->dead_fd >= 0)
@@ -370,7 +369,7 @@ static int bring_up(struct quoll_nvme *nvme, const struct quoll_nvme_opts *opts,
 	rc = quoll_pci_bus_master(nvme->dev, true);
 	if (rc)
 		return quoll_error_set(err, -rc, "enable", nvme->name, "bus mastering could not be switched on");
-	nvme->dma_off = false;
+	nvme_set_dma_off(nvme, false);
 	rc = nvme_ctrl_enable(nvme, err);
 	if (!rc)
 		rc = identify_controller(nvme, err);

@@ -182,7 +182,8 @@ struct quoll_nvme {
 	unsigned int dstrd;
 	uint64_t ready_timeout_ns;
 	bool enabled;
-	bool dma_off; /* bus mastering is off, or the device is no more: nothing can reach our memory */
+	bool dma_off; /* bus mastering is off, or the device was pulled: it can't reach our memory. nvme_set_dma_off()
+		       */
 	struct nvme_admin admin;
 	struct nvme_id_ctrl *id;
 	uint32_t max_transfer_bytes;
@@ -398,6 +399,12 @@ volatile void *nvme_doorbell_ptr(struct quoll_nvme *nvme, uint16_t qid, unsigned
 int nvme_ctrl_check(struct quoll_nvme *nvme);
 /* End it: DMA off first, then everybody is told. @why: -ENODEV or -EIO. Safe to call again. */
 void nvme_ctrl_kill(struct quoll_nvme *nvme, int why);
+/* Any thread may read it. */
+static inline void nvme_set_dma_off(struct quoll_nvme *nvme, bool off)
+{
+	__atomic_store_n(&nvme->dma_off, off, __ATOMIC_RELAXED);
+}
+
 /* Against whoever checks: for what is marked so in the shared part, bus mastering, and @enabled. */
 void nvme_ctrl_lock(struct quoll_nvme *nvme);
 void nvme_ctrl_unlock(struct quoll_nvme *nvme);

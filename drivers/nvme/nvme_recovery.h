@@ -15,10 +15,14 @@
  * A queue whose thread does not poll stays paused and holds up nobody else.
  *
  * Buffers. A request that is late or being aborted has not ended: its buffer is the device's until poll hands the
- * request back. That is after the device has answered it, or after the device was cut off from memory.
+ * request back. That is after the device has answered it, or after the device was cut off from memory; with one
+ * exception, a vfio-user server that is gone, or seems so: nobody can cut that off (@cut_off of struct
+ * quoll_nvme_state).
  */
 #ifndef QUOLL_NVME_RECOVERY_H
 #define QUOLL_NVME_RECOVERY_H
+
+#include <stdbool.h>
 
 #include <quoll/types.h>
 
@@ -103,6 +107,9 @@ enum quoll_nvme_phase {
  * struct quoll_nvme_state - how a controller fares; counters since it was opened
  * @phase:       now
  * @error:       -ENODEV or -EIO if dead
+ * @cut_off:     dead, and it can't write into memory any more: bus mastering is off, or it was pulled. False of a dead
+ *               vfio-user device whose server does not answer: buffers that were its own may change until the heap is
+ *               destroyed, see heap.h
  * @timeouts:    I/O commands that were late, parts of split requests counted one by one
  * @aborts:      Abort commands that were answered
  * @aborted:     of them, those that said that the command was aborted
@@ -112,6 +119,7 @@ enum quoll_nvme_phase {
 struct quoll_nvme_state {
 	enum quoll_nvme_phase phase;
 	int error;
+	bool cut_off;
 	uint64_t timeouts;
 	uint64_t aborts;
 	uint64_t aborted;

@@ -112,7 +112,8 @@ static int cut_off(struct quoll_nvme *nvme, struct quoll_error *err)
 
 	nvme_ctrl_lock(nvme);
 	rc = quoll_pci_bus_master(nvme->dev, false);
-	nvme->dma_off = nvme->dma_off || !rc;
+	if (!rc)
+		nvme_set_dma_off(nvme, true);
 	nvme_ctrl_unlock(nvme);
 	if (rc)
 		return quoll_error_set(err, -rc, "reset", nvme->name, "bus mastering could not be switched off");
@@ -134,7 +135,7 @@ static int let_in(struct quoll_nvme *nvme, struct quoll_error *err)
 	nvme_ctrl_lock(nvme);
 	if (!nvme_ctrl_dead(nvme)) {
 		rc = quoll_pci_bus_master(nvme->dev, true);
-		nvme->dma_off = false;
+		nvme_set_dma_off(nvme, false);
 	}
 	nvme_ctrl_unlock(nvme);
 	return rc ? quoll_error_set(err, -rc, "reset", nvme->name, "bus mastering could not be switched on") : 0;
@@ -419,6 +420,7 @@ void quoll_nvme_state(const struct quoll_nvme *nvme, struct quoll_nvme_state *st
 			 : resetting ? QUOLL_NVME_RESETTING
 				     : QUOLL_NVME_RUNNING,
 		.error = dead,
+		.cut_off = dead && __atomic_load_n(&nvme->dma_off, __ATOMIC_RELAXED),
 		.timeouts = __atomic_load_n(&nvme->shared.nr_timeouts, __ATOMIC_RELAXED),
 		.aborts = __atomic_load_n(&nvme->nr_aborts, __ATOMIC_RELAXED),
 		.aborted = __atomic_load_n(&nvme->nr_aborted, __ATOMIC_RELAXED),

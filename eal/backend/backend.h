@@ -68,6 +68,8 @@ struct backend_ops {
 	bool forgets_maps;
 	/* never the one that is taken when no name was given: it goes with another kind of address */
 	bool on_request_only;
+	/* devices are other processes: one that is gone may still write to what was mapped for it */
+	bool device_is_process;
 	/* how to get more mappings, after "use larger pages, or "; NULL: VFIO's module parameter */
 	const char *maps_hint;
 	/* describe: is this way open on this machine, and to whom; no side effect */
@@ -77,6 +79,8 @@ struct backend_ops {
 	int (*ioas_info)(struct quoll_ioas *ioas, struct quoll_ioas_info *info, struct quoll_error *err);
 	int (*map)(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
 	int (*unmap)(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes);
+	/* May be NULL. expose: mark in ioas->maps what a peer whose session is over may still reach. */
+	void (*expose)(struct quoll_ioas *ioas);
 	/* claim: fills id, fd, names; release undoes it */
 	int (*claim)(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_error *err);
 	void (*release)(struct quoll_group *group);
@@ -116,6 +120,8 @@ extern const struct backend_ops *const backends[];
 int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int need_maps, struct quoll_error *err);
 int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
 int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes);
+/* Whether a peer whose session is over may still reach what is mapped at @iova: nobody else is to get that memory. */
+bool ioas_is_exposed(struct quoll_ioas *ioas, quoll_iova_t iova);
 /* For claim.c, when the first group is attached: map again what a back-end that forgets_maps has lost; all or nothing.
  */
 int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err);

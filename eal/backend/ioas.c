@@ -214,6 +214,16 @@ int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
 	return 0;
 }
 
+bool ioas_is_exposed(struct quoll_ioas *ioas, quoll_iova_t iova)
+{
+	unsigned int at;
+
+	if (ioas->ops->expose)
+		ioas->ops->expose(ioas);
+	at = maps_find(&ioas->maps, iova);
+	return at < ioas->maps.nr && ioas->maps.at[at].iova <= iova && ioas->maps.at[at].exposed;
+}
+
 int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err)
 {
 	int rc = 0;

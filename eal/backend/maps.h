@@ -7,6 +7,8 @@
 #ifndef QUOLL_EAL_MAPS_H
 #define QUOLL_EAL_MAPS_H
 
+#include <stdbool.h>
+
 #include <quoll/types.h>
 
 #define MAP_DEVICE_READ (1u << 0)
@@ -20,6 +22,8 @@ struct ioas_mapping {
 	unsigned int access; /* MAP_DEVICE_* */
 	int fd;
 	uint64_t fd_offset;
+	bool exposed; /* a process that has nothing to do with us any more may still reach the memory, see
+			 ioas_is_exposed() */
 };
 
 /* Zeroed at first. */

@@ -80,6 +80,27 @@ static int vfio_user_ioas_info(struct quoll_ioas *ioas, struct quoll_ioas_info *
 	return 0;
 }
 
+/*
+ * A session that is over leaves its server with the files that it was sent, and it need not be gone, nor at rest, nor
+ * ever let go: all that is mapped now is within its reach.
+ */
+static void session_expose(struct vfio_user_session *s)
+{
+	struct ioas_maps *maps = &s->ioas->maps;
+
+	for (unsigned int i = 0; s->told && !s->exposed && i < maps->nr; i++)
+		maps->at[i].exposed = true;
+	s->exposed = true;
+}
+
+/* Before anything is added to the table, so that what a dead one was not told of is not marked. */
+static void vfio_user_expose(struct quoll_ioas *ioas)
+{
+	for (unsigned int i = 0; i < ioas->nr_groups; i++)
+		if (vfio_user_is_dead(session_of(ioas->groups[i])))
+			session_expose(session_of(ioas->groups[i]));
+}
+
 /* What a server's limits say to one more mapping, when it has nr already. */
 static int map_check(struct vfio_user_session *s, const struct ioas_mapping *m, unsigned int nr,
 		     struct quoll_error *err)
@@ -116,6 +137,7 @@ static int map_send(struct vfio_user_session *s, const struct ioas_mapping *m, s
 		map.offset = m->fd_offset;
 		call.fds = &m->fd;
 		call.nr_fds = 1;
+		s->told = true;
 	}
 	rc = vfio_user_call(s, &call);
 	return rc ? vfio_user_explain(s, rc, "map", "memory", err) : 0;
@@ -144,6 +166,7 @@ static int vfio_user_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, 
 	struct vfio_user_session *s;
 	int rc;
 
+	vfio_user_expose(ioas);
 	/* First, so that a server which reads at once, by message, is answered. */
 	rc = vfio_user_space_add(space, m);
 	if (rc)
@@ -212,6 +235,7 @@ static int vfio_user_claim(struct quoll_group *group, const struct quoll_addr *a
 			rc = quoll_error_set(err, ENOMEM, "claim", addr->target, "out of memory");
 	}
 	if (rc) {
+		session_expose(s);
 		vfio_user_session_close(s);
 		return rc;
 	}
@@ -224,6 +248,7 @@ static int vfio_user_claim(struct quoll_group *group, const struct quoll_addr *a
 
 static void vfio_user_release(struct quoll_group *group)
 {
+	session_expose(group->priv);
 	vfio_user_session_close(group->priv);
 	group->priv = NULL;
 	free(group->names);
@@ -234,6 +259,7 @@ static void vfio_user_release(struct quoll_group *group)
 const struct backend_ops backend_vfio_user = {
 	.name = "vfio-user",
 	.on_request_only = true,
+	.device_is_process = true,
 	.maps_hint = "have the server take more: it states max_dma_maps",
 	.probe = vfio_user_probe,
 	.ioas_open = vfio_user_ioas_open,
@@ -241,6 +267,7 @@ const struct backend_ops backend_vfio_user = {
 	.ioas_info = vfio_user_ioas_info,
 	.map = vfio_user_map,
 	.unmap = vfio_user_unmap,
+	.expose = vfio_user_expose,
 	.claim = vfio_user_claim,
 	.release = vfio_user_release,
 	.device_open = vfio_user_device_open,

@@ -48,6 +48,7 @@ struct vfio_user_space {
  * @conn:      commands and replies; @twin: the server's commands, if it wanted a socket for them, else its fd is -1
  * @caps:      of the server
  * @dead:      0, or -errno once the session is at its end
+ * @told:      a file of our memory was sent to the server; @exposed: and what it has of it is marked. The IOAS's thread
  * @budget_ns: while a claim or an open is on its way: when all of it must be done; else 0
  * @nr_served, @nr_refused: commands of the server
  */
@@ -58,6 +59,8 @@ struct vfio_user_session {
 	struct vuser_conn twin;
 	struct vuser_caps caps;
 	atomic_int dead;
+	bool told;
+	bool exposed;
 	uint64_t budget_ns;
 	uint16_t next_id;
 	uint64_t nr_served;

@@ -265,6 +265,11 @@ unsigned int quoll_device_events(struct quoll_device *dev)
 	return dev->events;
 }
 
+bool quoll_device_is_cut_off(const struct quoll_device *dev)
+{
+	return (dev->events & QUOLL_DEVICE_GONE) && !dev->group->ioas->ops->device_is_process;
+}
+
 int quoll_device_event_fd(const struct quoll_device *dev)
 {
 	return dev->event_fd;

@@ -169,6 +169,55 @@ static unsigned int carve(struct quoll_arena *arena, unsigned int i, uint64_t of
 	return i;
 }
 
+/* The end of the last exposed chunk that has a part in [off, off + size); 0 if none has. */
+static uint64_t past_exposed(const struct quoll_arena *arena, uint64_t off, uint64_t size_bytes)
+{
+	uint64_t past = 0;
+
+	for (unsigned int i = 0; i < arena->nr_chunks; i++) {
+		const struct chunk *chunk = &arena->chunks[i];
+
+		if (chunk->exposed && chunk->off < off + size_bytes && off < chunk->off + chunk->size_bytes)
+			past = chunk->off + chunk->size_bytes;
+	}
+	return past;
+}
+
+static bool is_free(const struct quoll_arena *arena, const struct chunk *chunk)
+{
+	for (unsigned int i = 0; i < arena->nr_extents; i++) {
+		const struct extent *e = &arena->extents[i];
+
+		if (e->asked_bytes && e->off < chunk->off + chunk->size_bytes && chunk->off < e->off + e->size_bytes)
+			return false;
+	}
+	return true;
+}
+
+/* Where a process that has nothing to do with us any more may still write there is to be other memory, or no use. */
+static void renew_exposed(struct quoll_arena *arena)
+{
+	heap_look_exposed(arena);
+	for (unsigned int i = 0; i < arena->nr_chunks; i++)
+		if (arena->chunks[i].exposed && is_free(arena, &arena->chunks[i]))
+			heap_renew(arena, &arena->chunks[i]);
+}
+
+/* The lowest place in a free extent. Return: false if there is none. */
+static bool find_place(const struct quoll_arena *arena, const struct extent *e, uint64_t size_bytes, uint64_t align,
+		       uint64_t *off)
+{
+	uint64_t end = e->off + e->size_bytes, past;
+
+	for (*off = aligned_off(arena, e->off, align); *off <= end && end - *off >= size_bytes;
+	     *off = aligned_off(arena, past, align)) {
+		past = past_exposed(arena, *off, size_bytes);
+		if (!past)
+			return true;
+	}
+	return false;
+}
+
 /* A free extent that takes it, and where. Return: its index, nr_extents if there is none. */
 static unsigned int first_fit(const struct quoll_arena *arena, uint64_t size_bytes, uint64_t align, uint64_t *off)
 {
@@ -176,13 +225,8 @@ static unsigned int first_fit(const struct quoll_arena *arena, uint64_t size_byt
 
 	for (i = 0; i < arena->nr_extents; i++) {
 		const struct extent *e = &arena->extents[i];
-		uint64_t lead;
 
-		if (e->asked_bytes || e->size_bytes < size_bytes)
-			continue;
-		*off = aligned_off(arena, e->off, align);
-		lead = *off - e->off;
-		if (lead <= e->size_bytes && e->size_bytes - lead >= size_bytes)
+		if (!e->asked_bytes && find_place(arena, e, size_bytes, align, off))
 			break;
 	}
 	return i;
@@ -191,14 +235,16 @@ static unsigned int first_fit(const struct quoll_arena *arena, uint64_t size_byt
 /* More memory at the end, so that the last extent takes it. */
 static int grow(struct quoll_arena *arena, uint64_t size_bytes, uint64_t align, struct quoll_error *err)
 {
-	uint64_t end = arena->off + arena->placed_bytes, from = end;
+	uint64_t end = arena->off + arena->placed_bytes, from = end, past;
 	struct extent *last = arena->nr_extents ? &arena->extents[arena->nr_extents - 1] : NULL;
 	int rc;
 
-	if (last && !last->asked_bytes)
-		from = last->off;
-	else
+	if (last && !last->asked_bytes) {
+		past = past_exposed(arena, last->off, last->size_bytes);
+		from = past ? past : last->off;
+	} else {
 		last = NULL;
+	}
 	rc = heap_grow(arena, aligned_off(arena, from, align) + size_bytes - end, err);
 	if (rc)
 		return rc;
@@ -231,13 +277,14 @@ int quoll_arena_alloc(struct quoll_arena *arena, uint64_t bytes, uint64_t align,
 	rc = make_room(arena, err);
 	if (rc)
 		return rc;
+	renew_exposed(arena);
 	i = first_fit(arena, size, align, &off);
 	if (i == arena->nr_extents) {
 		rc = grow(arena, size, align, err);
 		if (rc)
 			return rc;
 		i = arena->nr_extents - 1;
-		off = aligned_off(arena, arena->extents[i].off, align);
+		(void)find_place(arena, &arena->extents[i], size, align, &off); /* there is one now */
 	}
 	i = carve(arena, i, off, size);
 	*va = (void *)(arena->heap->pub.va_base + off);

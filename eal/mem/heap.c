@@ -45,9 +45,13 @@ static int map_chunk(struct heap *heap, struct quoll_ioas *ioas, const struct qu
 	return ioas_map(ioas, &m, err);
 }
 
-static int unmap_chunk(struct heap *heap, struct quoll_ioas *ioas, const struct chunk *chunk)
+static int unmap_chunk(struct heap *heap, struct quoll_ioas *ioas, struct chunk *chunk)
 {
-	int rc = ioas_unmap(ioas, heap->pub.iova_base + chunk->off, chunk->size_bytes);
+	int rc;
+
+	/* The address space forgets that with the mapping. */
+	chunk->exposed |= ioas_is_exposed(ioas, heap->pub.iova_base + chunk->off);
+	rc = ioas_unmap(ioas, heap->pub.iova_base + chunk->off, chunk->size_bytes);
 
 	if (rc == -ENOENT) /* unmapped before, when another IOAS would not */
 		return 0;
@@ -58,7 +62,7 @@ static int unmap_chunk(struct heap *heap, struct quoll_ioas *ioas, const struct 
 }
 
 /* The limits are asked for one IOAS after another: what the first pins counts against the second. */
-static int map_everywhere(struct quoll_arena *arena, const struct chunk *chunk, struct quoll_error *err)
+static int map_everywhere(struct quoll_arena *arena, struct chunk *chunk, struct quoll_error *err)
 {
 	struct heap *heap = arena->heap;
 	unsigned int done;
@@ -77,19 +81,41 @@ static int map_everywhere(struct quoll_arena *arena, const struct chunk *chunk, 
 	return rc;
 }
 
+static bool unmap_everywhere(struct heap *heap, struct chunk *chunk)
+{
+	bool unmapped = true;
+
+	for (unsigned int i = 0; i < heap->nr_ioases; i++)
+		if (unmap_chunk(heap, heap->ioases[i], chunk))
+			unmapped = false;
+	return unmapped;
+}
+
+static void *chunk_va(const struct heap *heap, const struct chunk *chunk)
+{
+	return (void *)(heap->pub.va_base + chunk->off);
+}
+
+static int place(struct quoll_arena *arena, struct chunk *chunk, struct quoll_error *err)
+{
+	const struct heap *heap = arena->heap;
+	struct chunk_want want = {
+		.name = arena->name,
+		.va = chunk_va(heap, chunk),
+		.size_bytes = chunk->size_bytes,
+		.page_bytes = heap->page_bytes,
+		.numa_node = heap->numa_node,
+		.peer_reads = !(arena->access & MAP_DEVICE_WRITE),
+	};
+
+	return chunk_place(&heap->env, &want, &chunk->fd, err);
+}
+
 /* *no_pages tells a lack of memory from a limit on mapping it. */
 static int place_and_map(struct quoll_arena *arena, uint64_t size_bytes, bool *no_pages, struct quoll_error *err)
 {
 	struct heap *heap = arena->heap;
 	struct chunk chunk = {.off = arena->off + arena->placed_bytes, .size_bytes = size_bytes};
-	struct chunk_want want = {
-		.name = arena->name,
-		.va = (void *)(heap->pub.va_base + chunk.off),
-		.size_bytes = size_bytes,
-		.page_bytes = heap->page_bytes,
-		.numa_node = heap->numa_node,
-		.peer_reads = !(arena->access & MAP_DEVICE_WRITE),
-	};
 	struct chunk *chunks = realloc(arena->chunks, (arena->nr_chunks + 1) * sizeof(*chunks));
 	int rc;
 
@@ -97,14 +123,14 @@ static int place_and_map(struct quoll_arena *arena, uint64_t size_bytes, bool *n
 	if (!chunks)
 		return quoll_error_set(err, ENOMEM, "heap", arena->name, "out of memory");
 	arena->chunks = chunks;
-	rc = chunk_place(&heap->env, &want, &chunk.fd, err);
+	rc = place(arena, &chunk, err);
 	if (rc) {
 		*no_pages = rc == -ENOMEM;
 		return rc;
 	}
 	rc = map_everywhere(arena, &chunk, err);
 	if (rc) {
-		chunk_remove(want.va, size_bytes, chunk.fd);
+		chunk_remove(chunk_va(heap, &chunk), size_bytes, chunk.fd);
 		return rc;
 	}
 	arena->chunks[arena->nr_chunks++] = chunk;
@@ -141,19 +167,53 @@ bool heap_shrink(struct quoll_arena *arena)
 	struct heap *heap = arena->heap;
 
 	while (arena->nr_chunks) {
-		const struct chunk *chunk = &arena->chunks[arena->nr_chunks - 1];
-		bool unmapped = true;
+		struct chunk *chunk = &arena->chunks[arena->nr_chunks - 1];
 
-		for (unsigned int i = 0; i < heap->nr_ioases; i++)
-			if (unmap_chunk(heap, heap->ioases[i], chunk))
-				unmapped = false;
-		if (!unmapped)
+		if (!unmap_everywhere(heap, chunk))
 			return false;
-		chunk_remove((void *)(heap->pub.va_base + chunk->off), chunk->size_bytes, chunk->fd);
+		if (!chunk->bare)
+			chunk_remove(chunk_va(heap, chunk), chunk->size_bytes, chunk->fd);
 		arena->placed_bytes -= chunk->size_bytes;
 		arena->nr_chunks--;
 	}
 	return true;
+}
+
+/* Chunks that somebody whose session is over may still reach. */
+
+void heap_look_exposed(struct quoll_arena *arena)
+{
+	const struct heap *heap = arena->heap;
+
+	for (unsigned int c = 0; c < arena->nr_chunks; c++)
+		for (unsigned int i = 0; i < heap->nr_ioases; i++)
+			arena->chunks[c].exposed |=
+				ioas_is_exposed(heap->ioases[i], heap->pub.iova_base + arena->chunks[c].off);
+}
+
+/* The old file goes first: huge pages may be few. */
+void heap_renew(struct quoll_arena *arena, struct chunk *chunk)
+{
+	struct heap *heap = arena->heap;
+	struct quoll_error err;
+	int rc;
+
+	if (!chunk->bare) {
+		if (!unmap_everywhere(heap, chunk))
+			return;
+		chunk_remove(chunk_va(heap, chunk), chunk->size_bytes, chunk->fd);
+		chunk->bare = true;
+	}
+	rc = place(arena, chunk, &err);
+	if (!rc) {
+		rc = map_everywhere(arena, chunk, &err);
+		if (rc)
+			chunk_remove(chunk_va(heap, chunk), chunk->size_bytes, chunk->fd);
+	}
+	if (rc)
+		quoll_log(&heap->env, QUOLL_LOG_WARN, "heap", "%s: 0x%" PRIx64 " bytes stay out of use: %s",
+			  arena->name, chunk->size_bytes, err.what);
+	chunk->exposed = chunk->bare = rc;
 }
 
 /* Attaching. */
@@ -234,7 +294,7 @@ static int map_all(struct heap *heap, struct quoll_ioas *ioas, struct quoll_erro
 
 	for (struct quoll_arena *a = heap->arenas; a; a = a->next) {
 		for (unsigned int i = 0; i < a->nr_chunks; i++) {
-			int rc = map_chunk(heap, ioas, a, &a->chunks[i], err);
+			int rc = a->chunks[i].bare ? 0 : map_chunk(heap, ioas, a, &a->chunks[i], err);
 
 			if (rc) {
 				unmap_first(heap, ioas, done);

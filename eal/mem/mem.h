@@ -52,6 +52,8 @@ struct chunk {
 	uint64_t off; /* in the heap's window */
 	uint64_t size_bytes;
 	int fd;
+	bool exposed; /* somebody who has no business there may still reach it: nothing is handed out of it */
+	bool bare;    /* exposed, and could not be replaced: no memory is there, and it is mapped nowhere */
 };
 
 struct chunk_want {
@@ -113,6 +115,10 @@ int heap_grow(struct quoll_arena *arena, uint64_t need_bytes, struct quoll_error
 /* Unmap the arena's memory everywhere and give it back. False if an IOAS would not let go: the rest of it stays then.
  */
 bool heap_shrink(struct quoll_arena *arena);
+/* Look again which of the arena's chunks are exposed. */
+void heap_look_exposed(struct quoll_arena *arena);
+/* New memory in place of an exposed chunk's, nothing of which is in use; where that fails it stays out of use. */
+void heap_renew(struct quoll_arena *arena, struct chunk *chunk);
 /* Take it off the heap's list and forget it, once its memory is gone. */
 void arena_free(struct quoll_arena *arena);
 /* quoll_ioas_info(), refused while the limits are not known. */

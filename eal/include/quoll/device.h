@@ -80,6 +80,15 @@ QUOLL_API int quoll_device_reset(struct quoll_device *dev, struct quoll_error *e
 QUOLL_API unsigned int quoll_device_events(struct quoll_device *dev);
 
 /**
+ * quoll_device_is_cut_off() - whether a device that is gone can't write into our memory any more
+ *
+ * One that was pulled can't. A vfio-user server is another program: when its session is over, for whatever reason, it
+ * may be alive, and have what was mapped for it; see heap.h. Return: false also while quoll_device_events() has not
+ * said QUOLL_DEVICE_GONE. Thread rule: as quoll_device_events().
+ */
+QUOLL_API bool quoll_device_is_cut_off(const struct quoll_device *dev);
+
+/**
  * quoll_device_event_fd() - becomes readable when an event comes in, for sleepers; owned by the device
  */
 QUOLL_API int quoll_device_event_fd(const struct quoll_device *dev);

@@ -4,6 +4,13 @@
  *
  * IOVA = VA + constant, the same in every IOAS, so a look-up is an add and a compare. What a device may do with memory
  * belongs to the arena: device-read (submission queues, PRP lists, payload to be sent) or device-read-write.
+ *
+ * A vfio-user server is sent the files behind this memory, and nobody can take them back from it. When the session is
+ * over, also by quoll_group_release(), it may go on writing to all that was mapped until then. So nothing more is
+ * handed out of that memory; once all of a chunk is free, a new file takes its place. What was handed out before stays
+ * where it is, and within that server's reach: a program that goes on and does not trust it frees its buffers and pools
+ * before it keeps anything else there, or gives each server an address space and a heap of its own. Destroying the heap
+ * ends it in any case.
  */
 #ifndef QUOLL_HEAP_H
 #define QUOLL_HEAP_H

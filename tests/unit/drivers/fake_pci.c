@@ -237,6 +237,8 @@ static int ops_region_rw(struct quoll_device *dev, unsigned int idx, uint64_t of
 	struct fake_pci *pci = dev->group->ioas->priv;
 	uint8_t *at = idx == QUOLL_PCI_CONFIG ? pci->config + offset : pci->bar + offset;
 
+	if (pci->hung_up)
+		return -ENODEV;
 	pthread_mutex_lock(&pci->lock);
 	if (!write)
 		memcpy(buf, at, len);
@@ -320,10 +322,13 @@ static const struct backend_ops pci_ops = {
 
 int fake_pci_ioas_open(struct fake_pci *pci, struct quoll_ioas **ioas)
 {
+	static struct backend_ops process_ops;
 	int rc;
 
+	process_ops = pci_ops;
+	process_ops.device_is_process = true;
 	opening = pci;
-	rc = ioas_open_ops(&pci->env, &pci_ops, ioas, NULL);
+	rc = ioas_open_ops(&pci->env, pci->is_process ? &process_ops : &pci_ops, ioas, NULL);
 	opening = NULL;
 	return rc;
 }

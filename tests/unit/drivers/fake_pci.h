@@ -22,6 +22,8 @@ struct fake_pci {
 	uint64_t bar_bytes;
 	uint64_t mappable_bytes; /* of BAR 0, from its start; 0 for all */
 	bool bar_by_message;	 /* BAR 0 cannot be mapped */
+	bool is_process;	 /* as with vfio-user */
+	bool hung_up;		 /* messages fail; set between steps */
 	unsigned int nr_msix;
 	bool forgets_masked;  /* a masked vector does not remember, as with a device in another process */
 	int irq_rc;	      /* what changing MSI-X fails with; 0: it works */

@@ -119,7 +119,8 @@ void fixture_fini(struct nvme_fixture *fx)
 		fake_nvme_pump_start(&fx->fake);
 		fx->close_rc = quoll_nvme_close(fx->nvme);
 		fake_nvme_pump_stop(&fx->fake);
-		CU_ASSERT_FALSE(fake_pci_bus_master(&fx->fake.pci) && fx->fake.pci.config[0] != 0xff);
+		CU_ASSERT_FALSE(fake_pci_bus_master(&fx->fake.pci) && fx->fake.pci.config[0] != 0xff &&
+				!fx->fake.pci.hung_up);
 	}
 	if (fx->arena)
 		quoll_arena_destroy(fx->arena);

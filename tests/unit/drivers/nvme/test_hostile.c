@@ -13,9 +13,8 @@
 static struct nvme_fixture fx;
 
 /* Open with the I/O side mute: what completes is what the test posts. @nr reads are in flight; their CIDs in @cids. */
-static void open_mute(unsigned int entries, unsigned int nr, uint16_t *cids)
+static void open_mute_fake(unsigned int entries, unsigned int nr, uint16_t *cids)
 {
-	fixture_init(&fx);
 	fixture_open_queue(&fx, entries);
 	fx.fake.mute_io = true;
 	for (unsigned int i = 0; i < nr; i++)
@@ -23,6 +22,12 @@ static void open_mute(unsigned int entries, unsigned int nr, uint16_t *cids)
 	quoll_nvme_submit(fx.queue);
 	for (unsigned int i = 0; i < nr; i++)
 		cids[i] = fake_nvme_sqe(&fx.fake, 1, i)->cmd.cid;
+}
+
+static void open_mute(unsigned int entries, unsigned int nr, uint16_t *cids)
+{
+	fixture_init(&fx);
+	open_mute_fake(entries, nr, cids);
 }
 
 static struct nvme_cqe answer(uint16_t cid, uint16_t sqhd, uint16_t sqid)
@@ -285,6 +290,44 @@ static void fatal_status_gives_everything_back(void)
 	CU_ASSERT_NOT_EQUAL(fx.close_rc, 0);
 }
 
+/* Nobody can keep it from writing: what it had is no memory for others, and the caller can ask. */
+static void a_server_that_has_hung_up_is_not_cut_off(void)
+{
+	struct quoll_nvme_state state;
+	uint16_t cids[7];
+
+	fixture_init(&fx);
+	fx.fake.pci.is_process = true;
+	open_mute_fake(32, 7, cids);
+	fx.fake.pci.hung_up = true;
+	everything_comes_back(-ENODEV, 7);
+	quoll_nvme_state(fx.nvme, &state);
+	CU_ASSERT_EQUAL(state.error, -ENODEV);
+	CU_ASSERT_FALSE(state.cut_off);
+	/* Rings and lists are its own until they are replaced as a whole. */
+	quoll_nvme_queue_destroy(fx.queue);
+	CU_ASSERT(fx.fake.pci.nr_maps > 1);
+	CU_ASSERT_EQUAL(quoll_nvme_close(fx.nvme), -ENODEV);
+	CU_ASSERT_EQUAL(fx.fake.pci.nr_maps, 1); /* the test's data */
+	fx.nvme = NULL;
+	fixture_fini(&fx);
+}
+
+static void a_device_that_was_pulled_is_cut_off(void)
+{
+	struct quoll_nvme_state state;
+	uint16_t cids[7];
+
+	open_mute(32, 7, cids);
+	quoll_nvme_state(fx.nvme, &state);
+	CU_ASSERT_FALSE(state.cut_off);
+	fake_pci_yank(&fx.fake.pci);
+	everything_comes_back(-ENODEV, 7);
+	quoll_nvme_state(fx.nvme, &state);
+	CU_ASSERT_TRUE(state.cut_off);
+	fixture_fini(&fx);
+}
+
 static void a_requested_device_is_cut_off_before_buffers_are_handed_back(void)
 {
 	struct quoll_nvme_completion comp;
@@ -397,6 +440,8 @@ static const struct unit_test tests[] = {
 	 no_request_is_handed_back_twice_whatever_the_device_says},
 	{"a device that is gone gives everything back", a_device_that_is_gone_gives_everything_back},
 	{"fatal status gives everything back", fatal_status_gives_everything_back},
+	{"a server that has hung up is not cut off", a_server_that_has_hung_up_is_not_cut_off},
+	{"a device that was pulled is cut off", a_device_that_was_pulled_is_cut_off},
 	{"a requested device is cut off before buffers are handed back",
 	 a_requested_device_is_cut_off_before_buffers_are_handed_back},
 	{"a controller that resets itself is given up", a_controller_that_resets_itself_is_given_up},

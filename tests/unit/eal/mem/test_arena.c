@@ -3,6 +3,7 @@
  * test_arena.c - allocation inside arenas, and arenas inside the window.
  */
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include <quoll/heap.h>
 
@@ -272,6 +273,126 @@ static void iovas_that_a_device_may_still_reach_are_not_used_again(void)
 	CU_ASSERT_EQUAL(fake_delete(fake), 0);
 }
 
+/* What is mapped by now is within somebody's reach whose session is over. */
+static void expose(struct fake *fake)
+{
+	for (unsigned int i = 0; i < fake->ioas->maps.nr; i++)
+		fake->ioas->maps.at[i].exposed = true;
+}
+
+/* The file behind an address, as a peer has got it. */
+static int fd_of(const struct fake *fake, const void *va)
+{
+	for (unsigned int i = 0; i < fake->nr_maps; i++)
+		if ((uintptr_t)va - (uintptr_t)fake->maps[i].va < fake->maps[i].len_bytes)
+			return fake->maps[i].fd;
+	return -1;
+}
+
+static struct quoll_arena *exposed_arena(struct fake *fake, struct quoll_heap *heap, uint8_t **kept, uint8_t **freed)
+{
+	struct quoll_arena *arena;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_heap_attach(heap, fake->ioas, NULL), 0);
+	arena = new_arena(heap, MIB);
+	*kept = must_alloc(arena, 4096, 4096);
+	*freed = must_alloc(arena, 4096, 4096);
+	expose(fake);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, *freed, 4096), 0);
+	return arena;
+}
+
+static void exposed_memory_is_handed_out_only_once_it_is_other_memory(void)
+{
+	uint8_t *kept, *freed, *again, *peer;
+	struct fake *fake = fake_new();
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arena = exposed_arena(fake, heap, &kept, &freed);
+
+	peer = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd_of(fake, kept), 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(peer, MAP_FAILED);
+	/* The chunk is in use yet: others get memory from elsewhere, also what is larger than the rest of it. */
+	again = must_alloc(arena, 4096, 64);
+	CU_ASSERT(again >= kept + 65536);
+	CU_ASSERT(fake_reaches(fake, again, quoll_heap_iova(heap, again, 4096), 4096, 3));
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, again, 4096), 0);
+	again = must_alloc(arena, 70000, 65536);
+	CU_ASSERT(again >= kept + 65536);
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, again, 70000), 0);
+	/* Now it is not, and its place has memory that the peer does not know. */
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, kept, 4096), 0);
+	again = must_alloc(arena, 65536, 4096);
+	CU_ASSERT_PTR_EQUAL(again, kept);
+	memset(peer, 0xee, 65536);
+	CU_ASSERT(all_zero(again, 65536));
+	CU_ASSERT(fake_reaches(fake, again, quoll_heap_iova(heap, again, 65536), 65536, 3));
+	munmap(peer, 65536);
+	quoll_heap_destroy(heap);
+	CU_ASSERT_EQUAL(fake->nr_maps, 0);
+	CU_ASSERT_EQUAL(fake_delete(fake), 0);
+}
+
+static void the_last_memory_of_an_arena_grows_past_what_is_exposed(void)
+{
+	uint8_t *kept, *freed, *again;
+	struct fake *fake = fake_new();
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arena = exposed_arena(fake, heap, &kept, &freed);
+
+	again = must_alloc(arena, 65536, 64);
+	CU_ASSERT_PTR_EQUAL(again, kept + 65536);
+	/* What of the arena's part is out of use is missing from it. */
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena, MIB - 2 * 65536 + 1, 64, (void **)&again, NULL), -ENOSPC);
+	must_alloc(arena, MIB - 2 * 65536, 64);
+	quoll_heap_destroy(heap);
+	CU_ASSERT_EQUAL(fake_delete(fake), 0);
+}
+
+/* Detached, the address space knows nothing any more; the heap does. */
+static void what_is_exposed_stays_so_when_it_is_unmapped(void)
+{
+	uint8_t *kept, *freed, *again;
+	struct fake *fake = fake_new();
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arena = exposed_arena(fake, heap, &kept, &freed);
+
+	CU_ASSERT_EQUAL(quoll_heap_detach(heap, fake->ioas), 0);
+	CU_ASSERT_EQUAL(quoll_heap_attach(heap, fake->ioas, NULL), 0);
+	again = must_alloc(arena, 4096, 64);
+	CU_ASSERT(again >= kept + 65536);
+	quoll_heap_destroy(heap);
+	CU_ASSERT_EQUAL(fake_delete(fake), 0);
+}
+
+static void exposed_memory_that_cannot_be_replaced_stays_out_of_use(void)
+{
+	uint8_t *kept, *freed, *again;
+	struct fake *fake = fake_new();
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arena = exposed_arena(fake, heap, &kept, &freed);
+
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, kept, 4096), 0);
+	fake->fail_unmap = true;
+	again = must_alloc(arena, 4096, 64);
+	CU_ASSERT(again >= kept + 65536);
+	fake->fail_unmap = false;
+	/* New memory, and no room to map it. */
+	fake->fail_map_call = fake->nr_map_calls + 1;
+	freed = must_alloc(arena, 4096, 64);
+	CU_ASSERT(freed > again);
+	CU_ASSERT_EQUAL(fake->nr_maps, 1);
+	/* An address space that comes now is told of what is there, and goes again. */
+	CU_ASSERT_EQUAL(quoll_heap_detach(heap, fake->ioas), 0);
+	CU_ASSERT_EQUAL(quoll_heap_attach(heap, fake->ioas, NULL), 0);
+	CU_ASSERT_EQUAL(fake->nr_maps, 1);
+	/* And at last there is. */
+	again = must_alloc(arena, 65536, 64);
+	CU_ASSERT_PTR_EQUAL(again, kept);
+	CU_ASSERT(all_zero(again, 65536));
+	quoll_heap_destroy(heap);
+	CU_ASSERT_EQUAL(fake_delete(fake), 0);
+}
+
 static const struct unit_test tests[] = {
 	{"alignment holds for VA and IOVA", alignment_holds_for_va_and_iova},
 	{"nonsense is refused", nonsense_is_refused},
@@ -283,6 +404,13 @@ static const struct unit_test tests[] = {
 	{"a destroyed arena's part of the window is used again", a_destroyed_arenas_part_of_the_window_is_used_again},
 	{"IOVAs that a device may still reach are not used again",
 	 iovas_that_a_device_may_still_reach_are_not_used_again},
+	{"exposed memory is handed out only once it is other memory",
+	 exposed_memory_is_handed_out_only_once_it_is_other_memory},
+	{"the last memory of an arena grows past what is exposed",
+	 the_last_memory_of_an_arena_grows_past_what_is_exposed},
+	{"what is exposed stays so when it is unmapped", what_is_exposed_stays_so_when_it_is_unmapped},
+	{"exposed memory that cannot be replaced stays out of use",
+	 exposed_memory_that_cannot_be_replaced_stays_out_of_use},
 };
 
 UNIT_MAIN("arena", tests)
