@@ -98,6 +98,7 @@ struct server_visitor {
  * @timer_ns:     what the timer is set to; 0: not
  * @introduced:   the device knows of the client
  * @waiting:      the command in @conn waits for the device
+ * @nr_written:   of the writes of one message, before the one that waits
  * @reading:      within the device's region_read(), which fills in @data
  * @watched:      the events of @conn that are watched
  * @held:         commands that came in early, in their order
@@ -124,6 +125,7 @@ struct quoll_server {
 	bool introduced;
 	bool waiting;
 	bool reading;
+	uint64_t nr_written;
 	uint32_t watched;
 	struct vuser_conn conn;
 	struct vuser_caps caps;

@@ -262,14 +262,18 @@ static int serve_region_write(struct quoll_server *server, struct vuser_out *out
 	return 0;
 }
 
-/* The reply has the number of those that were done, in order; what comes behind one that fails is not. */
+/*
+ * The reply has the number of those that were done, in order; what comes behind one that fails is not. Where one waits
+ * it goes on later.
+ */
 static int serve_write_multi(struct quoll_server *server, struct vuser_out *out)
 {
 	const struct quoll_server_ops *ops = server->device.ops;
 	struct vuser_conn *conn = &server->conn;
 	struct vuser_write_multi multi;
 	struct vuser_write_one one;
-	uint64_t done = 0;
+	int rc = 0;
+	uint64_t done = server->waiting ? server->nr_written : 0;
 
 	if (vuser_expect(conn, sizeof(multi), UINT32_MAX, 0))
 		return -EINVAL;
@@ -277,14 +281,19 @@ static int serve_write_multi(struct quoll_server *server, struct vuser_out *out)
 	/* QEMU sends room for 200, however many there are. */
 	if (multi.nr_writes > (conn->payload_bytes - sizeof(multi)) / sizeof(one))
 		return -EINVAL;
-	for (; done < multi.nr_writes; done++) {
+	for (; done < multi.nr_writes && !rc; done += !rc) {
 		memcpy(&one, conn->payload + sizeof(multi) + done * sizeof(one), sizeof(one));
-		if (one.count > sizeof(one.data) ||
-		    access_check(server, one.region, one.offset, one.count, QUOLL_REGION_WRITE) ||
-		    ops->region_write(server->device.arg, one.region, one.offset, one.data, one.count))
-			break;
+		rc = one.count > sizeof(one.data) ? -EINVAL : 0;
+		if (!rc)
+			rc = access_check(server, one.region, one.offset, one.count, QUOLL_REGION_WRITE);
+		if (!rc)
+			rc = ops->region_write(server->device.arg, one.region, one.offset, one.data, one.count);
 	}
-	if (done < multi.nr_writes)
+	if (rc == -EAGAIN) {
+		server->nr_written = done;
+		return rc;
+	}
+	if (rc)
 		server->stats.errors++;
 	multi.nr_writes = done;
 	reply_head(server, out, &multi, sizeof(multi));
@@ -303,7 +312,8 @@ static int serve_reset(struct quoll_server *server)
 /* Only these may keep the client waiting, however often a model says -EAGAIN elsewhere. */
 static bool may_wait(uint16_t command)
 {
-	return command == VUSER_DMA_UNMAP || command == VUSER_DEVICE_RESET;
+	return command == VUSER_DMA_UNMAP || command == VUSER_DEVICE_RESET || command == VUSER_REGION_WRITE ||
+	       command == VUSER_REGION_WRITE_MULTI;
 }
 
 static int dispatch(struct quoll_server *server, struct vuser_out *out)

@@ -69,7 +69,10 @@ struct quoll_server_dma {
  * @disconnect: it is gone, or is to go: let go of its memory. Return: 0, then everything it offered is unmapped;
  *              -EAGAIN: not yet, asked again with each poll
  * @region_read, @region_write: within the region, its flags allow it. Return: 0, or -errno for the client. A region
- *              without flags for it needs none. @region_read also comes while quoll_server_dma_*() waits
+ *              without flags for it needs none. @region_read also comes while quoll_server_dma_*() waits.
+ *              @region_write also -EAGAIN: what it is to stop has not stopped yet; the same write comes again with each
+ *              poll, and nothing else of this client, which waits, unless it goes: @disconnect. For short waits: QEMU
+ *              holds its big lock meanwhile
  * @dma_map:    the client offers memory. Return: 0, or -errno for the client
  * @dma_unmap:  it takes it back. Return: 0, then it is unmapped; -EAGAIN: something still uses it, asked again with
  *              each poll; the client waits

@@ -66,6 +66,8 @@ static int model_write(void *arg, unsigned int idx, uint64_t offset, const void 
 {
 	struct server_world *w = arg;
 
+	if (w->nr_writes >= w->busy_writes && model_busy(w))
+		return -EAGAIN;
 	w->nr_writes++;
 	if (w->access_rc)
 		return w->access_rc;

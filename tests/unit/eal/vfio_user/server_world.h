@@ -28,7 +28,8 @@
 
 /**
  * struct server_world
- * @connect_rc, …:  what the model's callbacks return; @busy: how often dma_unmap, disconnect and reset say -EAGAIN
+ * @connect_rc, …:  what the model's callbacks return; @busy: how often dma_unmap, disconnect, reset and region_write
+ *                  say -EAGAIN, the last one after the first @busy_writes
  * @maps:           what the model knows of the client's memory
  * @on_read, @on_write: called by the model for each access to a region
  */
@@ -45,6 +46,7 @@ struct server_world {
 	int map_rc;
 	int access_rc;
 	unsigned int busy;
+	unsigned int busy_writes;
 	unsigned int nr_connects;
 	unsigned int nr_disconnects;
 	unsigned int nr_resets;

@@ -249,6 +249,52 @@ static void many_writes_in_one_message(void)
 	world_close(&w);
 }
 
+/* A write that stops a device is answered when it has stopped, and what comes behind it is served then. */
+static void a_write_may_keep_the_client_waiting(void)
+{
+	struct server_world w;
+
+	world_init(&w);
+	world_listen(&w);
+	CU_ASSERT_TRUE(world_hello(&w) > 0);
+	w.busy = 3;
+	CU_ASSERT_EQUAL(region_write(&w, 0, 32, "abcd", 4), 16);
+	CU_ASSERT_EQUAL(w.busy, 0);
+	CU_ASSERT_EQUAL(w.nr_writes, 1);
+	CU_ASSERT_EQUAL(memcmp(w.bar + 32, "abcd", 4), 0);
+	CU_ASSERT_FALSE(quoll_server_pending(w.server));
+	world_close(&w);
+}
+
+/* Of many writes only the one that waits is asked again. */
+static void one_of_many_writes_may_wait(void)
+{
+	struct {
+		struct vuser_write_multi multi;
+		struct vuser_write_one one[3];
+	} m = {.multi.nr_writes = 3,
+	       .one = {{.offset = 8, .count = 1, .data = "1"},
+		       {.offset = 9, .count = 1, .data = "2"},
+		       {.offset = 10, .count = 1, .data = "3"}}};
+	struct server_world w;
+	uint64_t done;
+
+	world_init(&w);
+	world_listen(&w);
+	CU_ASSERT_TRUE(world_hello(&w) > 0);
+	for (unsigned int round = 1; round <= 2; round++) {
+		w.busy = 2;
+		w.busy_writes = w.nr_writes + 1;
+		CU_ASSERT_EQUAL_FATAL(world_ask(&w, VUSER_REGION_WRITE_MULTI, &m, sizeof(m)), 8);
+		memcpy(&done, w.client.payload, 8);
+		CU_ASSERT_EQUAL(done, 3);
+		CU_ASSERT_EQUAL(w.busy, 0);
+		CU_ASSERT_EQUAL(w.nr_writes, 3 * round);
+		CU_ASSERT_EQUAL(memcmp(w.bar + 8, "123", 3), 0);
+	}
+	world_close(&w);
+}
+
 static void a_command_that_wants_no_reply_gets_none(void)
 {
 	struct {
@@ -376,6 +422,8 @@ static const struct unit_test tests[] = {
 	{"a client that takes no files gets none", a_client_that_takes_no_files_gets_none},
 	{"registers are read and written", registers_are_read_and_written},
 	{"many writes in one message", many_writes_in_one_message},
+	{"a write may keep the client waiting", a_write_may_keep_the_client_waiting},
+	{"one of many writes may wait", one_of_many_writes_may_wait},
 	{"a command that wants no reply gets none", a_command_that_wants_no_reply_gets_none},
 	{"what nobody knows is not supported", what_nobody_knows_is_not_supported},
 	{"a reset takes its time", a_reset_takes_its_time},
