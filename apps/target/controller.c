@@ -155,11 +155,16 @@ void tgt_ctrl_abort_queue(struct tgt_ctrl *ctrl, uint16_t sqid)
 	}
 }
 
-/* Data of a request whose memory isn't mapped here. */
-static void req_unbounce(struct tgt_ctrl *ctrl, struct tgt_req *req)
+/*
+ * Data of a request whose memory isn't mapped here. A host that has put its memory out of reach, or doesn't wait for
+ * the answer any more, isn't asked: it may be unable to answer messages just now.
+ */
+static __attribute__((noinline)) void req_unbounce(struct tgt_ctrl *ctrl, struct tgt_req *req)
 {
 	if (req->op == TGT_OP_READ && !req->status)
-		req->status = tgt_dptr_write(&ctrl->dptr, req, req->bounce, req->bytes);
+		req->status = ctrl->cut_off || ctrl->stopping
+				      ? NVME_SC_DATA_XFER_ERROR
+				      : tgt_dptr_write(&ctrl->dptr, req, req->bounce, req->bytes);
 	free(req->bounce);
 	req->bounce = NULL;
 }
@@ -177,6 +182,7 @@ static bool req_fault(struct tgt_ctrl *ctrl, struct tgt_req *req)
 {
 	const struct tgt_fault *fault = req->fault;
 
+	req->nr_iov = 0; /* as of one that isn't held back */
 	if (ctrl->halted) {
 		req->next = ctrl->dropped;
 		ctrl->dropped = req;
@@ -265,9 +271,15 @@ bool tgt_ctrl_busy(const struct tgt_ctrl *ctrl)
 	return false;
 }
 
+/* Whether a back end has it, with a list of memory; those of other commands are extents of the namespace. */
+static bool req_has_data(const struct tgt_req *req)
+{
+	return req->op <= TGT_OP_COMPARE && req->nr_iov;
+}
+
 static bool req_uses(const struct tgt_req *req, const uint8_t *va, uint64_t len)
 {
-	for (unsigned int i = 0; i < req->nr_iov; i++) {
+	for (unsigned int i = 0; req_has_data(req) && i < req->nr_iov; i++) {
 		const uint8_t *base = req->iov[i].iov_base;
 
 		if (base < va + len && va < base + req->iov[i].iov_len)
@@ -281,9 +293,18 @@ bool tgt_ctrl_uses(const struct tgt_ctrl *ctrl, const void *va, uint64_t len)
 	if (!tgt_ctrl_busy(ctrl))
 		return false;
 	for (unsigned int i = 0; i < TGT_MAX_REQS; i++)
-		if (ctrl->reqs[i].op != TGT_OP_DISCARD && req_uses(&ctrl->reqs[i], va, len))
+		if (req_uses(&ctrl->reqs[i], va, len))
 			return true;
 	return false;
+}
+
+unsigned int tgt_ctrl_moving(const struct tgt_ctrl *ctrl)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; tgt_ctrl_busy(ctrl) && i < TGT_MAX_REQS; i++)
+		n += req_has_data(&ctrl->reqs[i]) && !ctrl->reqs[i].bounce;
+	return n;
 }
 
 /* Delayed completions whose time has come. */

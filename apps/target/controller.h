@@ -109,6 +109,7 @@ struct tgt_counters {
  * struct tgt_ctrl - the controller
  * @halted:     by an injected fault: nothing is answered
  * @stopping:   reset: nothing is started, nothing is reported
+ * @cut_off:    the transport's: the host's memory is out of reach
  * @generation: of the subsystem's namespaces that @slots shows
  * @polled:     slots whose back end wants to be polled
  * @late:       completions that an injected fault delays
@@ -120,6 +121,7 @@ struct tgt_ctrl {
 	uint32_t nr_taken;
 	bool halted;
 	bool stopping;
+	bool cut_off;
 	bool write_through; /* the volatile write cache is off: each write is durable */
 	uint32_t generation;
 	bool leaving;	   /* slots wait for their commands */
@@ -196,6 +198,12 @@ bool tgt_ctrl_busy(const struct tgt_ctrl *ctrl);
  * tgt_ctrl_uses() - back ends have requests whose data is in this memory of ours; for a transport that takes it away
  */
 bool tgt_ctrl_uses(const struct tgt_ctrl *ctrl, const void *va, uint64_t len);
+
+/**
+ * tgt_ctrl_moving() - of how many requests back ends move data from and to the host's memory, by themselves
+ * Those whose data goes by messages are not among them: it is we who send these.
+ */
+unsigned int tgt_ctrl_moving(const struct tgt_ctrl *ctrl);
 
 /**
  * tgt_ctrl_flush() - what the host has written becomes durable; the controller is stopped and idle

@@ -277,13 +277,26 @@ static __attribute__((noinline)) void mq_discard(struct tgt_mq *mq, struct tgt_r
 		tgt_ctrl_req_put(mq->ctrl, reqs[i]);
 }
 
+/* The host's memory is out of reach: completions wait as if there were no room. */
+static void mq_keep(struct tgt_mq *mq, struct tgt_req *const *reqs, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		tgt_fifo_push(&((struct tgt_msq *)reqs[i]->sq)->cq->waiting, reqs[i]);
+	mq->nr_waiting += n;
+	if (mq->nr_deleting)
+		mq_finish_deletions(mq);
+}
+
 static void mq_complete(void *arg, struct tgt_req *const *reqs, unsigned int n)
 {
 	struct tgt_mq *mq = arg;
 	struct tgt_cq *written = NULL;
 
-	if (QUOLL_UNLIKELY(!mq->enabled)) {
-		mq_discard(mq, reqs, n);
+	if (QUOLL_UNLIKELY(!mq->answers)) {
+		if (mq->enabled)
+			mq_keep(mq, reqs, n);
+		else
+			mq_discard(mq, reqs, n);
 		return;
 	}
 	mq->nr_completing++;
@@ -426,7 +439,7 @@ unsigned int tgt_mq_poll(struct tgt_mq *mq)
 			mq_free_queues(mq);
 		return n;
 	}
-	if (QUOLL_UNLIKELY(mq->nr_waiting))
+	if (QUOLL_UNLIKELY(mq->nr_waiting) && mq->answers)
 		n += mq_post_waiting(mq);
 	/* The list may become shorter: an admin command may delete a queue. */
 	for (unsigned int i = 0; i < mq->nr_active && !mq->ctrl->halted && !mq->held; i++)
@@ -434,9 +447,11 @@ unsigned int tgt_mq_poll(struct tgt_mq *mq)
 	return n;
 }
 
-void tgt_mq_hold(struct tgt_mq *mq, bool hold)
+void tgt_mq_hold(struct tgt_mq *mq, enum tgt_mq_hold hold)
 {
-	mq->held = hold;
+	mq->held = hold != TGT_MQ_RUN;
+	mq->ctrl->cut_off = hold == TGT_MQ_CUT_OFF;
+	mq->answers = mq->enabled && !mq->ctrl->cut_off;
 }
 
 bool tgt_mq_has_shadow(const struct tgt_mq *mq)
@@ -483,7 +498,7 @@ static bool cq_has_work(const struct tgt_cq *cq)
 int tgt_mq_arm(struct tgt_mq *mq)
 {
 	mq_remap_if_due(mq);
-	for (unsigned int i = 0; mq->events && i < mq->nr_active; i++) {
+	for (unsigned int i = 0; mq->events && mq->answers && i < mq->nr_active; i++) {
 		const struct tgt_msq *sq = mq->active[i];
 
 		if (!sq->base.id)
@@ -502,7 +517,7 @@ int tgt_mq_arm(struct tgt_mq *mq)
 void tgt_mq_disarm(struct tgt_mq *mq)
 {
 	mq_remap_if_due(mq);
-	for (unsigned int i = 0; mq->events && i < mq->nr_active; i++) {
+	for (unsigned int i = 0; mq->events && mq->answers && i < mq->nr_active; i++) {
 		const struct tgt_msq *sq = mq->active[i];
 
 		/* One behind: the host comes past it once a turn of the ring, if we stay awake for so long. */
@@ -623,6 +638,7 @@ int tgt_mq_enable(struct tgt_mq *mq, const struct tgt_mq_admin *admin)
 		return -ENOMEM; /* what was made is freed by the next attempt, or the end */
 	cq->interrupts = true;
 	mq->enabled = true;
+	mq->answers = !mq->ctrl->cut_off;
 	tgt_ctrl_start(mq->ctrl, admin->page_shift);
 	return 0;
 }
@@ -631,7 +647,7 @@ void tgt_mq_disable(struct tgt_mq *mq)
 {
 	if (!mq->enabled)
 		return;
-	mq->enabled = false;
+	mq->enabled = mq->answers = false;
 	mq->nr_active = 0;
 	mq->nr_deleting = 0;
 	for (unsigned int i = 0; i < TGT_NR_QUEUES; i++) {

@@ -100,9 +100,20 @@ bool tgt_mq_idle(const struct tgt_mq *mq);
 void tgt_mq_remap(struct tgt_mq *mq);
 
 /**
- * tgt_mq_hold() - fetch nothing more, or go on: what was fetched ends, and is answered
+ * enum tgt_mq_hold - how far queues work
+ * @TGT_MQ_RUN:     they do
+ * @TGT_MQ_ANSWER:  nothing more is fetched; what was fetched ends, and is answered
+ * @TGT_MQ_CUT_OFF: the host's memory is out of reach: nothing is fetched, completions wait, and data that would go by
+ *                  messages is lost (status Data Transfer Error). What back ends move by themselves goes on, see
+ *                  tgt_ctrl_moving()
  */
-void tgt_mq_hold(struct tgt_mq *mq, bool hold);
+enum tgt_mq_hold {
+	TGT_MQ_RUN,
+	TGT_MQ_ANSWER,
+	TGT_MQ_CUT_OFF,
+};
+
+void tgt_mq_hold(struct tgt_mq *mq, enum tgt_mq_hold hold);
 
 /**
  * tgt_mq_poll() - fetch, run, complete; a batch of each queue at most

@@ -55,7 +55,8 @@ struct tgt_mq {
 	struct tgt_guest *guest;
 	uint32_t generation; /* of the guest's memory that the pointers fit */
 	bool enabled;
-	bool held; /* nothing is fetched */
+	bool held;    /* nothing is fetched */
+	bool answers; /* enabled, and the host's memory is in reach */
 	unsigned int nr_active;
 	struct tgt_msq *active[TGT_NR_QUEUES];
 	unsigned int nr_waiting;    /* in all completion queues */

@@ -4,6 +4,8 @@
  * memory coming and going.
  *
  * What takes time (commands of back ends that have to end first) is begun by a register write and finished in polls.
+ * A host that takes our right to reach its memory (bus mastering, power, a function reset) is answered when nothing
+ * moves there any more: it may use that memory for something else then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +28,11 @@
 #define DOORBELLS_BYTES 0x1000u
 #define MSIX_ENTRY_BYTES 16u
 #define MSIX_ENTRY_MASK 12u /* offset of Vector Control, whose bit 0 is set after a reset */
+/*
+ * How long such a host is kept waiting at most: what a function reset may take (PCI Express Base 4.0, 6.6.2). A back
+ * end that takes longer can't be stopped, as the kernel has the host's pages.
+ */
+#define QUIET_MS 100u
 
 /*
  * @PCIE_OFF:      CC.EN and CSTS.RDY are 0
@@ -50,7 +57,7 @@ enum pcie_state {
  * @ready:     CSTS.RDY
  * @failed:    CSTS.CFS
  * @stuck:     an injected fault: CSTS stays @stuck_csts, whatever the host writes
- * @resetting: a function reset was begun
+ * @quieting:  a write waits for the end of what moves in the host's memory, until @quiet_until in clock ticks
  * @ended:     by tgt_pcie_end(): flushed, and no host may begin anew
  */
 struct tgt_pcie {
@@ -63,10 +70,11 @@ struct tgt_pcie {
 	bool failed;
 	bool stuck;
 	bool gone;
-	bool resetting;
+	bool quieting;
 	bool held;
 	bool ended;
 	bool abandoned;
+	uint64_t quiet_until;
 	uint32_t stuck_csts;
 	uint32_t cc;
 	uint32_t intms;
@@ -153,7 +161,7 @@ static bool pcie_settle(struct tgt_pcie *pcie)
 		return true;
 	case PCIE_OFF:
 		/* Enabled again before it was off, or only now. */
-		if (!NVME_CC_EN(pcie->cc) || pcie->ended || pcie->resetting)
+		if (!NVME_CC_EN(pcie->cc) || pcie->ended)
 			return false;
 		pcie_start(pcie);
 		return true;
@@ -189,40 +197,60 @@ static void pcie_write_cc(struct tgt_pcie *pcie, uint32_t value)
 		;
 }
 
-/* Registers as after power-on; the queues are idle. */
-static void pcie_power_on(struct tgt_pcie *pcie)
+/* How far the queues may work, as config space and the target's end have it. */
+static void pcie_hold(struct tgt_pcie *pcie)
 {
-	pcie->state = PCIE_OFF;
-	pcie->ready = pcie->failed = pcie->stuck = pcie->gone = pcie->resetting = false;
+	if (!pcie->dma)
+		tgt_mq_hold(pcie->mq, TGT_MQ_CUT_OFF);
+	else
+		tgt_mq_hold(pcie->mq, pcie->held ? TGT_MQ_ANSWER : TGT_MQ_RUN);
+}
+
+/*
+ * A function reset: registers as after power-on at once, and what was in flight is forgotten. Return: whether all of it
+ * has ended; until then the host can't enable the controller, though it may have begun to.
+ */
+static bool pcie_reset(struct tgt_pcie *pcie)
+{
+	tgt_mq_disable(pcie->mq);
+	pcie->state = tgt_mq_idle(pcie->mq) ? PCIE_OFF : PCIE_STOPPING;
+	pcie->ready = pcie->failed = pcie->stuck = pcie->gone = pcie->quieting = false;
 	pcie->cc = pcie->intms = pcie->aqa = 0;
 	pcie->asq = pcie->acq = 0;
 	tgt_pci_config_reset(&pcie->config, TGT_MAX_VECTORS);
 	pcie->dma = false;
-	tgt_mq_hold(pcie->mq, true);
+	pcie_hold(pcie);
 	memset(pcie->msix, 0, sizeof(pcie->msix));
 	for (unsigned int i = 0; i < TGT_MAX_VECTORS; i++)
 		pcie->msix[i * MSIX_ENTRY_BYTES + MSIX_ENTRY_MASK] = 1;
+	return pcie->state == PCIE_OFF;
 }
 
-/* A function reset, to its end as soon as nothing is in flight. */
-static bool pcie_reset(struct tgt_pcie *pcie)
+/* Return: 0: nothing moves in the host's memory, or we have waited long enough for that; -EAGAIN. */
+static int pcie_quiet(struct tgt_pcie *pcie)
 {
-	pcie->resetting = true;
-	tgt_mq_disable(pcie->mq);
-	if (!tgt_mq_idle(pcie->mq))
-		return false;
-	pcie_power_on(pcie);
-	return true;
+	const struct tgt_ctrl *ctrl = tgt_mq_ctrl(pcie->mq);
+	unsigned int moving = tgt_ctrl_moving(ctrl);
+	uint64_t now = quoll_ticks(&ctrl->clock);
+
+	if (!pcie->quieting)
+		pcie->quiet_until = now + quoll_ns_to_ticks(&ctrl->clock, QUIET_MS * 1000000ull);
+	pcie->quieting = moving && now < pcie->quiet_until;
+	if (pcie->quieting)
+		return -EAGAIN;
+	if (moving)
+		quoll_log(pcie->env, QUOLL_LOG_WARN, "target",
+			  "%u commands still move data of a host that took its memory out of reach %u ms ago", moving,
+			  QUIET_MS);
+	return 0;
 }
 
 unsigned int tgt_pcie_poll(struct tgt_pcie *pcie)
 {
 	unsigned int n = tgt_mq_poll(pcie->mq);
 
-	if (QUOLL_LIKELY(pcie->state == PCIE_ON && !pcie->resetting))
+	if (QUOLL_LIKELY(pcie->state == PCIE_ON))
 		return n;
-	if (pcie->resetting)
-		return n + pcie_reset(pcie);
 	while (pcie_settle(pcie))
 		n++;
 	return n;
@@ -270,8 +298,6 @@ static void set_half(uint64_t *reg, bool high, uint32_t value)
 
 static void pcie_write_reg(struct tgt_pcie *pcie, uint64_t offset, uint32_t value)
 {
-	if (pcie->resetting)
-		return;
 	if (offset >= DOORBELLS) {
 		if (!pcie->stuck && offset < DOORBELLS + DOORBELLS_BYTES)
 			tgt_mq_doorbell(pcie->mq, (unsigned int)(offset - DOORBELLS) / 4, value);
@@ -342,14 +368,20 @@ static void bar4_write(struct tgt_pcie *pcie, uint64_t offset, const uint8_t *fr
 		pcie->msix[offset + i] = from[i];
 }
 
-static void config_write(struct tgt_pcie *pcie, uint64_t offset, const void *buf, size_t len)
+/* Return: 0; -EAGAIN: the same comes again. */
+static int config_write(struct tgt_pcie *pcie, uint64_t offset, const void *buf, size_t len)
 {
-	bool reset = tgt_pci_config_write(&pcie->config, offset, buf, len);
+	bool was = pcie->dma;
+	bool reset;
 
+	if (pcie->quieting)
+		return pcie_quiet(pcie);
+	reset = tgt_pci_config_write(&pcie->config, offset, buf, len);
 	pcie->dma = tgt_pci_config_may_dma(&pcie->config);
-	tgt_mq_hold(pcie->mq, !pcie->dma || pcie->held);
+	pcie_hold(pcie);
 	if (reset && !pcie->ended)
 		pcie_reset(pcie);
+	return was && !pcie->dma ? pcie_quiet(pcie) : 0;
 }
 
 /* What the server calls. */
@@ -382,8 +414,7 @@ static int pcie_region_write(void *arg, unsigned int idx, uint64_t offset, const
 		bar4_write(pcie, offset, buf, len);
 		return 0;
 	default:
-		config_write(pcie, offset, buf, len);
-		return 0;
+		return config_write(pcie, offset, buf, len);
 	}
 }
 
@@ -605,7 +636,7 @@ int tgt_pcie_create(struct tgt_subsys *subsys, const struct tgt_pcie_opts *opts,
 		pcie_free(made);
 		return rc;
 	}
-	pcie_power_on(made);
+	pcie_reset(made);
 	*pcie = made;
 	return 0;
 }
@@ -664,14 +695,13 @@ bool tgt_pcie_gone(const struct tgt_pcie *pcie)
 void tgt_pcie_hold(struct tgt_pcie *pcie)
 {
 	pcie->held = true;
-	tgt_mq_hold(pcie->mq, true);
+	pcie_hold(pcie);
 }
 
 int tgt_pcie_end(struct tgt_pcie *pcie)
 {
 	if (!pcie->ended) {
 		pcie->ended = true;
-		pcie->resetting = false;
 		pcie_stop(pcie, PCIE_QUIETING);
 	}
 	while (pcie_settle(pcie))

@@ -51,6 +51,7 @@ static struct {
 	struct ring io;
 	unsigned int nr_irqs[TGT_MAX_VECTORS];
 	unsigned int nr_dma_reads;
+	unsigned int nr_dma_writes;
 	int doorbells_rc;
 	char path[32];
 } f;
@@ -80,6 +81,7 @@ static int on_dma_read(void *arg, uint64_t iova, void *dst, size_t len)
 static int on_dma_write(void *arg, uint64_t iova, const void *src, size_t len)
 {
 	(void)arg;
+	f.nr_dma_writes++;
 	memcpy(memory + (iova - IOVA), src, len);
 	return 0;
 }
@@ -121,11 +123,35 @@ static inline uint32_t csts(void)
 	return (uint32_t)reg(NVME_REG_CSTS, 4);
 }
 
-static inline void set_command(uint16_t value)
+static inline int set_config(unsigned int offset, uint16_t value)
 {
 	quoll_le16 raw = quoll_cpu_to_le16(value);
 
-	f.device.ops->region_write(f.device.arg, QUOLL_PCI_CONFIG, PCI_COMMAND, &raw, sizeof(raw));
+	return f.device.ops->region_write(f.device.arg, QUOLL_PCI_CONFIG, offset, &raw, sizeof(raw));
+}
+
+static inline int set_command(uint16_t value)
+{
+	return set_config(PCI_COMMAND, value);
+}
+
+static inline uint16_t config(unsigned int offset)
+{
+	quoll_le16 raw = 0;
+
+	f.device.ops->region_read(f.device.arg, QUOLL_PCI_CONFIG, offset, &raw, sizeof(raw));
+	return quoll_le16_to_cpu(raw);
+}
+
+/* Where the capability is. */
+static inline unsigned int capability(uint8_t id)
+{
+	unsigned int at = config(PCI_CAPABILITY_LIST) & 0xff;
+
+	while (at && (config(at) & 0xff) != id)
+		at = config(at) >> 8;
+	CU_ASSERT_NOT_EQUAL_FATAL(at, 0);
+	return at;
 }
 
 /* A client comes: it maps the doorbells, if they are for mapping, and offers its memory. */
@@ -143,19 +169,25 @@ static inline void join(void)
 	set_command(PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
 }
 
-static inline void start(const char *ns_text, bool mapped)
+static inline void start_ns(struct tgt_ns *ns, bool mapped)
 {
 	struct tgt_pcie_opts opts = {.ops = &ops, .mapped = mapped};
-	struct tgt_ns *ns;
 
 	memset(&f, 0, sizeof(f));
 	memset(memory, 0, sizeof(memory));
 	CU_ASSERT_EQUAL_FATAL(tgt_subsys_create(NULL, NULL, &f.subsys, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(tgt_ns_open(ns_text, &ns, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(tgt_subsys_add_ns(f.subsys, ns, 0, NULL), 1);
 	CU_ASSERT_EQUAL_FATAL(tgt_pcie_create(f.subsys, &opts, &f.pcie, NULL), 0);
 	tgt_pcie_describe(f.pcie, &f.device);
 	join();
+}
+
+static inline void start(const char *ns_text, bool mapped)
+{
+	struct tgt_ns *ns;
+
+	CU_ASSERT_EQUAL_FATAL(tgt_ns_open(ns_text, &ns, NULL), 0);
+	start_ns(ns, mapped);
 }
 
 static inline void poll_until(bool (*fact)(void))
@@ -251,6 +283,15 @@ static inline uint16_t run(struct ring *r, struct nvme_sqe cmd)
 	return nvme_cqe_status(cqe.cid_status);
 }
 
+/* Whether the next completion is there, which is left there. */
+static inline bool answered(const struct ring *r)
+{
+	struct nvme_cqe cqe;
+
+	memcpy(&cqe, memory + (r->cq - IOVA) + r->head * 16, 16);
+	return nvme_cqe_phase(cqe.cid_status) == r->phase;
+}
+
 static inline void enable_io(void)
 {
 	enable();
@@ -270,6 +311,12 @@ static inline void enable_io(void)
 static inline struct nvme_sqe rw(uint8_t opcode)
 {
 	return (struct nvme_sqe){.opcode = opcode, .nsid = 1, .prp1 = DATA, .cdw12 = 7};
+}
+
+static inline void fault(const char *text, struct tgt_fault *fault)
+{
+	CU_ASSERT_EQUAL_FATAL(tgt_fault_parse(text, fault, NULL), 0);
+	tgt_ctrl_faults(tgt_pcie_ctrl(f.pcie), fault, 1);
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "held_ns.h"
 #include "target/mq_internal.h"
 #include "tgt_fixture.h"
 
@@ -272,62 +273,6 @@ static void a_head_beyond_the_queue_makes_no_room(void)
 	host_end(&host);
 }
 
-/* A namespace whose requests are done when the test says so, all of them in one batch. */
-struct held_ns {
-	struct tgt_ns ns;
-	struct tgt_ns_chan chan;
-	struct tgt_req *reqs[TGT_MAX_BATCH];
-	unsigned int nr;
-	bool release;
-};
-
-static int held_open(struct tgt_ns *ns, struct tgt_ns_chan **chan, struct quoll_error *err)
-{
-	(void)err;
-	*chan = &((struct held_ns *)ns)->chan;
-	return 0;
-}
-
-static void held_close(struct tgt_ns_chan *chan)
-{
-	(void)chan;
-}
-
-static unsigned int held_submit(struct tgt_ns_chan *chan, struct tgt_req *const *reqs, unsigned int n,
-				struct tgt_req **done)
-{
-	struct held_ns *held = (struct held_ns *)chan->ns;
-
-	(void)done;
-	for (unsigned int i = 0; i < n; i++)
-		held->reqs[held->nr++] = reqs[i];
-	return 0;
-}
-
-static unsigned int held_poll(struct tgt_ns_chan *chan, struct tgt_req **done, unsigned int max)
-{
-	struct held_ns *held = (struct held_ns *)chan->ns;
-	unsigned int nr = held->release ? held->nr : 0;
-
-	CU_ASSERT_TRUE_FATAL(nr <= max);
-	memcpy(done, held->reqs, nr * sizeof(*done));
-	held->nr -= nr;
-	return nr;
-}
-
-static void held_destroy(struct tgt_ns *ns)
-{
-	(void)ns;
-}
-
-static const struct tgt_ns_ops held_ops = {
-	.chan_open = held_open,
-	.chan_close = held_close,
-	.submit = held_submit,
-	.poll = held_poll,
-	.destroy = held_destroy,
-};
-
 /*
  * The head that lies is seen in the middle of a batch. Telling of it completes another command, and that must not be
  * the moment at which the queue of the rest of the batch goes.
@@ -338,7 +283,6 @@ static void a_head_that_lies_while_its_queue_is_deleted_is_survived(void)
 	struct nvme_sqe cmd = {.opcode = nvme_admin_async_event, .cid = 1000};
 	struct host_cqe cqe;
 
-	held.chan = (struct tgt_ns_chan){.ns = &held.ns, .fd = -1};
 	host_start(&host, NULL);
 	CU_ASSERT_EQUAL_FATAL(tgt_subsys_add_ns(host.subsys, &held.ns, 1, NULL), 1);
 	CU_ASSERT_EQUAL(host_create_cq(&host, 1, 2, CQ_AT, 1), 0);
@@ -646,14 +590,14 @@ static void a_controller_that_is_held_fetches_nothing_but_answers(void)
 
 	start();
 	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
-	tgt_mq_hold(host.mq, true);
+	tgt_mq_hold(host.mq, TGT_MQ_ANSWER);
 	host_push(&host, &host.io, &cmd);
 	host_ring(&host, &host.io);
 	host_poll(&host, 10);
 	CU_ASSERT_EQUAL(host.io.head, 0);
 	CU_ASSERT_EQUAL(host.ctrl->nr_taken, 0);
 	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
-	tgt_mq_hold(host.mq, false);
+	tgt_mq_hold(host.mq, TGT_MQ_RUN);
 	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 1);
 	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
 	CU_ASSERT_EQUAL(cqe.cid, 7);
