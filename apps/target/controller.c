@@ -50,6 +50,7 @@ int tgt_ctrl_create(struct tgt_subsys *subsys, const struct tgt_transport *trans
 	}
 	made->cntlid = (uint16_t)id;
 	made->subsys = subsys;
+	made->batch = TGT_MAX_BATCH;
 	made->transport = *transport;
 	made->dptr.guest = transport->guest;
 	quoll_clock_init(&made->clock);
@@ -337,7 +338,7 @@ unsigned int tgt_ctrl_poll(struct tgt_ctrl *ctrl)
 		tgt_attach_sync(ctrl);
 	for (unsigned int i = 0; i < ctrl->nr_polled; i++) {
 		struct tgt_ns_slot *slot = &ctrl->slots[ctrl->polled[i]];
-		unsigned int n = slot->nr_inflight ? slot->ops->poll(slot->chan, done, TGT_MAX_BATCH) : 0;
+		unsigned int n = slot->nr_inflight ? slot->ops->poll(slot->chan, done, ctrl->batch) : 0;
 
 		slot->nr_inflight -= n;
 		total += n;

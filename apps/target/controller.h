@@ -107,6 +107,7 @@ struct tgt_counters {
 
 /**
  * struct tgt_ctrl - the controller
+ * @batch:      commands that are begun, or ended, at once; TGT_MAX_BATCH, or 1 while the host's memory is slow
  * @halted:     by an injected fault: nothing is answered
  * @stopping:   reset: nothing is started, nothing is reported
  * @cut_off:    the transport's: the host's memory is out of reach
@@ -119,6 +120,7 @@ struct tgt_ctrl {
 	struct tgt_dptr dptr;
 	struct tgt_req *free_reqs;
 	uint32_t nr_taken;
+	uint32_t batch;
 	bool halted;
 	bool stopping;
 	bool cut_off;

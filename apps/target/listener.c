@@ -19,12 +19,15 @@
 #include "quoll/guard.h"
 
 #define LOOK_NS 20000u
+/* Enough for a round to wait for memory that is reached by messages: a few hundred of them. */
+#define ROUND_WAIT_NS 20000000u
 
 /**
  * struct listener - one socket
  * @epoll_fd:   the server's file descriptor and those of the back ends
  * @nr_syncs:   of the controller, when the back ends were last added to it
  * @look_ticks: between two looks at the server; @look_due: the next
+ * @slow_looks: not 0: the host's memory was reached by messages of late, until so many looks have come without one
  * @hung_up:    the client was sent away because of an injected fault
  */
 struct listener {
@@ -38,6 +41,7 @@ struct listener {
 	struct quoll_loop *loop;
 	int epoll_fd;
 	uint32_t nr_syncs;
+	unsigned int slow_looks;
 	bool hung_up;
 	struct config_listener config;
 	struct tgt_fault faults[CONFIG_MAX_FAULTS];
@@ -58,18 +62,28 @@ static int on_doorbells(void *arg, int fd)
 	return quoll_server_region_fd(listener->server, QUOLL_PCI_BAR0, fd);
 }
 
+/* The thread has waited for the host: others shall have their turn between two commands, not after hundreds. */
+static int paced(struct listener *listener, int rc)
+{
+	bool enough = quoll_server_waited_ns(listener->server) >= ROUND_WAIT_NS;
+
+	listener->slow_looks = 2;
+	tgt_pcie_pace(listener->pcie, enough ? TGT_MQ_STOP : TGT_MQ_ONE);
+	return rc;
+}
+
 static int on_dma_read(void *arg, uint64_t iova, void *dst, size_t len)
 {
-	const struct listener *listener = arg;
+	struct listener *listener = arg;
 
-	return quoll_server_dma_read(listener->server, iova, dst, len);
+	return paced(listener, quoll_server_dma_read(listener->server, iova, dst, len));
 }
 
 static int on_dma_write(void *arg, uint64_t iova, const void *src, size_t len)
 {
-	const struct listener *listener = arg;
+	struct listener *listener = arg;
 
-	return quoll_server_dma_write(listener->server, iova, src, len);
+	return paced(listener, quoll_server_dma_write(listener->server, iova, src, len));
 }
 
 static const struct tgt_pcie_ops pcie_ops = {
@@ -98,6 +112,8 @@ static __attribute__((noinline)) unsigned int look_at_server(struct listener *li
 {
 	unsigned int n = quoll_server_poll(listener->server);
 
+	if (listener->slow_looks)
+		tgt_pcie_pace(listener->pcie, --listener->slow_looks ? TGT_MQ_ONE : TGT_MQ_FULL);
 	listener->look_due = now + listener->look_ticks;
 	if (!tgt_pcie_gone(listener->pcie)) {
 		listener->hung_up = false;

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <quoll/mmio.h>
 
@@ -43,7 +44,7 @@ void tgt_mq_remap(struct tgt_mq *mq)
 			sq->ring = ring_map(mq->guest, sq->iova, (uint64_t)sq->entries * sizeof(struct nvme_sqe),
 					    TGT_GUEST_READ);
 			sq->tail_db = mq_doorbell(mq, i, false);
-			sq->unreachable = false;
+			sq->fetch = mq->ctrl->batch == 1 ? TGT_FETCH_ONE : TGT_FETCH_ALL;
 		}
 		if (cq) {
 			cq->ring = ring_map(mq->guest, cq->iova, (uint64_t)cq->entries * sizeof(struct nvme_cqe),
@@ -384,8 +385,11 @@ static unsigned int sq_poll(struct tgt_mq *mq, struct tgt_msq *sq)
 		return 0;
 	}
 	/* A host that reads no completions gets no more commands done. */
-	if (QUOLL_UNLIKELY(sq->cq->waiting.head || sq->unreachable))
-		return 0;
+	if (QUOLL_UNLIKELY(sq->cq->waiting.head || sq->fetch)) {
+		if (sq->cq->waiting.head || sq->fetch == TGT_FETCH_NONE)
+			return 0;
+		tail = sq->head + 1 == sq->entries ? 0 : sq->head + 1;
+	}
 	if (QUOLL_LIKELY(sq->ring))
 		sq_prefetch(sq, tail);
 	while (n < TGT_MAX_BATCH && sq->head != tail) {
@@ -395,7 +399,7 @@ static unsigned int sq_poll(struct tgt_mq *mq, struct tgt_msq *sq)
 			break;
 		if (QUOLL_UNLIKELY(!sq_fetch(mq, sq, req))) {
 			tgt_ctrl_req_put(mq->ctrl, req);
-			sq->unreachable = true;
+			sq->fetch = TGT_FETCH_NONE;
 			break;
 		}
 		req->sq = &sq->base;
@@ -449,9 +453,26 @@ unsigned int tgt_mq_poll(struct tgt_mq *mq)
 
 void tgt_mq_hold(struct tgt_mq *mq, enum tgt_mq_hold hold)
 {
-	mq->held = hold != TGT_MQ_RUN;
+	mq->held = mq->hold = hold != TGT_MQ_RUN;
 	mq->ctrl->cut_off = hold == TGT_MQ_CUT_OFF;
 	mq->answers = mq->enabled && !mq->ctrl->cut_off;
+}
+
+void tgt_mq_pace(struct tgt_mq *mq, enum tgt_mq_pace pace)
+{
+	bool stopped = mq->held && !mq->hold;
+
+	mq->ctrl->batch = pace == TGT_MQ_FULL ? TGT_MAX_BATCH : 1;
+	mq->held = mq->hold || pace == TGT_MQ_STOP;
+	for (unsigned int i = 0; i < mq->nr_active; i++)
+		if (mq->active[i]->fetch != TGT_FETCH_NONE)
+			mq->active[i]->fetch = pace == TGT_MQ_FULL ? TGT_FETCH_ALL : TGT_FETCH_ONE;
+	if (stopped && !mq->held && mq->nr_active) {
+		struct tgt_msq *first = mq->active[0];
+
+		memmove(mq->active, mq->active + 1, (mq->nr_active - 1) * sizeof(first));
+		mq->active[mq->nr_active - 1] = first;
+	}
 }
 
 bool tgt_mq_has_shadow(const struct tgt_mq *mq)
@@ -484,7 +505,7 @@ static bool sq_has_work(const struct tgt_msq *sq)
 {
 	uint32_t tail = quoll_le32_to_cpu(__atomic_load_n(sq->tail_db, __ATOMIC_RELAXED));
 
-	return tail != sq->head && tail < sq->entries && !sq->cq->waiting.head && !sq->unreachable;
+	return tail != sq->head && tail < sq->entries && !sq->cq->waiting.head && sq->fetch != TGT_FETCH_NONE;
 }
 
 /* The host has read completions meanwhile, for which others wait. */

@@ -116,6 +116,24 @@ enum tgt_mq_hold {
 void tgt_mq_hold(struct tgt_mq *mq, enum tgt_mq_hold hold);
 
 /**
+ * enum tgt_mq_pace - how much is done in one poll
+ * @TGT_MQ_FULL: what there is
+ * @TGT_MQ_ONE:  one command a queue, for the host's memory is reached by messages, which take time
+ * @TGT_MQ_STOP: no further queue is looked at: enough time was spent
+ */
+enum tgt_mq_pace {
+	TGT_MQ_FULL,
+	TGT_MQ_ONE,
+	TGT_MQ_STOP,
+};
+
+/**
+ * tgt_mq_pace() - from now on, also in the middle of a poll
+ * After a stop the next poll begins with another queue, so that each has its turn.
+ */
+void tgt_mq_pace(struct tgt_mq *mq, enum tgt_mq_pace pace);
+
+/**
  * tgt_mq_poll() - fetch, run, complete; a batch of each queue at most
  * Return: how much was done.
  */

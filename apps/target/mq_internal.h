@@ -31,10 +31,16 @@ struct tgt_cq {
 	unsigned int nr_sqs;
 };
 
+enum tgt_fetch {
+	TGT_FETCH_ALL, /* TGT_MAX_BATCH at the most */
+	TGT_FETCH_ONE,
+	TGT_FETCH_NONE,
+};
+
 /**
  * struct tgt_msq - a submission queue
  * @ring:   mapped, or NULL: read by messages
- * @unreachable: at this generation of the host's memory the ring could not be read
+ * @fetch:  how many entries in one poll; none: at this generation of the host's memory the ring could not be read
  * @deletion: the command that deletes it and waits for its last request
  */
 struct tgt_msq {
@@ -45,7 +51,7 @@ struct tgt_msq {
 	uint32_t entries;
 	uint32_t head;
 	bool bad_tail; /* reported */
-	bool unreachable;
+	enum tgt_fetch fetch;
 	uint64_t iova;
 	struct tgt_req *deletion;
 };
@@ -56,6 +62,7 @@ struct tgt_mq {
 	uint32_t generation; /* of the guest's memory that the pointers fit */
 	bool enabled;
 	bool held;    /* nothing is fetched */
+	bool hold;    /* until tgt_mq_hold() says otherwise */
 	bool answers; /* enabled, and the host's memory is in reach */
 	unsigned int nr_active;
 	struct tgt_msq *active[TGT_NR_QUEUES];

@@ -698,6 +698,11 @@ void tgt_pcie_hold(struct tgt_pcie *pcie)
 	pcie_hold(pcie);
 }
 
+void tgt_pcie_pace(struct tgt_pcie *pcie, enum tgt_mq_pace pace)
+{
+	tgt_mq_pace(pcie->mq, pace);
+}
+
 int tgt_pcie_end(struct tgt_pcie *pcie)
 {
 	if (!pcie->ended) {

@@ -100,6 +100,11 @@ bool tgt_pcie_gone(const struct tgt_pcie *pcie);
 void tgt_pcie_hold(struct tgt_pcie *pcie);
 
 /**
+ * tgt_pcie_pace() - see tgt_mq_pace()
+ */
+void tgt_pcie_pace(struct tgt_pcie *pcie, enum tgt_mq_pace pace);
+
+/**
  * tgt_pcie_end() - disable, and flush the namespaces; call and poll until it is 0
  * Return: 0; -EAGAIN: commands are in flight.
  */

@@ -194,6 +194,7 @@ static void admit(struct quoll_server *server, struct server_visitor *visitor)
 	visitor->there = false;
 	server->state = SERVER_SERVING;
 	server->watched = 0;
+	server_dma_begin(server);
 	if (watch(server, EPOLL_CTL_MOD, server->conn.fd, EPOLLRDHUP, ABOUT_CLIENT))
 		vuser_conn_fail(&server->conn, -ENOMEM);
 	else
@@ -418,6 +419,7 @@ unsigned int quoll_server_poll(struct quoll_server *server)
 	int n = epoll_wait(server->epoll_fd, events, MAX_EVENTS, 0);
 
 	__atomic_store_n(&server->thread, pthread_self(), __ATOMIC_RELAXED);
+	server->dma_waited_ns = 0;
 	for (int i = 0; i < n; i++)
 		about[events[i].data.u32] = events[i].events;
 	if (about[ABOUT_TIMER]) {
@@ -540,6 +542,7 @@ static struct quoll_server *server_new(const struct quoll_env *env, const struct
 	server->listen.fd = server->epoll_fd = server->timer_fd = server->conn.fd = -1;
 	server->stall_ns = VUSER_STALL_NS;
 	server->dma_timeout_ns = SERVER_DMA_TIMEOUT_NS;
+	server->dma_round_ns = SERVER_DMA_ROUND_NS;
 	server->held_tail = &server->held;
 	return server;
 }

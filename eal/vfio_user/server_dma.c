@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * server_dma.c - reaching a client's memory by DMA_READ and DMA_WRITE messages, and what comes in meanwhile.
+ * server_dma.c - reaching a client's memory by DMA_READ and DMA_WRITE messages, what comes in meanwhile, and how long a
+ * client may take.
  *
  * There are two layouts in the field. The specification, since 0.1, has a count of 64 bits, then the data (wide).
  * QEMU's client, which states version 0.0, has a count of 32 bits, then the data, then 4 bytes of nothing (narrow); as
@@ -14,6 +15,7 @@
  * an impossible count there and refuses.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +25,7 @@
 /* Where narrow data begin in the payload. */
 #define NARROW_AT (ACCESS_BYTES - 4)
 #define MAX_ERRNO 4095u
+#define NS_PER_MS 1000000u
 
 bool server_held_next(struct quoll_server *server)
 {
@@ -111,10 +114,64 @@ static int wait_reply(struct quoll_server *server, const struct vuser_out *out, 
 	return vuser_conn_fail(conn, -EPROTO);
 }
 
+void server_dma_begin(struct quoll_server *server)
+{
+	server->dma_left_ns = server->dma_timeout_ns;
+	server->dma_left_at_ns = vuser_now_ns();
+	server->dma_waited_ns = 0;
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What this poll may still wait for nothing. */
+static uint64_t round_left_ns(const struct quoll_server *server)
+{
+	return server->dma_round_ns - lesser(server->dma_round_ns, server->dma_waited_ns);
+}
+
+/*
+ * How long the client may keep us waiting now. A limit for each answer is not enough: a command needs hundreds, and who
+ * gives each at the last moment would have the thread for itself. So what goes beyond some time a poll is taken from an
+ * allowance that grows back slowly.
+ */
+static uint64_t patience_ns(struct quoll_server *server, uint64_t now)
+{
+	uint64_t more = (now - server->dma_left_at_ns) / SERVER_DMA_REFILL;
+
+	server->dma_left_ns = lesser(server->dma_left_ns + more, server->dma_timeout_ns);
+	server->dma_left_at_ns = now;
+	return lesser(server->dma_left_ns + round_left_ns(server), server->dma_timeout_ns);
+}
+
+static void count_wait(struct quoll_server *server, uint64_t ns)
+{
+	uint64_t dear = ns - lesser(ns, round_left_ns(server));
+
+	server->dma_waited_ns += ns;
+	server->dma_left_ns -= lesser(dear, server->dma_left_ns);
+}
+
+static void log_timeout(const struct quoll_server *server)
+{
+	quoll_log(&server->env, QUOLL_LOG_WARN, "vfio-user",
+		  "%s: the client does not answer for its memory, or too slowly: it was waited for for %" PRIu64
+		  " ms since the last poll, and has %" PRIu64 " ms left of its allowance; it is cut off",
+		  server->listen.address.sun_path, server->dma_waited_ns / NS_PER_MS, server->dma_left_ns / NS_PER_MS);
+}
+
+uint64_t quoll_server_waited_ns(const struct quoll_server *server)
+{
+	return server->dma_waited_ns;
+}
+
 /* Return: 0; what the client answers as -errno; or the connection is at its end, see its error. */
 static int exchange(struct quoll_server *server, struct vuser_out *out, uint64_t deadline_ns)
 {
 	const struct vuser_header *header = &server->conn.header;
+	uint64_t began_ns = vuser_now_ns();
 	int rc;
 
 	out->id = server->next_id++;
@@ -122,6 +179,7 @@ static int exchange(struct quoll_server *server, struct vuser_out *out, uint64_t
 	rc = vuser_send(&server->conn, out, deadline_ns);
 	if (!rc)
 		rc = wait_reply(server, out, deadline_ns);
+	count_wait(server, vuser_now_ns() - began_ns);
 	if (rc)
 		return rc;
 	if (!(header->flags & VUSER_ERROR))
@@ -327,7 +385,7 @@ static int piece(struct quoll_server *server, uint64_t iova, uint8_t *buf, size_
 
 static int dma_access(struct quoll_server *server, uint64_t iova, uint8_t *buf, size_t len, unsigned int prot)
 {
-	uint64_t deadline_ns = vuser_now_ns() + server->dma_timeout_ns;
+	uint64_t now = vuser_now_ns(), deadline_ns = now + patience_ns(server, now);
 	struct vuser_conn *conn = &server->conn;
 	bool is_serving = vuser_has_message(conn);
 	struct vuser_held current;
@@ -353,6 +411,8 @@ static int dma_access(struct quoll_server *server, uint64_t iova, uint8_t *buf, 
 	}
 	if (is_serving)
 		vuser_unhold(conn, &current);
+	if (rc == -ETIMEDOUT && conn->error)
+		log_timeout(server);
 	return conn->error && rc != -ETIMEDOUT ? -ECONNRESET : rc;
 }
 

@@ -37,6 +37,12 @@
 /* And all their files: a process has not many, and other clients' messages need some. */
 #define SERVER_HELD_FDS 256u
 #define SERVER_DMA_TIMEOUT_NS 5000000000ull
+/*
+ * What a client's memory may keep the device waiting for: see server_dma.c. A quarter of a second a poll is a hundred
+ * times what the largest command needs of a live client, and what others in the thread can live with.
+ */
+#define SERVER_DMA_ROUND_NS 250000000ull
+#define SERVER_DMA_REFILL 10u
 /* Data of one DMA message: as the client back-end, well below what a socket's buffer holds. */
 #define SERVER_DMA_PIECE_BYTES (64u << 10)
 /* What a reply holds besides data: the largest is a region with all its areas. */
@@ -95,6 +101,9 @@ struct server_visitor {
  * @listen:       its fd is -1 once it is stopped
  * @listen_watched: it is in the event set; not while there is no file descriptor left for another connection
  * @stall_ns, @dma_timeout_ns: how long a client may take
+ * @dma_round_ns: waiting for its memory that costs it nothing, from one poll to the next
+ * @dma_left_ns: its allowance for more, as of @dma_left_at_ns; at most @dma_timeout_ns
+ * @dma_waited_ns: since the last poll
  * @timer_ns:     what the timer is set to; 0: not
  * @introduced:   the device knows of the client
  * @waiting:      the command in @conn waits for the device
@@ -118,6 +127,10 @@ struct quoll_server {
 	uint64_t timer_ns;
 	uint64_t stall_ns;
 	uint64_t dma_timeout_ns;
+	uint64_t dma_round_ns;
+	uint64_t dma_left_ns;
+	uint64_t dma_left_at_ns;
+	uint64_t dma_waited_ns;
 	uint64_t accept_again_ns;
 	char *caps_text;
 	struct server_visitor visitors[SERVER_VISITORS];
@@ -189,6 +202,8 @@ unsigned int server_map_find(const struct quoll_server *server, uint64_t iova);
 /* Unmap everything; the device has let go of it. */
 void server_maps_drop(struct quoll_server *server);
 
+/* A new client: nobody has waited for it yet. */
+void server_dma_begin(struct quoll_server *server);
 /* The next of the commands that came in early becomes the message in conn. Return: whether there was one. */
 bool server_held_next(struct quoll_server *server);
 void server_held_drop(struct quoll_server *server);

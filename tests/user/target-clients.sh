@@ -1,11 +1,14 @@
 # shellcheck shell=bash disable=SC2154 # what lib.sh sets
 # SPDX-License-Identifier: BSD-3-Clause
-# target-clients.sh - clients without manners: a thousand that connect and drop, with and without a word; one whose memory gets shorter; memory
-# and file descriptors are afterwards what they were before.
+# target-clients.sh - clients without manners: a thousand that connect and drop, with and without a word; one whose memory gets
+# shorter, one whose memory is slow; memory and file descriptors are afterwards what they were before.
 
 open_files() { find "/proc/${target_pid:?}/fd" -mindepth 1 | wc -l; }
 # shellcheck disable=SC2317 # called through wait_for
 files_are() { [ "$(open_files)" = "$1" ]; }
+
+# shellcheck disable=SC2317 # called through check
+slow_is_sent_away() { wait "$slow_pid" || { cat "$dir/slow.log"; return 1; }; }
 
 target_start --listen "vfio-user:$sock" --listen "vfio-user:$dir/q1.sock?doorbells=trapped" --control "$ctl" \
 	--ns 'null:?size=1G'
@@ -18,6 +21,13 @@ check 'clients: each of their file descriptors is closed' wait_for 20 files_are 
 for name in q0 q1; do
 	check "clients: one that cuts its memory short is sent away, $name" timeout 60 python3 "$here/short_memory.py" "$dir/$name.sock"
 done
+# Beside one that behaves, in the same thread.
+timeout 100 python3 "$here/slow_memory.py" "$dir/q1.sock" 0.3 "$dir/slow" >"$dir/slow.log" 2>&1 &
+slow_pid=$!
+check 'clients: one answers for its memory, slowly' wait_for 30 test -e "$dir/slow"
+expect 'clients: one beside it is served' 0 -- nvme perf --qd 32 --ios 1000
+check 'clients: it is sent away' slow_is_sent_away
+check 'clients: and the log says why' grep -q 'its memory' "$dir/target.log"
 expect 'clients: the target serves on' 0 -- nvme perf --qd 32 --ios 1000
 expect 'clients: and takes commands' 0 '"message_errors": [1-9]' -- "$quoll" rpc "$ctl" listener.list
 if grep -q '__[at]san_init' <(nm -D "$quoll"); then

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server_world.h"
@@ -17,6 +18,7 @@
 #define MEMORY_AT 0x100000u
 #define RW (VUSER_DMA_READABLE | VUSER_DMA_WRITABLE)
 #define SHORT_NS 50000000ull
+#define MANY 10000u
 
 /**
  * struct memory - a client that answers DMA messages, in a thread
@@ -618,6 +620,91 @@ static void answers_that_cannot_be_cut_the_client_off(void)
 	}
 }
 
+/* Each answer in its time, none before a millisecond has gone by. */
+static bool lie_slowly(struct memory *m, const struct vuser_dma_access *access)
+{
+	const struct timespec slow = {.tv_nsec = 1000000};
+
+	(void)m;
+	(void)access;
+	nanosleep(&slow, NULL);
+	return false;
+}
+
+static unsigned int reads_until_cut_off(struct memory *m, unsigned int most, bool poll_between)
+{
+	uint8_t data[8];
+	unsigned int n = 0;
+
+	while (n < most && !quoll_server_dma_read(m->w.server, MEMORY_AT, data, sizeof(data))) {
+		n++;
+		if (poll_between)
+			quoll_server_poll(m->w.server);
+	}
+	return n;
+}
+
+/* Without what a poll has for nothing. What grows back, a tenth of the time, does not save it in the end. */
+static void answers_that_are_slow_each_time_use_an_allowance_up(void)
+{
+	struct memory *m = memory_begin(version_2, false);
+	struct quoll_server_stats stats;
+
+	m->w.server->dma_round_ns = 0;
+	m->w.server->dma_left_ns = 20000000;
+	m->lie = lie_slowly;
+	memory_answers(m);
+	reads_until_cut_off(m, MANY, true);
+	CU_ASSERT_FALSE(quoll_server_connected(m->w.server));
+	world_until(&m->w, world_is_free);
+	quoll_server_stats(m->w.server, &stats);
+	CU_ASSERT_EQUAL(stats.clients, 1);
+	memory_end(m);
+}
+
+/* A round's own time is there again with each poll, and only then. */
+static void each_poll_may_wait_for_some_time(void)
+{
+	struct memory *m = memory_begin(version_2, false);
+
+	m->w.server->dma_round_ns = WORLD_PATIENCE_NS;
+	m->w.server->dma_left_ns = 0;
+	m->lie = lie_slowly;
+	memory_answers(m);
+	CU_ASSERT_EQUAL(reads_until_cut_off(m, 100, true), 100);
+	CU_ASSERT_EQUAL(quoll_server_waited_ns(m->w.server), 0);
+	CU_ASSERT_EQUAL(reads_until_cut_off(m, 100, false), 100);
+	CU_ASSERT_TRUE(quoll_server_waited_ns(m->w.server) >= 100000000);
+	m->w.server->dma_round_ns = quoll_server_waited_ns(m->w.server);
+	m->w.server->dma_left_ns = 0;
+	reads_until_cut_off(m, MANY, false);
+	CU_ASSERT_FALSE(quoll_server_connected(m->w.server));
+	memory_end(m);
+}
+
+/* Two devices in one thread. */
+static void a_slow_client_does_not_cost_another_its_place(void)
+{
+	struct memory *good = memory_begin(version_2, false), *slow = memory_begin(version_2, false);
+	uint8_t data[8];
+
+	slow->w.server->dma_round_ns = 0;
+	slow->w.server->dma_left_ns = 20000000;
+	slow->lie = lie_slowly;
+	memory_answers(slow);
+	memory_answers(good);
+	while (quoll_server_connected(slow->w.server)) {
+		quoll_server_dma_read(slow->w.server, MEMORY_AT, data, sizeof(data));
+		quoll_server_poll(slow->w.server);
+		expect_read(good, 0x100, 100);
+		quoll_server_poll(good->w.server);
+	}
+	expect_read(good, 0x100, 100);
+	CU_ASSERT_TRUE(quoll_server_connected(good->w.server));
+	memory_end(slow);
+	memory_end(good);
+}
+
 static bool lie_error(struct memory *m, const struct vuser_dma_access *access)
 {
 	static const uint32_t errors[] = {[1] = EPERM, [2] = 0, [3] = UINT32_MAX, [4] = 4096};
@@ -657,6 +744,9 @@ static const struct unit_test tests[] = {
 	{"reads of registers that reach for memory do not mix", reads_of_registers_that_reach_for_memory_do_not_mix},
 	{"a register write may reach for memory", a_register_write_may_reach_for_memory},
 	{"answers that cannot be cut the client off", answers_that_cannot_be_cut_the_client_off},
+	{"answers that are slow each time use an allowance up", answers_that_are_slow_each_time_use_an_allowance_up},
+	{"each poll may wait for some time", each_poll_may_wait_for_some_time},
+	{"a slow client does not cost another its place", a_slow_client_does_not_cost_another_its_place},
 	{"an error's number may be anything", an_errors_number_may_be_anything},
 };
 
