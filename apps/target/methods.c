@@ -105,7 +105,9 @@ static int fault_set(void *arg, const json_t *params, json_t **result, struct qu
 	rc = take_faults(list, faults, err);
 	if (rc)
 		return rc;
-	target_set_faults(target, (int)idx, faults, (unsigned int)json_array_size(list));
+	rc = target_set_faults(target, (int)idx, faults, (unsigned int)json_array_size(list));
+	if (rc)
+		return quoll_error_set(err, -rc, "listener", "", "its thread does not answer: see listener.list");
 	*result = json_pack("{s:i}", "faults", (int)json_array_size(list));
 	return 0;
 }

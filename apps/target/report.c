@@ -65,8 +65,10 @@ static json_t *describe_listener(struct target *target, unsigned int idx)
 	struct listener_stats s;
 	const char *state;
 
-	target_listener_stats(target, idx, &s);
-	state = !s.connected ? "no client" : s.ready ? "enabled" : "connected";
+	if (target_listener_stats(target, idx, &s))
+		state = "not answering";
+	else
+		state = !s.connected ? "no client" : s.ready ? "enabled" : "connected";
 	return json_pack(
 		"{s:i, s:o, s:s, s:i, s:i, s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"listener", (int)idx, "address", render_text(config->text), "doorbells",

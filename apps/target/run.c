@@ -71,8 +71,8 @@ static int open_listeners(struct target *target, struct quoll_error *err)
 				     err);
 		target->nr_listeners += !rc;
 	}
-	if (!rc && config->nr_faults)
-		target_set_faults(target, -1, config->faults, config->nr_faults);
+	if (!rc && config->nr_faults) /* no thread runs yet that could not answer */
+		rc = target_set_faults(target, -1, config->faults, config->nr_faults);
 	return rc;
 }
 
@@ -111,11 +111,13 @@ static void call_stats(void *arg)
 	listener_stats(call->listener, call->stats);
 }
 
-void target_listener_stats(struct target *target, unsigned int idx, struct listener_stats *stats)
+int target_listener_stats(struct target *target, unsigned int idx, struct listener_stats *stats)
 {
-	struct listener_call call = {.listener = target->listeners[idx], .stats = stats};
+	struct listener_call call = {.listener = target->listeners[idx], .stats = &target->seen[idx]};
+	int rc = worker_call(target->workers_of[idx], call_stats, &call);
 
-	worker_call(target->workers_of[idx], call_stats, &call);
+	*stats = target->seen[idx];
+	return rc;
 }
 
 static void call_faults(void *arg)
@@ -125,14 +127,17 @@ static void call_faults(void *arg)
 	listener_faults(call->listener, call->faults, call->nr_faults);
 }
 
-void target_set_faults(struct target *target, int idx, const struct tgt_fault *faults, unsigned int nr)
+int target_set_faults(struct target *target, int idx, const struct tgt_fault *faults, unsigned int nr)
 {
+	int rc = 0;
+
 	for (unsigned int i = 0; i < target->nr_listeners; i++) {
 		struct listener_call call = {.listener = target->listeners[i], .faults = faults, .nr_faults = nr};
 
-		if (idx < 0 || (unsigned int)idx == i)
-			worker_call(target->workers_of[i], call_faults, &call);
+		if ((idx < 0 || (unsigned int)idx == i) && worker_call(target->workers_of[i], call_faults, &call))
+			rc = -ETIMEDOUT;
 	}
+	return rc;
 }
 
 static void wake_workers(struct target *target)
@@ -197,25 +202,19 @@ static void call_drain(void *arg)
 	struct listener_call *call = arg;
 
 	listener_drain(call->listener);
-}
-
-static void call_drained(void *arg)
-{
-	struct listener_call *call = arg;
-
 	call->drained = listener_drained(call->listener);
 }
 
-static void look_whether_drained(void *arg)
+/* One whose thread doesn't answer is asked again. */
+static void drain(void *arg)
 {
 	struct target *target = arg;
 	bool drained = true;
 
-	for (unsigned int i = 0; drained && i < target->nr_listeners; i++) {
+	for (unsigned int i = 0; i < target->nr_listeners; i++) {
 		struct listener_call call = {.listener = target->listeners[i]};
 
-		worker_call(target->workers_of[i], call_drained, &call);
-		drained = call.drained;
+		drained = !worker_call(target->workers_of[i], call_drain, &call) && call.drained && drained;
 	}
 	target->drained = drained;
 	if (drained || quoll_ticks(&target->clock) >= target->drain_until)
@@ -237,16 +236,11 @@ static void on_signal(void *arg, int signo)
 	(void)signo;
 	if (target->draining) {
 		target->drain_until = quoll_ticks(&target->clock);
-		look_whether_drained(target);
+		drain(target);
 		return;
 	}
 	target->draining = true;
 	target->drain_until = quoll_ticks(&target->clock) + quoll_ns_to_ticks(&target->clock, DRAIN_NS);
-	for (unsigned int i = 0; i < target->nr_listeners; i++) {
-		struct listener_call call = {.listener = target->listeners[i]};
-
-		worker_call(target->workers_of[i], call_drain, &call);
-	}
 	if (quoll_timer_start(target->loop, &target->drain_timer, 0, DRAIN_LOOK_NS))
 		quoll_loop_stop(target->loop);
 }
@@ -257,7 +251,7 @@ static int start_loop(struct target *target, struct quoll_error *err)
 	int rc;
 
 	target->live_timer = (struct quoll_timer){.fn = live, .arg = target};
-	target->drain_timer = (struct quoll_timer){.fn = look_whether_drained, .arg = target};
+	target->drain_timer = (struct quoll_timer){.fn = drain, .arg = target};
 	target->live_ticks = quoll_ticks(&target->clock);
 	end_signals(&set);
 	rc = quoll_loop_signals(target->loop, &set, on_signal, target);

@@ -26,6 +26,7 @@ struct target_totals {
  * @env, @config: set before
  * @live:      told in words how it goes, each @live_ns; NULL: nobody is
  * @listeners: each with its worker at the same place of @workers_of
+ * @seen:      what their counters were when their thread was last asked, and answered
  * @loop:      the calling thread's
  * @drained:   the signal to end has come, and what was in flight has ended, or took too long
  * @error:     what a worker's loop ended with
@@ -42,6 +43,7 @@ struct target {
 	struct worker *workers[CONFIG_MAX_THREADS];
 	struct worker *workers_of[CONFIG_MAX_LISTENERS];
 	struct listener *listeners[CONFIG_MAX_LISTENERS];
+	struct listener_stats seen[CONFIG_MAX_LISTENERS];
 	struct quoll_loop *loop;
 	struct control *control;
 	struct quoll_clock clock;
@@ -75,14 +77,16 @@ int target_close(struct target *target, struct quoll_error *err);
 
 /**
  * target_listener_stats() - looked at in the listener's thread
+ * Return: 0; -ETIMEDOUT: the thread does not answer (a client, or a back end, has it wait); @stats are from before.
  */
-void target_listener_stats(struct target *target, unsigned int idx, struct listener_stats *stats);
+int target_listener_stats(struct target *target, unsigned int idx, struct listener_stats *stats);
 
 /**
  * target_set_faults() - of all listeners, or of one
  * @idx: below @nr_listeners; or -1
+ * Return: 0; -ETIMEDOUT: a thread does not answer, and its listeners have what they had.
  */
-void target_set_faults(struct target *target, int idx, const struct tgt_fault *faults, unsigned int nr);
+int target_set_faults(struct target *target, int idx, const struct tgt_fault *faults, unsigned int nr);
 
 /**
  * target_add_ns(), target_remove_ns() - and wake those whose hosts shall hear of it

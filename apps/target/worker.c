@@ -2,11 +2,15 @@
 /*
  * worker.c - a thread, its loop, and one call at a time into it. A call's eventfd is watched by the loop: a loop that
  * sleeps wakes up, a busy one looks about once a millisecond, and costs nothing meanwhile.
+ *
+ * Who calls waits for a limited time until the call is taken, and takes it back then. Once it is taken it is waited for
+ * to its end, so that nothing of the caller's is used behind its back.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "worker.h"
@@ -15,6 +19,8 @@
  * struct worker - the thread
  * @call_fd: readable while there is a call
  * @fn, @fn_arg: the call, under @lock; @fn is NULL when it is over
+ * @taken:   @fn runs, under @lock
+ * @late:    a call was taken back, and the thread has not looked since; under @lock
  * @running: the loop runs, under @lock
  */
 struct worker {
@@ -26,6 +32,8 @@ struct worker {
 	pthread_cond_t over;
 	void (*fn)(void *arg);
 	void *fn_arg;
+	bool taken;
+	bool late;
 	bool running;
 };
 
@@ -37,12 +45,29 @@ static int take_call(void *arg, int fd)
 	if (read(fd, &count, sizeof(count)) < 0)
 		return 0;
 	pthread_mutex_lock(&worker->lock);
-	if (worker->fn)
-		worker->fn(worker->fn_arg);
+	worker->late = false;
+	worker->taken = worker->fn != NULL;
+	pthread_mutex_unlock(&worker->lock);
+	if (!worker->taken)
+		return 0;
+	worker->fn(worker->fn_arg);
+	pthread_mutex_lock(&worker->lock);
 	worker->fn = NULL;
+	worker->taken = false;
 	pthread_cond_signal(&worker->over);
 	pthread_mutex_unlock(&worker->lock);
 	return 0;
+}
+
+/* Deadlines are times of the monotonic clock. */
+static void over_init(pthread_cond_t *over)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(over, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 int worker_create(const struct quoll_env *env, const struct worker_opts *opts, struct worker **worker,
@@ -56,7 +81,7 @@ int worker_create(const struct quoll_env *env, const struct worker_opts *opts, s
 		return quoll_error_set(err, ENOMEM, "thread", "", "out of memory");
 	made->opts = *opts;
 	pthread_mutex_init(&made->lock, NULL);
-	pthread_cond_init(&made->over, NULL);
+	over_init(&made->over);
 	made->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (made->call_fd < 0)
 		rc = quoll_error_set(err, errno, "thread", "", "no eventfd");
@@ -105,21 +130,44 @@ int worker_start(struct worker *worker, struct quoll_error *err)
 	return rc;
 }
 
-void worker_call(struct worker *worker, void (*fn)(void *arg), void *arg)
+/* Under the lock, while the thread runs. Return: 0: it is over, or the loop has ended; -ETIMEDOUT: it is taken back. */
+static int wait_over(struct worker *worker)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += WORKER_CALL_MS / 1000;
+	while (worker->fn && worker->running) {
+		if (worker->taken)
+			pthread_cond_wait(&worker->over, &worker->lock);
+		else if (pthread_cond_timedwait(&worker->over, &worker->lock, &until) == ETIMEDOUT && !worker->taken)
+			break;
+	}
+	if (!worker->fn || !worker->running)
+		return 0;
+	worker->fn = NULL;
+	worker->late = true;
+	return -ETIMEDOUT;
+}
+
+int worker_call(struct worker *worker, void (*fn)(void *arg), void *arg)
 {
 	const uint64_t one = 1;
+	int rc = 0;
 
 	pthread_mutex_lock(&worker->lock);
 	worker->fn = fn;
 	worker->fn_arg = arg;
-	if (worker->running && write(worker->call_fd, &one, sizeof(one)) == sizeof(one))
-		while (worker->fn && worker->running)
-			pthread_cond_wait(&worker->over, &worker->lock);
+	if (worker->running) {
+		rc = worker->late || write(worker->call_fd, &one, sizeof(one)) != sizeof(one) ? -ETIMEDOUT
+											      : wait_over(worker);
+	}
 	/* Nobody runs the loop: what is its thread's is ours. */
-	if (worker->fn)
+	if (!rc && worker->fn)
 		fn(arg);
 	worker->fn = NULL;
 	pthread_mutex_unlock(&worker->lock);
+	return rc;
 }
 
 void worker_stop(struct worker *worker)

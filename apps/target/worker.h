@@ -36,11 +36,17 @@ struct quoll_loop *worker_loop(struct worker *worker);
  */
 int worker_start(struct worker *worker, struct quoll_error *err);
 
+/* How long a thread may take to look whether there is a call. */
+#define WORKER_CALL_MS 1000u
+
 /**
  * worker_call() - run @fn in the worker's thread, and wait until it has; at once if the thread isn't running
+ * @fn: waits for nothing. @arg may be on the caller's stack.
+ * Return: 0; -ETIMEDOUT: the thread is kept by something and has not looked for WORKER_CALL_MS, or hasn't looked since
+ * that happened before; @fn has not run, and will not.
  * Thread rule: the thread that made the worker.
  */
-void worker_call(struct worker *worker, void (*fn)(void *arg), void *arg);
+int worker_call(struct worker *worker, void (*fn)(void *arg), void *arg);
 
 /**
  * worker_stop() - end the loop and the thread; pollers belong to the caller again

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -364,6 +365,66 @@ static void a_second_signal_with_nothing_in_flight_is_a_clean_end(void)
 	CU_ASSERT_EQUAL(world.ran, 0);
 }
 
+/* A poller that keeps its thread, from the moment that it is told to until it is let go. */
+static sem_t taken, let_go;
+static int keep_thread;
+
+static int keeping_poll(void *arg)
+{
+	(void)arg;
+	if (__atomic_load_n(&keep_thread, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&keep_thread, 0, __ATOMIC_RELAXED);
+		sem_post(&taken);
+		while (sem_wait(&let_go))
+			;
+	}
+	return 0;
+}
+
+static void start_with_a_thread_that_is_kept(struct quoll_poller *poller)
+{
+	*poller = (struct quoll_poller){.poll = keeping_poll, .fd = -1};
+	sem_init(&taken, 0, 0);
+	sem_init(&let_go, 0, 0);
+	target_world_init(&world);
+	target_world_add(&world, 0, "");
+	target_world_add(&world, 1, "");
+	world.config.nr_threads = 2;
+	world.target.config = &world.config;
+	CU_ASSERT_EQUAL_FATAL(target_open(&world.target, &world.err), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_loop_add(worker_loop(world.target.workers[1]), poller), 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&world.thread, NULL, target_world_main, &world), 0);
+	__atomic_store_n(&keep_thread, 1, __ATOMIC_RELEASE);
+	CU_ASSERT_EQUAL_FATAL(sem_wait(&taken), 0);
+}
+
+static void a_thread_that_is_kept_does_not_keep_the_main_one(void)
+{
+	static const char list[] = "{\"jsonrpc\":\"2.0\",\"method\":\"listener.list\",\"id\":1}";
+	static const char faults[] =
+		"{\"jsonrpc\":\"2.0\",\"method\":\"fault.set\",\"params\":[[\"gone\"],%u],\"id\":1}";
+	struct quoll_poller poller;
+	char text[128];
+
+	start_with_a_thread_that_is_kept(&poller);
+	rpc(list, "not answering");
+	rpc(list, "no client"); /* the other */
+	snprintf(text, sizeof(text), faults, 1);
+	rpc(text, "does not answer");
+	snprintf(text, sizeof(text), faults, 0);
+	rpc(text, "{\"faults\":1}");
+	/* The signal is heard, too, and what it asks for is done in the end. */
+	kill(getpid(), SIGTERM);
+	rpc(list, "not answering");
+	sem_post(&let_go);
+	pthread_join(world.thread, NULL);
+	CU_ASSERT_EQUAL(world.ran, 0);
+	CU_ASSERT_EQUAL(world.closed, 0);
+	CU_ASSERT_EQUAL(rmdir(world.dir), 0);
+	sem_destroy(&taken);
+	sem_destroy(&let_go);
+}
+
 /* With trapped doorbells and nothing to do the target sleeps; and so does this host, in turn. */
 static void hosts_that_sleep_are_woken_by_interrupts(void)
 {
@@ -429,6 +490,7 @@ static const struct unit_test tests[] = {
 	 the_end_comes_with_a_host_there_and_commands_in_flight},
 	{"a second signal with nothing in flight is a clean end",
 	 a_second_signal_with_nothing_in_flight_is_a_clean_end},
+	{"a thread that is kept does not keep the main one", a_thread_that_is_kept_does_not_keep_the_main_one},
 	{"hosts that sleep are woken by interrupts", hosts_that_sleep_are_woken_by_interrupts},
 	{"what cannot be opened leaves nothing behind", what_cannot_be_opened_leaves_nothing_behind},
 };

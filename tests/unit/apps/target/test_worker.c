@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "target/worker.h"
 #include "unit.h"
@@ -109,9 +110,56 @@ static void a_loop_that_ends_by_itself_is_told_and_calls_go_on(void)
 	worker_destroy(worker);
 }
 
+/* A poller that keeps the thread until it is let go. */
+struct keeper {
+	sem_t taken, let_go;
+	bool keeps;
+};
+
+static int keeping_poll(void *arg)
+{
+	struct keeper *keeper = arg;
+
+	if (keeper->keeps) {
+		keeper->keeps = false;
+		sem_post(&keeper->taken);
+		while (sem_wait(&keeper->let_go))
+			;
+	}
+	return 0;
+}
+
+static void a_call_that_nobody_takes_is_taken_back(void)
+{
+	struct keeper keeper = {.keeps = true};
+	struct quoll_poller poller = {.poll = keeping_poll, .arg = &keeper, .fd = -1};
+	struct worker *worker = make();
+	unsigned int nr_done = 0;
+
+	sem_init(&keeper.taken, 0, 0);
+	sem_init(&keeper.let_go, 0, 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_loop_add(worker_loop(worker), &poller), 0);
+	CU_ASSERT_EQUAL_FATAL(worker_start(worker, NULL), 0);
+	CU_ASSERT_EQUAL(sem_wait(&keeper.taken), 0);
+	CU_ASSERT_EQUAL(worker_call(worker, note, &nr_calls), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(worker_call(worker, note, &nr_calls), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(nr_calls, 0);
+	sem_post(&keeper.let_go);
+	/* It may take a moment until it looks; what was taken back before that is never run. */
+	while (nr_done < 20)
+		nr_done += !worker_call(worker, note, &nr_calls);
+	CU_ASSERT_EQUAL(nr_calls, 20);
+	worker_stop(worker);
+	CU_ASSERT_EQUAL(nr_calls, 20);
+	worker_destroy(worker);
+	sem_destroy(&keeper.taken);
+	sem_destroy(&keeper.let_go);
+}
+
 static const struct unit_test tests[] = {
 	{"calls run in the thread of the loop", calls_run_in_the_thread_of_the_loop},
 	{"a busy loop takes calls too", a_busy_loop_takes_calls_too},
+	{"a call that nobody takes is taken back", a_call_that_nobody_takes_is_taken_back},
 	{"without the thread the caller does it", without_the_thread_the_caller_does_it},
 	{"a loop that ends by itself is told, and calls go on", a_loop_that_ends_by_itself_is_told_and_calls_go_on},
 };
