@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "message.h"
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct vuser_header))
@@ -40,17 +41,17 @@ void vuser_conn_init(struct vuser_conn *conn, int fd)
 	conn->stall_ns = VUSER_STALL_NS;
 }
 
-static void close_all(int *fds, unsigned int *nr_fds)
+static void close_all(int *fds, unsigned int *nr_fds, const void *owner)
 {
 	for (unsigned int i = 0; i < *nr_fds; i++)
 		if (fds[i] >= 0)
-			close(fds[i]);
+			closer_close(fds[i], owner);
 	*nr_fds = 0;
 }
 
 static void close_fds(struct vuser_conn *conn)
 {
-	close_all(conn->fds, &conn->nr_fds);
+	close_all(conn->fds, &conn->nr_fds, conn->owner);
 }
 
 static void unsent_drop(struct vuser_conn *conn)
@@ -67,7 +68,9 @@ void vuser_conn_close(struct vuser_conn *conn)
 		return;
 	close_fds(conn);
 	unsent_drop(conn);
-	close(conn->fd);
+	/* The peer hears of it now, and sends no more, whenever the socket goes. */
+	shutdown(conn->fd, SHUT_RDWR);
+	closer_close_socket(conn->fd, conn->owner);
 	conn->fd = -1;
 	if (!conn->error)
 		conn->error = -ENOTCONN;
@@ -335,7 +338,7 @@ static int take_fds(struct vuser_conn *conn, struct msghdr *mh)
 			if (conn->nr_fds < VUSER_MAX_FDS) {
 				conn->fds[conn->nr_fds++] = fd;
 			} else {
-				close(fd);
+				closer_close(fd, conn->owner);
 				excess = true;
 			}
 		}
@@ -352,6 +355,9 @@ static ssize_t recv_some(struct vuser_conn *conn, void *at, size_t len)
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n;
 
+	/* Files that come can't be left: what is not received would be closed here, too. */
+	if (closer_full(conn->owner))
+		return conn_end(conn, -ENOBUFS);
 	do {
 		n = recvmsg(conn->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
@@ -491,6 +497,7 @@ int vuser_take_fd(struct vuser_conn *conn, unsigned int i)
 void vuser_hold(struct vuser_conn *conn, struct vuser_held *held)
 {
 	*held = (struct vuser_held){
+		.owner = conn->owner,
 		.header = conn->header,
 		.payload = conn->payload,
 		.payload_bytes = conn->payload_bytes,
@@ -521,7 +528,7 @@ void vuser_unhold(struct vuser_conn *conn, struct vuser_held *held)
 
 void vuser_held_drop(struct vuser_held *held)
 {
-	close_all(held->fds, &held->nr_fds);
+	close_all(held->fds, &held->nr_fds, held->owner);
 	free(held->payload);
 	held->payload = NULL;
 }

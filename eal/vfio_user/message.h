@@ -27,6 +27,7 @@
  * @fd:            the socket
  * @max_msg_bytes: longer ones end the connection
  * @stall_ns:      see VUSER_STALL_NS; may be changed
+ * @owner:         on whose account files are closed (closer.h); may be changed
  * @error:         0, or -errno once the connection is of no more use
  * @header, @payload, @payload_bytes, @nr_fds, @fds: of the message received last, until the next call that receives.
  *                 Those of @fds that nobody took are closed then. @payload is aligned as malloc() does, and not NULL
@@ -36,6 +37,7 @@ struct vuser_conn {
 	int fd;
 	uint32_t max_msg_bytes;
 	uint64_t stall_ns;
+	const void *owner;
 	int error;
 	struct vuser_header header;
 	uint8_t *payload;
@@ -63,6 +65,7 @@ struct vuser_conn {
  */
 struct vuser_held {
 	struct vuser_held *next;
+	const void *owner;
 	struct vuser_header header;
 	uint8_t *payload;
 	uint32_t payload_bytes;
@@ -148,7 +151,7 @@ static inline bool vuser_is_posting(const struct vuser_conn *conn)
  *
  * Return: 1: a message is complete; 0: not yet; -errno, and the connection is at its end: -ECONNRESET: the peer is
  * gone; -ETIMEDOUT: it stopped in the middle of a message; -EPROTO: what it sends is no message, or has too many fds;
- * -EMSGSIZE; -ENOMEM.
+ * -EMSGSIZE; -ENOMEM; -ENOBUFS: too many files of the owner's wait to be closed.
  */
 int vuser_recv_step(struct vuser_conn *conn);
 

@@ -23,6 +23,7 @@
 
 #include <linux/vfio.h>
 
+#include "closer.h"
 #include "server_internal.h"
 
 #define NS_PER_S 1000000000ull
@@ -150,10 +151,17 @@ static void watch_listener(struct quoll_server *server, bool on)
 		server->listen_watched = on;
 }
 
-static void visitor_close(struct server_visitor *visitor)
+/* Out of the event set first: the socket itself may go later. */
+static void conn_close(struct quoll_server *server, struct vuser_conn *conn)
+{
+	epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
+	vuser_conn_close(conn);
+}
+
+static void visitor_close(struct quoll_server *server, struct server_visitor *visitor)
 {
 	if (visitor->there)
-		vuser_conn_close(&visitor->conn);
+		conn_close(server, &visitor->conn);
 	visitor->there = false;
 }
 
@@ -167,7 +175,7 @@ static void leave(struct quoll_server *server)
 		server->stats.protocol_errors++;
 	quoll_log(&server->env, hung_up ? QUOLL_LOG_INFO : QUOLL_LOG_WARN, "vfio-user", "%s: session ended: %s",
 		  server->listen.address.sun_path, hung_up ? "hung up" : strerrordesc_np(-conn->error));
-	vuser_conn_close(conn);
+	conn_close(server, conn);
 	server_held_drop(server);
 	server_irqs_drop(server);
 	server->waiting = false;
@@ -211,7 +219,7 @@ static void refuse(struct quoll_server *server, struct server_visitor *visitor)
 {
 	server->stats.refused++;
 	server_refuse(&visitor->conn, EBUSY);
-	visitor_close(visitor);
+	visitor_close(server, visitor);
 }
 
 /* Whether the client has hung up; what it has sent before may still be there to be served. */
@@ -227,7 +235,7 @@ static void visitor_park(struct quoll_server *server, struct server_visitor *vis
 {
 	if (!visitor->parked && watch(server, EPOLL_CTL_MOD, visitor->conn.fd, EPOLLRDHUP,
 				      (uint32_t)(ABOUT_VISITOR + (visitor - server->visitors))))
-		visitor_close(visitor);
+		visitor_close(server, visitor);
 	visitor->parked = true;
 }
 
@@ -242,7 +250,7 @@ static unsigned int visitor_step(struct quoll_server *server, struct server_visi
 	else if (events)
 		rc = vuser_recv_step(&visitor->conn);
 	if (rc < 0)
-		visitor_close(visitor);
+		visitor_close(server, visitor);
 	if (rc <= 0)
 		return rc < 0;
 	if (server->state == SERVER_FREE)
@@ -266,12 +274,13 @@ static void visitor_begin(struct quoll_server *server, struct server_visitor *vi
 {
 	vuser_conn_init(&visitor->conn, fd);
 	visitor->conn.stall_ns = server->stall_ns;
+	visitor->conn.owner = server;
 	visitor->since_ns = vuser_now_ns();
 	visitor->there = true;
 	visitor->parked = false;
 	if (watch(server, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLRDHUP,
 		  (uint32_t)(ABOUT_VISITOR + (visitor - server->visitors))))
-		visitor_close(visitor);
+		visitor_close(server, visitor);
 }
 
 /* As many as there is place for; the others wait in the socket's queue. */
@@ -281,6 +290,11 @@ static unsigned int accept_all(struct quoll_server *server)
 	unsigned int n = 0;
 	int fd;
 
+	/* Whose clients' files can't be closed takes no more of them. */
+	if (closer_full(server)) {
+		server->accept_again_ns = vuser_now_ns() + ACCEPT_AGAIN_NS;
+		return 0;
+	}
 	while ((visitor = visitor_place(server))) {
 		fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
@@ -356,7 +370,7 @@ static void visitors_expire(struct quoll_server *server)
 		struct server_visitor *visitor = &server->visitors[i];
 
 		if (visitor->there && !visitor->parked && now - visitor->since_ns >= server->stall_ns)
-			visitor_close(visitor);
+			visitor_close(server, visitor);
 	}
 }
 
@@ -481,8 +495,15 @@ bool quoll_server_connected(const struct quoll_server *server)
 	return server->state == SERVER_SERVING && !server->conn.error;
 }
 
+/* Who waits to be accepted is hung up on one by one: to close the listener would be to close what they have sent. */
 static void server_unlisten(struct quoll_server *server)
 {
+	int fd;
+
+	while (server->listen.fd >= 0 && (fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		shutdown(fd, SHUT_RDWR);
+		closer_close_socket(fd, server);
+	}
 	quoll_listen_close(&server->listen);
 	server->listen_watched = false;
 }
@@ -490,7 +511,7 @@ static void server_unlisten(struct quoll_server *server)
 void quoll_server_stop(struct quoll_server *server)
 {
 	for (unsigned int i = 0; i < SERVER_VISITORS; i++)
-		visitor_close(&server->visitors[i]);
+		visitor_close(server, &server->visitors[i]);
 	server_unlisten(server);
 }
 

@@ -21,6 +21,7 @@
 #include <linux/magic.h>
 #include <linux/vfio.h>
 
+#include "closer.h"
 #include "server_internal.h"
 
 /* libvfio-user's extension: how the server is to reach the memory. Neither: by mmap() if there is a file. */
@@ -207,7 +208,7 @@ int server_dma_map(struct quoll_server *server)
 	fd = vuser_take_fd(conn, 0);
 	rc = map_add(server, &map, fd);
 	if (fd >= 0)
-		close(fd);
+		closer_close(fd, server);
 	return rc;
 }
 

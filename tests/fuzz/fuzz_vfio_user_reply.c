@@ -285,7 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	client();
 	pthread_join(thread, NULL);
-	if (open_fds() != before)
+	if (!open_fds_become(before))
 		abort();
 	return 0;
 }

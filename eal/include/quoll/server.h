@@ -9,6 +9,9 @@
  * (F_SEAL_SHRINK), or if the program catches what comes of that (quoll_server_bus_error()); what isn't mapped is
  * reached by messages.
  *
+ * Files that a client sends for nothing, and that are no memory, are closed by a thread: the first of them starts it,
+ * one for all of the process, and it stays. A server of whose clients' files too many wait there takes no client.
+ *
  * Source: "vfio-user Protocol Specification" 0.2, docs/interop/vfio-user.rst in QEMU.
  * Thread rule: a server, its device and all callbacks belong to one thread; quoll_server_irq() may be called from any.
  */
