@@ -186,12 +186,11 @@ static bool file_start(struct file_chan *chan, struct tgt_req *req)
 	return false;
 }
 
-/* Part of a transfer is done: the list shrinks from its front. */
+/* Part of a transfer is done, and there is more: the list shrinks from its front. */
 static void file_advance(struct tgt_req *req, size_t done)
 {
 	struct file_buffer *buffer = req->private;
 
-	req->cursor += done;
 	if (buffer) {
 		buffer->left.iov_base = (uint8_t *)buffer->left.iov_base + done;
 		buffer->left.iov_len -= done;
@@ -215,11 +214,13 @@ static bool file_next(struct tgt_req *req, unsigned int res)
 {
 	switch (req->phase) {
 	case PHASE_TRANSFER:
+		req->cursor += res;
 		if (!res)
 			req->status = file_status(req, EIO); /* the file has shrunk */
-		else
-			file_advance(req, res);
-		return res && req->cursor < req->bytes;
+		if (!res || req->cursor >= req->bytes)
+			return false;
+		file_advance(req, res);
+		return true;
 	case PHASE_ZERO_WRITE:
 		req->cursor += res;
 		if (!res)

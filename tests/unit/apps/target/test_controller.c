@@ -2,18 +2,26 @@
 /*
  * test_controller.c - what injected faults do to commands, and what the host can do about it.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tgt_fixture.h"
 
 static struct host host;
 static struct tgt_fault faults[2];
 
-static void start(const char *text)
+static void start_on(const char *ns, const char *text)
 {
-	host_start_io(&host, "mem:1M");
+	host_start_io(&host, ns);
 	CU_ASSERT_EQUAL_FATAL(tgt_fault_parse(text, &faults[0], NULL), 0);
 	tgt_ctrl_faults(host.ctrl, faults, 1);
+}
+
+static void start(const char *text)
+{
+	start_on("mem:1M", text);
 }
 
 static void push_read(uint16_t cid)
@@ -142,6 +150,34 @@ static void corrupt_entries_are_wrong_where_it_says(void)
 	}
 }
 
+/* Of a file, read to where the host wants it, or through a copy because that is not aligned. */
+static void corrupt_data_is_wrong_from_a_file_too(void)
+{
+	char path[] = "/tmp/test_controller.XXXXXX", ns[64];
+	int fd = mkstemp(path);
+
+	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, 1 << 20), 0);
+	snprintf(ns, sizeof(ns), "file:%s", path);
+	for (unsigned int off = 0; off < 8; off += 4) {
+		struct nvme_sqe cmd;
+		uint8_t *data;
+
+		start_on(ns, "corrupt=data,op=read,count=1");
+		cmd = host_rw(&host, nvme_cmd_read, 0, 4, 512);
+		data = host_va(&host, HOST_DATA + off);
+		cmd.prp1 = quoll_cpu_to_le64(HOST_DATA + off);
+		memset(data, 0xee, 2048);
+		CU_ASSERT_EQUAL(host_io(&host, cmd), 0);
+		CU_ASSERT_NOT_EQUAL(data[0], 0);
+		CU_ASSERT_EQUAL(data[1], 0);
+		CU_ASSERT_EQUAL(host_io(&host, cmd), 0);
+		CU_ASSERT_EQUAL(data[0], 0);
+		host_end(&host);
+	}
+	close(fd);
+	unlink(path);
+}
+
 static void a_wrong_phase_hides_the_entry(void)
 {
 	start("corrupt=phase,op=read");
@@ -247,6 +283,7 @@ static const struct unit_test tests[] = {
 	{"deleting a queue ends what was dropped", deleting_a_queue_ends_what_was_dropped},
 	{"repeated completions are the same", repeated_completions_are_the_same},
 	{"corrupt entries are wrong where it says", corrupt_entries_are_wrong_where_it_says},
+	{"corrupt data is wrong from a file too", corrupt_data_is_wrong_from_a_file_too},
 	{"a wrong phase hides the entry", a_wrong_phase_hides_the_entry},
 	{"a controller that fails answers nothing until its reset",
 	 a_controller_that_fails_answers_nothing_until_its_reset},
