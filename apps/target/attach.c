@@ -19,7 +19,7 @@ static bool slot_attach(struct tgt_ctrl *ctrl, struct tgt_ns_slot *slot, struct 
 {
 	struct quoll_error err = {0};
 
-	if (ns->ops->chan_open(ns, &slot->chan, &err)) {
+	if (ns->ops->chan_open(ns, ctrl->transport.guest, &slot->chan, &err)) {
 		quoll_log(&ctrl->subsys->env, QUOLL_LOG_ERROR, "target", "namespace %u, %s: %s", ns->nsid, ns->text,
 			  err.what);
 		tgt_subsys_put_ns(ctrl->subsys, ns);
@@ -80,6 +80,21 @@ void tgt_attach_sync(struct tgt_ctrl *ctrl)
 	}
 	if (differs)
 		tgt_ctrl_event(ctrl, NVME_AER_NOTICE, NVME_AER_NOTICE_NS_CHANGED, NVME_LOG_LID_CHANGED_NS);
+}
+
+bool tgt_ctrl_let_go(const struct tgt_ctrl *ctrl, const void *va, uint64_t len)
+{
+	bool gone = true;
+
+	if (tgt_ctrl_uses(ctrl, va, len))
+		return false;
+	for (unsigned int i = 0; i < TGT_MAX_NAMESPACES; i++) {
+		const struct tgt_ns_slot *slot = &ctrl->slots[i];
+
+		if (slot->ns && slot->ops->forget)
+			gone = slot->ops->forget(slot->chan, va, len) && gone;
+	}
+	return gone;
 }
 
 void tgt_attach_end(struct tgt_ctrl *ctrl)

@@ -197,7 +197,7 @@ static inline bool tgt_ctrl_idle(const struct tgt_ctrl *ctrl)
 bool tgt_ctrl_busy(const struct tgt_ctrl *ctrl);
 
 /**
- * tgt_ctrl_uses() - back ends have requests whose data is in this memory of ours; for a transport that takes it away
+ * tgt_ctrl_uses() - back ends have requests whose data is in this memory of ours
  */
 bool tgt_ctrl_uses(const struct tgt_ctrl *ctrl, const void *va, uint64_t len);
 
@@ -206,6 +206,12 @@ bool tgt_ctrl_uses(const struct tgt_ctrl *ctrl, const void *va, uint64_t len);
  * Those whose data goes by messages are not among them: it is we who send these.
  */
 unsigned int tgt_ctrl_moving(const struct tgt_ctrl *ctrl);
+
+/**
+ * tgt_ctrl_let_go() - for a transport that takes away memory of ours; it isn't in the guest's view any more
+ * Return: true: no request points there, and no back end has it registered; else ask again after a poll.
+ */
+bool tgt_ctrl_let_go(const struct tgt_ctrl *ctrl, const void *va, uint64_t len);
 
 /**
  * tgt_ctrl_flush() - what the host has written becomes durable; the controller is stopped and idle

@@ -100,6 +100,17 @@ const struct tgt_guest_range *tgt_guest_find(struct tgt_guest *guest, uint64_t i
 	return &guest->ranges[pos];
 }
 
+const struct tgt_guest_range *tgt_guest_find_va(const struct tgt_guest *guest, const void *va)
+{
+	for (unsigned int i = 0; i < guest->nr_ranges; i++) {
+		const struct tgt_guest_range *range = &guest->ranges[i];
+
+		if (range->va && (uintptr_t)va - (uintptr_t)range->va < range->len)
+			return range;
+	}
+	return NULL;
+}
+
 void *tgt_guest_va(struct tgt_guest *guest, uint64_t iova, uint64_t len, unsigned int prot)
 {
 	const struct tgt_guest_range *range = tgt_guest_find(guest, iova);

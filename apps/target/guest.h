@@ -81,6 +81,11 @@ int tgt_guest_remove(struct tgt_guest *guest, uint64_t iova, uint64_t len);
 const struct tgt_guest_range *tgt_guest_find(struct tgt_guest *guest, uint64_t iova);
 
 /**
+ * tgt_guest_find_va() - the range that is mapped where @va is, or NULL; looks at all of them
+ */
+const struct tgt_guest_range *tgt_guest_find_va(const struct tgt_guest *guest, const void *va);
+
+/**
  * tgt_guest_va() - memory that lies in one piece within a mapped range with this permission, else NULL
  */
 void *tgt_guest_va(struct tgt_guest *guest, uint64_t iova, uint64_t len, unsigned int prot);

@@ -71,9 +71,14 @@ static int spec_options(struct tgt_ns_spec *spec, struct quoll_error *err)
 {
 	static const char *const known[] = {"bs", "uuid", NULL};
 	static const char *const known_null[] = {"bs", "uuid", "size", NULL};
-	bool is_null = spec->addr->scheme == QUOLL_ADDR_NULL;
+	static const char *const known_file[] = {"bs", "uuid", "registered", NULL};
+	const enum quoll_addr_scheme scheme = spec->addr->scheme;
 	const char *value;
-	int rc = quoll_addr_options_known(spec->addr, is_null ? known_null : known, err);
+	int rc = quoll_addr_options_known(spec->addr,
+					  scheme == QUOLL_ADDR_NULL   ? known_null
+					  : scheme == QUOLL_ADDR_FILE ? known_file
+								      : known,
+					  err);
 
 	if (rc)
 		return rc;
@@ -86,8 +91,12 @@ static int spec_options(struct tgt_ns_spec *spec, struct quoll_error *err)
 		return quoll_error_set(err, EINVAL, "namespace", spec->text,
 				       "'%s' is no UUID: 8-4-4-4-12 hexadecimal digits", value);
 	spec->has_uuid = value;
+	value = quoll_addr_option(spec->addr, "registered");
+	if (value && strcmp(value, "0") && strcmp(value, "1"))
+		return quoll_error_set(err, EINVAL, "namespace", spec->text, "registered is 0 or 1, not '%s'", value);
+	spec->registered = value && *value == '1';
 	value = quoll_addr_option(spec->addr, "size");
-	spec->bytes = spec->addr->scheme == QUOLL_ADDR_MEM ? spec->addr->size_bytes : 1ull << 30;
+	spec->bytes = scheme == QUOLL_ADDR_MEM ? spec->addr->size_bytes : 1ull << 30;
 	if (value && quoll_size_parse(value, &spec->bytes))
 		return quoll_error_set(err, EINVAL, "namespace", spec->text,
 				       "'%s' is not a size; one looks like 512M or 1G", value);

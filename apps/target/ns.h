@@ -12,6 +12,7 @@
 #include <quoll/addr.h>
 #include <quoll/error.h>
 
+#include "guest.h"
 #include "request.h"
 
 struct tgt_ns;
@@ -27,20 +28,41 @@ struct tgt_ns_chan {
 
 /**
  * struct tgt_ns_ops - a back end
- * @chan_open:  for the calling thread
+ * @chan_open:  for the calling thread; requests have data in @guest, or in memory of the controller's own. NULL: only
+ * that
  * @chan_close: no request is in flight
  * @submit:     start @n requests, at most TGT_MAX_BATCH. Those that finished at once go to @done, which may be @reqs
  * itself, with their status. Return: how many did. Never blocks for long
  * @poll:       hand back what finished meanwhile, at most @max; NULL: everything finishes in submit
+ * @forget:     the host takes this memory back; it has left @guest, and no request points there. Return: true: the
+ * back end has nothing to do with it any more; else ask again. NULL: it never has
  * @destroy:    all channels are closed; frees the namespace
  */
 struct tgt_ns_ops {
-	int (*chan_open)(struct tgt_ns *ns, struct tgt_ns_chan **chan, struct quoll_error *err);
+	int (*chan_open)(struct tgt_ns *ns, const struct tgt_guest *guest, struct tgt_ns_chan **chan,
+			 struct quoll_error *err);
 	void (*chan_close)(struct tgt_ns_chan *chan);
 	unsigned int (*submit)(struct tgt_ns_chan *chan, struct tgt_req *const *reqs, unsigned int n,
 			       struct tgt_req **done);
 	unsigned int (*poll)(struct tgt_ns_chan *chan, struct tgt_req **done, unsigned int max);
+	bool (*forget)(struct tgt_ns_chan *chan, const void *va, uint64_t len);
 	void (*destroy)(struct tgt_ns *ns);
+};
+
+/**
+ * struct tgt_ns_buffers - how a back end with registered buffers moved data, over all channels; relaxed atomics
+ * @fixed:   transfers from or to registered memory
+ * @plain:   others
+ * @copied:  of both, those that went through a copy buffer
+ * @refused: pieces of memory that were not registered, because the kernel or their permission doesn't allow it
+ * @registered_bytes: at present
+ */
+struct tgt_ns_buffers {
+	uint64_t fixed;
+	uint64_t plain;
+	uint64_t copied;
+	uint64_t refused;
+	uint64_t registered_bytes;
 };
 
 /**
@@ -49,6 +71,7 @@ struct tgt_ns_ops {
  * @volatile_cache: writes are durable after a Flush only
  * @reads_zeroes: what was deallocated reads as zeroes
  * @uuid:         of this namespace, the same each time for a file
+ * @buffers:      NULL: the back end registers none
  * @text:         the address it was made from
  * @nsid:         given by the subsystem; 0 until then
  * @refs:         the subsystem's, under its lock
@@ -60,13 +83,15 @@ struct tgt_ns {
 	bool volatile_cache;
 	bool reads_zeroes;
 	uint8_t uuid[16];
+	struct tgt_ns_buffers *buffers;
 	char text[QUOLL_ADDR_MAX_BYTES];
 	uint32_t nsid;
 	unsigned int refs;
 };
 
 /**
- * tgt_ns_open() - a namespace from its address: mem:SIZE, null:?size=SIZE, file:PATH; options bs=512|4096, uuid=UUID
+ * tgt_ns_open() - a namespace from its address: mem:SIZE, null:?size=SIZE, file:PATH; options bs=512|4096, uuid=UUID,
+ * and for a file registered=0|1
  * @ns:  freed by ns->ops->destroy()
  * @err: -EINVAL: the address or an option; -ENOENT, -EACCES, -EBUSY: the file; -ENOMEM
  */
@@ -81,6 +106,7 @@ struct tgt_ns_spec {
 	unsigned int lba_shift;
 	uint8_t uuid[16];
 	bool has_uuid;
+	bool registered; /* file: */
 };
 
 int tgt_ns_mem_open(const struct tgt_ns_spec *spec, struct tgt_ns **ns, struct quoll_error *err);

@@ -3,12 +3,12 @@
  * ns_file.c - file:PATH - a namespace in a file or block device, through io_uring; one ring a channel.
  *
  * O_DIRECT where file system and block size let it. Host buffers that are not aligned for it, and Compare, go through a
- * buffer of their own. Flush is fdatasync(), FUA is RWF_DSYNC: both reach the disk. A file that shrinks, and any other
+ * copy buffer of ours, which is registered with the ring (pins.h) if it is small; with registered=1 the host's memory
+ * is, too. Flush is fdatasync(), FUA is RWF_DSYNC: both reach the disk. A file that shrinks, and any other
  * error, is the status of the commands that met it.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdlib.h>
@@ -18,24 +18,49 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ns.h"
+#include "pins.h"
 
 #define RING_ENTRIES 256u
 #define BUFFER_ALIGN 4096u
 #define ZERO_BYTES (64u << 10)
+#define NR_COPIES 32u /* of COPY_BYTES, in one piece of registered memory; what is larger has the way of malloc() */
+#define COPY_BYTES (16u << 10)
 
 struct ns_file {
 	struct tgt_ns ns;
 	int fd;
 	uint32_t mem_align; /* of buffers: 1 without O_DIRECT */
 	uint8_t *zeroes;    /* ZERO_BYTES, for file systems that can't clear a piece of a file */
+	bool registered;    /* the host's memory is to be */
+	struct tgt_ns_buffers counters;
 };
 
+/* A buffer that stands in for the host's memory; @left: what is still to be transferred of it. */
+struct file_buffer {
+	struct iovec left;
+	uint8_t *data;
+};
+
+/**
+ * struct file_chan - a ring, and what is registered with it
+ * @deferred:    found no room in the ring
+ * @unsubmitted: the kernel didn't take all of the ring
+ * @arena:       NULL, or the memory of @copies: made when the first is needed
+ * @free_copies: a bit each
+ * @nr_fixed, @nr_plain, @nr_copied: since the counters were last added to
+ */
 struct file_chan {
 	struct tgt_ns_chan chan;
 	struct io_uring ring;
-	struct tgt_fifo deferred; /* found no room in the ring */
-	bool unsubmitted;	  /* the kernel didn't take all of the ring */
+	struct tgt_fifo deferred;
+	bool unsubmitted;
+	struct tgt_pins pins;
+	uint8_t *arena;
+	uint32_t free_copies;
+	uint32_t nr_fixed;
+	uint32_t nr_plain;
+	uint32_t nr_copied;
+	struct file_buffer copies[NR_COPIES];
 };
 
 /* What a request waits for. */
@@ -60,12 +85,6 @@ static uint16_t file_status(const struct tgt_req *req, int errnum)
 	return errnum == ENOSPC || errnum == EDQUOT ? TGT_SC(CAP_EXCEEDED) : TGT_SC_MEDIA(WRITE_FAULT);
 }
 
-/* A buffer that stands in for the host's memory; @left: what is still to be transferred of it. */
-struct file_buffer {
-	struct iovec left;
-	uint8_t *data;
-};
-
 /* What is still to be transferred. The request's own list stays as it is beside a buffer: see tgt_ctrl_uses(). */
 static const struct iovec *file_left(const struct tgt_req *req, unsigned int *nr)
 {
@@ -75,22 +94,38 @@ static const struct iovec *file_left(const struct tgt_req *req, unsigned int *nr
 	return buffer ? &buffer->left : req->iov;
 }
 
-/* Put the phase that @req is in into the ring. */
-static void file_prep(const struct ns_file *file, struct io_uring_sqe *sqe, struct tgt_req *req)
+static void prep_transfer(struct file_chan *chan, struct io_uring_sqe *sqe, const struct tgt_req *req)
 {
+	unsigned int nr;
+	const struct iovec *iov = file_left(req, &nr);
+	int fd = file_of(chan)->fd;
+	int slot = nr == 1 ? tgt_pins_find(&chan->pins, iov) : -1;
+	uint64_t offset = req->offset + req->cursor;
+	bool write = req->op == TGT_OP_WRITE;
+
+	if (slot >= 0 && write)
+		io_uring_prep_write_fixed(sqe, fd, iov->iov_base, (unsigned int)iov->iov_len, offset, slot);
+	else if (slot >= 0)
+		io_uring_prep_read_fixed(sqe, fd, iov->iov_base, (unsigned int)iov->iov_len, offset, slot);
+	else if (write)
+		io_uring_prep_writev(sqe, fd, iov, nr, offset);
+	else
+		io_uring_prep_readv(sqe, fd, iov, nr, offset);
+	sqe->rw_flags = write && req->fua ? RWF_DSYNC : 0;
+	chan->nr_fixed += slot >= 0;
+	chan->nr_plain += slot < 0;
+}
+
+/* Put the phase that @req is in into the ring. */
+static void file_prep(struct file_chan *chan, struct io_uring_sqe *sqe, struct tgt_req *req)
+{
+	const struct ns_file *file = file_of(chan);
 	uint64_t left = req->bytes - req->cursor;
 	const union tgt_seg *seg;
-	const struct iovec *iov;
-	unsigned int nr;
 
 	switch (req->phase) {
 	case PHASE_TRANSFER:
-		iov = file_left(req, &nr);
-		if (req->op == TGT_OP_WRITE)
-			io_uring_prep_writev2(sqe, file->fd, iov, nr, req->offset + req->cursor,
-					      req->fua ? RWF_DSYNC : 0);
-		else
-			io_uring_prep_readv(sqe, file->fd, iov, nr, req->offset + req->cursor);
+		prep_transfer(chan, sqe, req);
 		break;
 	case PHASE_ZERO_RANGE:
 		io_uring_prep_fallocate(sqe, file->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)req->offset,
@@ -126,13 +161,25 @@ static void file_push(struct file_chan *chan, struct tgt_req *req)
 		tgt_fifo_push(&chan->deferred, req);
 		return;
 	}
-	file_prep(file_of(chan), sqe, req);
+	file_prep(chan, sqe, req);
 	chan->unsubmitted = true;
+}
+
+static void add_up(uint64_t *counter, uint32_t *nr)
+{
+	if (*nr)
+		__atomic_fetch_add(counter, *nr, __ATOMIC_RELAXED);
+	*nr = 0;
 }
 
 /* One system call a batch. What the kernel doesn't take now stays in the ring for the next poll. */
 static void file_kick(struct file_chan *chan)
 {
+	struct tgt_ns_buffers *counters = chan->chan.ns->buffers;
+
+	add_up(&counters->fixed, &chan->nr_fixed);
+	add_up(&counters->plain, &chan->nr_plain);
+	add_up(&counters->copied, &chan->nr_copied);
 	io_uring_submit(&chan->ring);
 	chan->unsubmitted = io_uring_sq_ready(&chan->ring) != 0;
 }
@@ -150,15 +197,54 @@ static bool file_needs_buffer(const struct ns_file *file, const struct tgt_req *
 	return bits & (file->mem_align - 1);
 }
 
-static int file_buffer(struct tgt_req *req)
+/* One of the registered ones, or NULL: none is free. */
+static struct file_buffer *copy_take(struct file_chan *chan)
+{
+	unsigned int i;
+
+	if (!chan->arena) {
+		if (posix_memalign((void **)&chan->arena, BUFFER_ALIGN, NR_COPIES * COPY_BYTES))
+			return NULL;
+		chan->free_copies = UINT32_MAX;
+		tgt_pins_add(&chan->pins, chan->arena, NR_COPIES * COPY_BYTES);
+	}
+	if (!chan->free_copies)
+		return NULL;
+	i = (unsigned int)__builtin_ctz(chan->free_copies);
+	chan->free_copies &= chan->free_copies - 1;
+	chan->copies[i].data = chan->arena + i * COPY_BYTES;
+	return &chan->copies[i];
+}
+
+static struct file_buffer *copy_alloc(size_t bytes)
 {
 	struct file_buffer *buffer;
 	void *mem;
 
-	if (posix_memalign(&mem, BUFFER_ALIGN, BUFFER_ALIGN + (size_t)req->bytes))
-		return -ENOMEM;
+	if (posix_memalign(&mem, BUFFER_ALIGN, BUFFER_ALIGN + bytes))
+		return NULL;
 	buffer = mem;
 	buffer->data = (uint8_t *)mem + BUFFER_ALIGN;
+	return buffer;
+}
+
+static void copy_release(struct file_chan *chan, struct file_buffer *buffer)
+{
+	if ((uintptr_t)buffer - (uintptr_t)chan->copies < sizeof(chan->copies))
+		chan->free_copies |= 1u << (buffer - chan->copies);
+	else
+		free(buffer);
+}
+
+static int file_buffer(struct file_chan *chan, struct tgt_req *req)
+{
+	struct file_buffer *buffer = req->bytes <= COPY_BYTES ? copy_take(chan) : NULL;
+
+	if (!buffer)
+		buffer = copy_alloc(req->bytes);
+	if (!buffer)
+		return -ENOMEM;
+	chan->nr_copied++;
 	buffer->left = (struct iovec){.iov_base = buffer->data, .iov_len = req->bytes};
 	if (req->op == TGT_OP_WRITE)
 		tgt_iov_gather(req->iov, req->nr_iov, buffer->data, req->bytes);
@@ -178,7 +264,7 @@ static bool file_start(struct file_chan *chan, struct tgt_req *req)
 	req->phase = first[req->op];
 	if (req->op == TGT_OP_DISCARD && !req->nr_iov)
 		return true;
-	if (file_needs_buffer(file_of(chan), req) && file_buffer(req)) {
+	if (file_needs_buffer(file_of(chan), req) && file_buffer(chan, req)) {
 		req->status = NVME_SC_INTERNAL;
 		return true;
 	}
@@ -256,7 +342,7 @@ static bool file_failed(struct tgt_req *req, int errnum)
 	return false;
 }
 
-static void file_finish(struct tgt_req *req)
+static void file_finish(struct file_chan *chan, struct tgt_req *req)
 {
 	struct file_buffer *buffer = req->private;
 
@@ -267,7 +353,7 @@ static void file_finish(struct tgt_req *req)
 	if (!req->status && req->op == TGT_OP_COMPARE &&
 	    !tgt_iov_equal(req->iov, req->nr_iov, buffer->data, req->bytes))
 		req->status = TGT_SC_MEDIA(COMPARE_FAILED) | NVME_SC_DNR;
-	free(buffer);
+	copy_release(chan, buffer);
 }
 
 static unsigned int file_submit(struct tgt_ns_chan *base, struct tgt_req *const *reqs, unsigned int n,
@@ -294,10 +380,12 @@ static unsigned int file_poll(struct tgt_ns_chan *base, struct tgt_req **done, u
 		struct tgt_req *req = io_uring_cqe_get_data(cqes[i]);
 		int res = cqes[i]->res;
 
+		if (QUOLL_UNLIKELY(tgt_pins_took(&chan->pins, io_uring_cqe_get_data64(cqes[i]))))
+			continue;
 		if (res < 0 ? file_failed(req, -res) : file_next(req, (unsigned int)res)) {
 			file_push(chan, req);
 		} else {
-			file_finish(req);
+			file_finish(chan, req);
 			done[nr_done++] = req;
 		}
 	}
@@ -309,22 +397,34 @@ static unsigned int file_poll(struct tgt_ns_chan *base, struct tgt_req **done, u
 	return nr_done;
 }
 
-static int file_chan_open(struct tgt_ns *ns, struct tgt_ns_chan **chan, struct quoll_error *err)
+static int chan_init(struct file_chan *chan, struct ns_file *file, const struct tgt_guest *guest)
+{
+	int rc = io_uring_queue_init(RING_ENTRIES, &chan->ring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+
+	if (rc == -EINVAL) /* a kernel before 5.19 */
+		rc = io_uring_queue_init(RING_ENTRIES, &chan->ring, 0);
+	if (rc)
+		return rc;
+	rc = tgt_pins_init(&chan->pins, &chan->ring, file->registered ? guest : NULL, &file->counters);
+	if (rc)
+		io_uring_queue_exit(&chan->ring);
+	return rc;
+}
+
+static int file_chan_open(struct tgt_ns *ns, const struct tgt_guest *guest, struct tgt_ns_chan **chan,
+			  struct quoll_error *err)
 {
 	struct file_chan *made = calloc(1, sizeof(*made));
-	int rc = -ENOMEM;
+	int rc = made ? chan_init(made, (struct ns_file *)ns, guest) : -ENOMEM;
 
-	if (made)
-		rc = io_uring_queue_init(RING_ENTRIES, &made->ring,
-					 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
-	if (rc == -EINVAL) /* a kernel before 5.19 */
-		rc = io_uring_queue_init(RING_ENTRIES, &made->ring, 0);
 	if (rc) {
 		free(made);
 		quoll_error_set(err, -rc, "namespace", ns->text, "io_uring can't be set up");
 		if (rc == -EPERM || rc == -ENOSYS)
 			quoll_error_hint(err, "allow io_uring: sysctl kernel.io_uring_disabled=0, or the container's "
 					      "seccomp profile");
+		else if (rc == -ENOMEM) /* rings count as locked memory since 6.14 */
+			quoll_error_hint(err, "more locked memory: ulimit -l, or LimitMEMLOCK= of the service");
 		return rc;
 	}
 	tgt_fifo_init(&made->deferred);
@@ -337,8 +437,17 @@ static void file_chan_close(struct tgt_ns_chan *base)
 {
 	struct file_chan *chan = (struct file_chan *)base;
 
+	tgt_pins_fini(&chan->pins);
 	io_uring_queue_exit(&chan->ring);
+	free(chan->arena);
 	free(chan);
+}
+
+static bool file_forget(struct tgt_ns_chan *base, const void *va, uint64_t len)
+{
+	struct file_chan *chan = (struct file_chan *)base;
+
+	return tgt_pins_forget(&chan->pins, va, len);
 }
 
 static void file_destroy(struct tgt_ns *ns)
@@ -355,6 +464,7 @@ static const struct tgt_ns_ops file_ops = {
 	.chan_close = file_chan_close,
 	.submit = file_submit,
 	.poll = file_poll,
+	.forget = file_forget,
 	.destroy = file_destroy,
 };
 
@@ -442,6 +552,8 @@ int tgt_ns_file_open(const struct tgt_ns_spec *spec, struct tgt_ns **ns, struct 
 	file->ns.ops = &file_ops;
 	file->ns.nr_lbas = bytes >> spec->lba_shift;
 	file->ns.volatile_cache = true;
+	file->ns.buffers = &file->counters;
+	file->registered = spec->registered;
 	*ns = &file->ns;
 	return 0;
 

@@ -36,11 +36,13 @@ struct mem_chan {
 	struct tgt_fifo clearing;
 };
 
-static int mem_chan_open(struct tgt_ns *ns, struct tgt_ns_chan **chan, struct quoll_error *err)
+static int mem_chan_open(struct tgt_ns *ns, const struct tgt_guest *guest, struct tgt_ns_chan **chan,
+			 struct quoll_error *err)
 {
 	struct mem_chan *made = calloc(1, sizeof(*made));
 	int rc;
 
+	(void)guest;
 	if (!made)
 		return quoll_error_set(err, ENOMEM, "namespace", ns->text, "out of memory");
 	made->chan = (struct tgt_ns_chan){.ns = ns, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};

@@ -14,10 +14,12 @@ struct ns_null {
 	struct tgt_ns_chan chan;
 };
 
-static int null_chan_open(struct tgt_ns *ns, struct tgt_ns_chan **chan, struct quoll_error *err)
+static int null_chan_open(struct tgt_ns *ns, const struct tgt_guest *guest, struct tgt_ns_chan **chan,
+			  struct quoll_error *err)
 {
 	struct ns_null *null = (struct ns_null *)ns;
 
+	(void)guest;
 	(void)err;
 	*chan = &null->chan;
 	return 0;

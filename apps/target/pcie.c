@@ -435,7 +435,7 @@ static int pcie_dma_unmap(void *arg, const struct quoll_server_dma *dma)
 
 	if (!tgt_guest_remove(&pcie->guest, dma->iova, dma->len))
 		tgt_mq_remap(pcie->mq);
-	return dma->va && tgt_ctrl_uses(tgt_mq_ctrl(pcie->mq), dma->va, dma->len) ? -EAGAIN : 0;
+	return !dma->va || tgt_ctrl_let_go(tgt_mq_ctrl(pcie->mq), dma->va, dma->len) ? 0 : -EAGAIN;
 }
 
 static int pcie_server_reset(void *arg)
@@ -514,8 +514,14 @@ static int pcie_disconnect(void *arg)
 		tgt_mq_disable(pcie->mq);
 	else if (!pcie_reset(pcie) && !pcie->abandoned)
 		return -EAGAIN;
-	while (pcie->guest.nr_ranges)
-		tgt_guest_remove(&pcie->guest, pcie->guest.ranges[0].iova, pcie->guest.ranges[0].len);
+	while (pcie->guest.nr_ranges) {
+		const struct tgt_guest_range *range = &pcie->guest.ranges[0];
+
+		/* Nothing is in flight that could register it again. */
+		if (range->va && !tgt_ctrl_let_go(tgt_mq_ctrl(pcie->mq), range->va, range->len) && !pcie->ended)
+			return -EAGAIN;
+		tgt_guest_remove(&pcie->guest, range->iova, range->len);
+	}
 	return 0;
 }
 

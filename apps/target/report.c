@@ -34,14 +34,27 @@ static json_t *describe_uuid(const uint8_t *uuid)
 	return json_string(text);
 }
 
+/* null where a back end registers no buffers. */
+static json_t *describe_buffers(const struct tgt_ns_buffers *b)
+{
+	if (!b)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "fixed_transfers",
+			 (json_int_t)__atomic_load_n(&b->fixed, __ATOMIC_RELAXED), "plain_transfers",
+			 (json_int_t)__atomic_load_n(&b->plain, __ATOMIC_RELAXED), "copied_transfers",
+			 (json_int_t)__atomic_load_n(&b->copied, __ATOMIC_RELAXED), "refused_pieces",
+			 (json_int_t)__atomic_load_n(&b->refused, __ATOMIC_RELAXED), "registered_bytes",
+			 (json_int_t)__atomic_load_n(&b->registered_bytes, __ATOMIC_RELAXED));
+}
+
 static json_t *describe_ns(const struct tgt_ns *ns)
 {
 	uint64_t block = 1ull << ns->lba_shift;
 
-	return json_pack("{s:i, s:o, s:I, s:I, s:I, s:o, s:b}", "nsid", (int)ns->nsid, "address", render_text(ns->text),
-			 "block_bytes", (json_int_t)block, "blocks", (json_int_t)ns->nr_lbas, "size_bytes",
-			 (json_int_t)(ns->nr_lbas * block), "uuid", describe_uuid(ns->uuid), "volatile_cache",
-			 ns->volatile_cache);
+	return json_pack("{s:i, s:o, s:I, s:I, s:I, s:o, s:b, s:o}", "nsid", (int)ns->nsid, "address",
+			 render_text(ns->text), "block_bytes", (json_int_t)block, "blocks", (json_int_t)ns->nr_lbas,
+			 "size_bytes", (json_int_t)(ns->nr_lbas * block), "uuid", describe_uuid(ns->uuid),
+			 "volatile_cache", ns->volatile_cache, "buffers", describe_buffers(ns->buffers));
 }
 
 json_t *target_describe_namespaces(struct target *target)

@@ -30,7 +30,9 @@ static const struct cli_option options[] = {
 	 "May be given again, as --ns and --fault may",
 	 0, 0},
 	{"ns", CLI_LIST, offsetof(struct target_values, ns), "ADDR",
-	 "a namespace: mem:SIZE, null:?size=SIZE or file:PATH; [?bs=512|4096&uuid=UUID]", 0, 0},
+	 "a namespace: mem:SIZE, null:?size=SIZE or file:PATH; [?bs=512|4096&uuid=UUID], and for a file\n"
+	 "registered=1: the clients' memory is registered with the kernel, and pinned, while they are there",
+	 0, 0},
 	{"config", CLI_TEXT, offsetof(struct target_values, config), "FILE",
 	 "JSON with all of this; options add to it, or come before it", 0, 0},
 	{"control", CLI_TEXT, offsetof(struct target_values, control), "PATH",

@@ -22,10 +22,12 @@ struct held_ns {
 	bool release;
 };
 
-static inline int held_open(struct tgt_ns *ns, struct tgt_ns_chan **chan, struct quoll_error *err)
+static inline int held_open(struct tgt_ns *ns, const struct tgt_guest *guest, struct tgt_ns_chan **chan,
+			    struct quoll_error *err)
 {
 	struct held_ns *held = (struct held_ns *)ns;
 
+	(void)guest;
 	(void)err;
 	held->chan = (struct tgt_ns_chan){.ns = ns, .fd = -1};
 	*chan = &held->chan;

@@ -176,6 +176,24 @@ static void addresses_do_not_go_round(void)
 	tgt_guest_fini(&guest);
 }
 
+static void ranges_are_found_by_where_they_are_mapped(void)
+{
+	const struct tgt_guest_range *range;
+	struct tgt_guest guest;
+
+	tgt_guest_init(&guest, NULL, NULL);
+	add(&guest, 0x8000, 4096, memory[1], RW);
+	add(&guest, 0x4000, 4096, NULL, RW);
+	add(&guest, 0, 4096, memory[3], TGT_GUEST_READ);
+	range = tgt_guest_find_va(&guest, &memory[1][4095]);
+	CU_ASSERT_TRUE(range && range->iova == 0x8000);
+	range = tgt_guest_find_va(&guest, memory[3]);
+	CU_ASSERT_TRUE(range && range->iova == 0);
+	CU_ASSERT_PTR_NULL(tgt_guest_find_va(&guest, memory[2]));
+	CU_ASSERT_PTR_NULL(tgt_guest_find_va(&guest, &guest));
+	tgt_guest_fini(&guest);
+}
+
 static const struct unit_test tests[] = {
 	{"ranges are found by any address within", ranges_are_found_by_any_address_within},
 	{"empty, wrapping and overlapping ranges are refused", empty_wrapping_and_overlapping_ranges_are_refused},
@@ -185,6 +203,7 @@ static const struct unit_test tests[] = {
 	{"copies cross ranges, mapped or not", copies_cross_ranges_mapped_or_not},
 	{"without messages unmapped memory is a fault", without_messages_unmapped_memory_is_a_fault},
 	{"addresses do not go round", addresses_do_not_go_round},
+	{"ranges are found by where they are mapped", ranges_are_found_by_where_they_are_mapped},
 };
 
 UNIT_MAIN("apps/target/guest", tests)

@@ -40,7 +40,7 @@ static uint16_t run(struct tgt_ns *ns, enum tgt_op op, uint64_t offset, void *da
 	struct tgt_ns_chan *chan;
 	uint16_t status = 0xffff;
 
-	CU_ASSERT_EQUAL_FATAL(ns->ops->chan_open(ns, &chan, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(ns->ops->chan_open(ns, NULL, &chan, NULL), 0);
 	if (!ns->ops->submit(chan, list, 1, list)) {
 		CU_ASSERT_TRUE(readable(chan->fd));
 		while (!ns->ops->poll(chan, list, 1))
@@ -106,6 +106,9 @@ static void addresses_that_make_no_namespace_are_explained(void)
 	static const char *const bad[] = {
 		"mem:1M?bs=520",
 		"mem:1M?bs=",
+		"mem:1M?registered=1",
+		"file:/dev/null?registered=2",
+		"file:/dev/null?registered=",
 		"mem:1M?colour=red",
 		"mem:1M?size=3M",
 		"mem:511",
@@ -169,7 +172,7 @@ static void lists_of_pieces_are_one_transfer(void)
 
 	for (unsigned int i = 0; i < sizeof(out); i++)
 		out[i] = (uint8_t)(i >> 3);
-	ns->ops->chan_open(ns, &chan, NULL);
+	ns->ops->chan_open(ns, NULL, &chan, NULL);
 	CU_ASSERT_EQUAL(ns->ops->submit(chan, list, 1, list), 1);
 	CU_ASSERT_EQUAL(run(ns, TGT_OP_READ, 0, in, 1536), 0);
 	CU_ASSERT_EQUAL(memcmp(in, out + 1500, 100), 0);
@@ -229,7 +232,7 @@ static int count_polls(struct tgt_ns *ns, struct tgt_req *req, uint8_t *bytes, u
 
 	memset(bytes, 0xaa, len);
 	run(ns, TGT_OP_WRITE, 0, bytes, len);
-	ns->ops->chan_open(ns, &chan, NULL);
+	ns->ops->chan_open(ns, NULL, &chan, NULL);
 	CU_ASSERT_EQUAL_FATAL(ns->ops->submit(chan, &req, 1, &done), 0);
 	CU_ASSERT_EQUAL(nr_zeroes(ns, bytes, len), 0);
 	do {

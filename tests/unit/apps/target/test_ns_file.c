@@ -40,7 +40,7 @@ static void file_make(struct file *file, const char *place, const char *options)
 	CU_ASSERT_EQUAL_FATAL(ftruncate(file->fd, 4 * MIB), 0);
 	snprintf(file->text, sizeof(file->text), "file:%s%s", file->path, options);
 	CU_ASSERT_EQUAL_FATAL(tgt_ns_open(file->text, &file->ns, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(file->ns->ops->chan_open(file->ns, &file->chan, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(file->ns->ops->chan_open(file->ns, NULL, &file->chan, NULL), 0);
 	buffer = aligned_alloc(4096, 4 * MIB);
 	again = aligned_alloc(4096, 4 * MIB);
 }
@@ -296,7 +296,7 @@ static void a_file_keeps_its_uuid(void)
 	file.ns->ops->chan_close(file.chan);
 	file.ns->ops->destroy(file.ns);
 	CU_ASSERT_EQUAL_FATAL(tgt_ns_open(file.text, &file.ns, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(file.ns->ops->chan_open(file.ns, &file.chan, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(file.ns->ops->chan_open(file.ns, NULL, &file.chan, NULL), 0);
 	CU_ASSERT_EQUAL(memcmp(uuid, file.ns->uuid, 16), 0);
 	file_end(&file);
 }

@@ -24,14 +24,20 @@ static void a_file(char *text, size_t bytes)
 }
 
 /* start() clears what a_file() has noted. */
-static void start_file(void)
+static void start_file_with(const char *options)
 {
-	char text[64], path[32];
+	char text[96], path[32];
 
 	a_file(text, sizeof(text));
+	strcat(text, options);
 	strcpy(path, f.path);
 	start(text, false);
 	strcpy(f.path, path);
+}
+
+static void start_file(void)
+{
+	start_file_with("");
 }
 
 static void registers_are_as_the_specification_has_them(void)
@@ -305,6 +311,42 @@ static void memory_stays_until_commands_that_point_there_have_ended(void)
 	finish();
 }
 
+/* How much of the host's memory is registered with a back end. */
+static uint64_t registered_bytes(void)
+{
+	struct tgt_ns *ns = tgt_subsys_get_ns(f.subsys, 1);
+	uint64_t bytes = ns->buffers->registered_bytes;
+
+	tgt_subsys_put_ns(f.subsys, ns);
+	return bytes;
+}
+
+static void registered_memory_is_let_go_of_with_its_mapping(void)
+{
+	start_file_with("?registered=1");
+	enable_io();
+	CU_ASSERT_EQUAL(registered_bytes(), 0);
+	CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+	CU_ASSERT_EQUAL(registered_bytes(), MEMORY);
+	/* Taken back while a command points there. */
+	push_file_read();
+	CU_ASSERT_EQUAL(unmap(memory), -EAGAIN);
+	CU_ASSERT_EQUAL(registered_bytes(), MEMORY);
+	poll_until(unmapped);
+	CU_ASSERT_EQUAL(registered_bytes(), 0);
+	CU_ASSERT_EQUAL(map(memory), 0);
+	enable_io();
+	CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+	CU_ASSERT_EQUAL(registered_bytes(), MEMORY);
+	/* Gone without a word. */
+	push_file_read();
+	CU_ASSERT_EQUAL(f.device.ops->disconnect(f.device.arg), -EAGAIN);
+	poll_until(disconnected);
+	CU_ASSERT_EQUAL(registered_bytes(), 0);
+	CU_ASSERT_EQUAL(f.device.ops->connect(f.device.arg), 0);
+	finish();
+}
+
 static void events_do_not_write_to_memory_that_was_taken_away(void)
 {
 	static uint8_t *page;
@@ -571,6 +613,7 @@ static const struct unit_test tests[] = {
 	{"without bus mastering nothing is fetched", without_bus_mastering_nothing_is_fetched},
 	{"memory stays until commands that point there have ended",
 	 memory_stays_until_commands_that_point_there_have_ended},
+	{"registered memory is let go of with its mapping", registered_memory_is_let_go_of_with_its_mapping},
 	{"events do not write to memory that was taken away", events_do_not_write_to_memory_that_was_taken_away},
 	{"memory without a mapping is reached by messages", memory_without_a_mapping_is_reached_by_messages},
 	{"a host that is gone leaves nothing behind", a_host_that_is_gone_leaves_nothing_behind},
