@@ -466,13 +466,28 @@ int config_add_fault(struct target_config *config, const char *text, struct quol
 	return rc;
 }
 
+static int set_text(char *to, size_t bytes, const char *text, const char *stage, const char *what,
+		    struct quoll_error *err)
+{
+	if (!text[0] || strlen(text) >= bytes)
+		return quoll_error_set(err, EINVAL, stage, text, "%s has 1 to %zu bytes", what, bytes - 1);
+	strcpy(to, text);
+	return 0;
+}
+
+int config_set_nqn(struct target_config *config, const char *nqn, struct quoll_error *err)
+{
+	return set_text(config->nqn, sizeof(config->nqn), nqn, "subsystem", "a qualified name", err);
+}
+
+int config_set_serial(struct target_config *config, const char *serial, struct quoll_error *err)
+{
+	return set_text(config->serial, sizeof(config->serial), serial, "subsystem", "a serial number", err);
+}
+
 int config_set_control(struct target_config *config, const char *path, struct quoll_error *err)
 {
-	if (!path[0] || strlen(path) >= sizeof(config->control))
-		return quoll_error_set(err, EINVAL, "control", path, "a socket's path has 1 to %zu bytes",
-				       sizeof(config->control) - 1);
-	strcpy(config->control, path);
-	return 0;
+	return set_text(config->control, sizeof(config->control), path, "control", "a socket's path", err);
 }
 
 int config_check(const struct target_config *config, struct quoll_error *err)

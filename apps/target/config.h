@@ -42,15 +42,16 @@ struct config_ns {
 
 /**
  * struct target_config - a target; zeroed it is one without listeners
- * @nqn, @serial, @model: "" for the default
+ * @nqn, @serial: "" for one that this target has always (names.h)
+ * @model:      "" for the default
  * @nr_threads: 0: one
  * @nr_cores:   0, or as many as threads: they are pinned
  * @control:    path of the control socket, or ""
  */
 struct target_config {
 	char nqn[TGT_NQN_BYTES];
-	char serial[21];
-	char model[41];
+	char serial[TGT_SERIAL_BYTES];
+	char model[TGT_MODEL_BYTES];
 	unsigned int nr_listeners;
 	unsigned int nr_ns;
 	unsigned int nr_faults;
@@ -72,6 +73,12 @@ struct target_config {
 int config_add_listener(struct target_config *config, const char *text, struct quoll_error *err);
 int config_add_ns(struct target_config *config, const char *text, uint32_t nsid, struct quoll_error *err);
 int config_add_fault(struct target_config *config, const char *text, struct quoll_error *err);
+
+/**
+ * config_set_nqn(), config_set_serial() - what the subsystem is called; their alphabets are checked when it is made
+ */
+int config_set_nqn(struct target_config *config, const char *nqn, struct quoll_error *err);
+int config_set_serial(struct target_config *config, const char *serial, struct quoll_error *err);
 
 /**
  * config_set_control() - the path of the control socket

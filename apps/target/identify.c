@@ -59,7 +59,7 @@ static void ctrl_fill(const struct tgt_ctrl *ctrl, struct nvme_id_ctrl *id)
 	text_put(id->sn, sizeof(id->sn), ctrl->subsys->serial);
 	text_put(id->mn, sizeof(id->mn), ctrl->subsys->model);
 	text_put(id->fr, sizeof(id->fr), TGT_FIRMWARE);
-	id->cmic = NVME_CTRL_CMIC_MULTI_CTRL;
+	id->cmic = tgt_subsys_shared(ctrl->subsys) ? NVME_CTRL_CMIC_MULTI_CTRL : 0;
 	id->cntlid = quoll_cpu_to_le16(ctrl->cntlid);
 	id->ver = quoll_cpu_to_le32(TGT_VERSION);
 	id->oaes = quoll_cpu_to_le32(NVME_CTRL_OAES_NA);
@@ -83,6 +83,15 @@ static uint16_t id_ctrl(struct tgt_ctrl *ctrl, struct tgt_req *req, void *page)
 	return 0;
 }
 
+/*
+ * Linux keeps the I/O of a namespace that may have other paths for as long as it likes when the only one has died, so
+ * that this is said only where there are others.
+ */
+static uint8_t ns_multipath(const struct tgt_ctrl *ctrl)
+{
+	return tgt_subsys_shared(ctrl->subsys) ? NVME_NS_NMIC_SHARED : 0;
+}
+
 /* Of an NSID without an active namespace it is all zeroes. */
 static uint16_t id_ns(struct tgt_ctrl *ctrl, struct tgt_req *req, void *page)
 {
@@ -96,7 +105,7 @@ static uint16_t id_ns(struct tgt_ctrl *ctrl, struct tgt_req *req, void *page)
 	id->nsze = quoll_cpu_to_le64(slot->nr_lbas);
 	id->ncap = id->nsze;
 	id->nuse = id->nsze;
-	id->nmic = NVME_NS_NMIC_SHARED;
+	id->nmic = ns_multipath(ctrl);
 	id->dlfeat = slot->ns->reads_zeroes ? NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES : 0;
 	le128_put(id->nvmcap, slot->nr_lbas << slot->lba_shift);
 	id->lbaf[0].ds = (uint8_t)slot->lba_shift;
@@ -111,7 +120,7 @@ static uint16_t id_ns_independent(struct tgt_ctrl *ctrl, struct tgt_req *req, vo
 		return TGT_SC(INVALID_NS);
 	if (!tgt_slot(ctrl, tgt_req_nsid(req)))
 		return 0;
-	id->nmic = NVME_NS_NMIC_SHARED;
+	id->nmic = ns_multipath(ctrl);
 	id->nstat = 1; /* ready */
 	return 0;
 }

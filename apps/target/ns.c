@@ -35,6 +35,15 @@ static int uuid_parse(const char *text, uint8_t uuid[16])
 	return 0;
 }
 
+void tgt_uuid_text(const uint8_t uuid[16], char text[TGT_UUID_CHARS])
+{
+	size_t at = 0;
+
+	for (unsigned int i = 0; i < 16; i++)
+		at += (size_t)snprintf(text + at, TGT_UUID_CHARS - at, "%s%02x",
+				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+}
+
 /* RFC 9562, 5.8: version 8 is free of form. Two 64-bit FNV-1a sums with different starts, over the file's path. */
 static void uuid_from_path(const char *path, uint8_t uuid[16])
 {

@@ -113,6 +113,10 @@ int tgt_ns_mem_open(const struct tgt_ns_spec *spec, struct tgt_ns **ns, struct q
 int tgt_ns_null_open(const struct tgt_ns_spec *spec, struct tgt_ns **ns, struct quoll_error *err);
 int tgt_ns_file_open(const struct tgt_ns_spec *spec, struct tgt_ns **ns, struct quoll_error *err);
 
+/* RFC 9562, 4: the text of a UUID. */
+#define TGT_UUID_CHARS 37u
+void tgt_uuid_text(const uint8_t uuid[16], char text[TGT_UUID_CHARS]);
+
 /* Copy between a request's list and memory; @len at most what the list holds. */
 void tgt_iov_gather(const struct iovec *iov, unsigned int nr, void *dst, size_t len);
 void tgt_iov_scatter(const struct iovec *iov, unsigned int nr, const void *src, size_t len);

@@ -25,12 +25,9 @@ json_t *target_describe_info(struct target *target)
 
 static json_t *describe_uuid(const uint8_t *uuid)
 {
-	char text[37];
-	size_t at = 0;
+	char text[TGT_UUID_CHARS];
 
-	for (unsigned int i = 0; i < 16; i++)
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%02x",
-				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+	tgt_uuid_text(uuid, text);
 	return json_string(text);
 }
 

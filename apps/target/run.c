@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "names.h"
 #include "target.h"
 
 #define DRAIN_LOOK_NS 1000000u
@@ -15,13 +16,16 @@
 static int open_subsystem(struct target *target, struct quoll_error *err)
 {
 	const struct target_config *config = target->config;
+	struct tgt_names names;
 	struct tgt_subsys_opts opts = {
-		.nqn = config->nqn[0] ? config->nqn : NULL,
-		.serial = config->serial[0] ? config->serial : NULL,
+		.nqn = config->nqn[0] ? config->nqn : names.nqn,
+		.serial = config->serial[0] ? config->serial : names.serial,
 		.model = config->model[0] ? config->model : NULL,
 	};
-	int rc = tgt_subsys_create(target->env, &opts, &target->subsys, err);
+	int rc;
 
+	tgt_names_make(NULL, config->listeners[0].path, &names);
+	rc = tgt_subsys_create(target->env, &opts, &target->subsys, err);
 	for (unsigned int i = 0; !rc && i < config->nr_ns; i++) {
 		rc = target_add_ns(target, config->ns[i].text, config->ns[i].nsid, err);
 		rc = rc > 0 ? 0 : rc;

@@ -205,6 +205,13 @@ unsigned int tgt_subsys_ids(struct tgt_subsys *subsys, uint16_t first, uint16_t 
 	return n;
 }
 
+bool tgt_subsys_shared(struct tgt_subsys *subsys)
+{
+	uint16_t ids[2];
+
+	return tgt_subsys_ids(subsys, 1, ids, 2) > 1;
+}
+
 struct tgt_ns *tgt_subsys_get_ns(struct tgt_subsys *subsys, uint32_t nsid)
 {
 	struct tgt_ns *ns;

@@ -21,6 +21,9 @@
 
 struct tgt_ctrl;
 
+#define TGT_SERIAL_BYTES 21u /* Base 2.0, Figure 275: 20, and our terminator */
+#define TGT_MODEL_BYTES 41u
+
 /**
  * struct tgt_subsys_opts - what a subsystem calls itself; NULL members have defaults
  * @nqn:    name of the subsystem
@@ -43,8 +46,8 @@ struct tgt_subsys_opts {
 struct tgt_subsys {
 	struct quoll_env env;
 	char nqn[TGT_NQN_BYTES];
-	char serial[21];
-	char model[41];
+	char serial[TGT_SERIAL_BYTES];
+	char model[TGT_MODEL_BYTES];
 	uint32_t generation;
 	pthread_mutex_t lock;
 	struct tgt_ns *ns[TGT_MAX_NAMESPACES];
@@ -89,6 +92,11 @@ int tgt_subsys_allow_host(struct tgt_subsys *subsys, const char *nqn, struct quo
 bool tgt_subsys_host_allowed(struct tgt_subsys *subsys, const char *nqn);
 
 /* For controllers. */
+
+/**
+ * tgt_subsys_shared() - whether there is more than one controller, so that a host may find two ways to a namespace
+ */
+bool tgt_subsys_shared(struct tgt_subsys *subsys);
 
 /**
  * tgt_subsys_attach() - Return: a controller id of 1 up, or -ENOSPC. tgt_subsys_detach() gives it back.

@@ -15,6 +15,8 @@ struct target_values {
 	struct cli_list listen;
 	struct cli_list ns;
 	struct cli_list faults;
+	const char *nqn;
+	const char *serial;
 	const char *control;
 	uint64_t nr_threads;
 	const char *cores;
@@ -35,6 +37,10 @@ static const struct cli_option options[] = {
 	 0, 0},
 	{"config", CLI_TEXT, offsetof(struct target_values, config), "FILE",
 	 "JSON with all of this; options add to it, or come before it", 0, 0},
+	{"nqn", CLI_TEXT, offsetof(struct target_values, nqn), "NQN",
+	 "qualified name of the subsystem; else one made from the machine's id and the first socket's path", 0, 0},
+	{"serial", CLI_TEXT, offsetof(struct target_values, serial), "TEXT",
+	 "serial number, up to 20 characters; else one made likewise", 0, 0},
 	{"control", CLI_TEXT, offsetof(struct target_values, control), "PATH",
 	 "of a socket that takes JSON-RPC 2.0; see quoll rpc", 0, 0},
 	{"fault", CLI_LIST, offsetof(struct target_values, faults), "FAULT",
@@ -68,6 +74,10 @@ static int take_lists(const struct target_values *v, struct target_config *confi
 		rc = config_add_ns(config, v->ns.values[i], 0, err);
 	for (unsigned int i = 0; !rc && i < v->faults.nr; i++)
 		rc = config_add_fault(config, v->faults.values[i], err);
+	if (!rc && v->nqn)
+		rc = config_set_nqn(config, v->nqn, err);
+	if (!rc && v->serial)
+		rc = config_set_serial(config, v->serial, err);
 	if (!rc && v->control)
 		rc = config_set_control(config, v->control, err);
 	return rc;

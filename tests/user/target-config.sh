@@ -40,3 +40,20 @@ expect 'config: the file and options add up' 0 'Example' 'S-1' 'nqn.2026-01.org.
 expect 'config: the control socket shows them' 0 '"doorbells": "trapped"' "\"address\": \"vfio-user:$dir/q1.sock\"" \
 	'"doorbells": "mapped"' -- "$quoll" rpc "$ctl" listener.list
 expect 'config: it ends on SIGINT too' 0 -- target_end INT
+
+# names OPTION...: NQN and serial number of a target, as a client sees them
+names() {
+	target_start --ns mem:1M "$@" || return 1
+	nvme identify --json | jq -r '.controller | .subnqn, .serial'
+	target_end >/dev/null
+}
+first=$(names --listen "vfio-user:$sock")
+check 'config: a target has a name and a serial number of its own' grep -qPz '^nqn\..*:uuid:[0-9a-f-]{36}\nQUOLL[0-9a-f]{15}\n$' \
+	<<<"$first"
+check 'config: and has them again' test "$first" = "$(names --listen "vfio-user:$sock")"
+second=$(names --listen "vfio-user:$dir/q1.sock" --listen "vfio-user:$sock")
+check 'config: another one has others' test "$first" != "$second" -a -n "$second"
+check 'config: unless they are given' test "$(names --listen "vfio-user:$sock" --nqn nqn.2026-01.org.example:a --serial 7)" = \
+	$'nqn.2026-01.org.example:a\n7'
+expect 'config: a serial number that is too long is wrong use' 2 '1 to 20' -- \
+	timeout 20 "$quoll" target --listen "vfio-user:$sock" --serial 123456789012345678901

@@ -53,6 +53,7 @@ static void the_controller_says_what_it_is(void)
 	CU_ASSERT_EQUAL(id->ver, 0x20000);
 	CU_ASSERT_EQUAL(id->cntrltype, 1);
 	CU_ASSERT_EQUAL(id->cntlid, 1);
+	CU_ASSERT_EQUAL(id->cmic, 0);
 	CU_ASSERT_EQUAL(id->mdts, 8);
 	CU_ASSERT_EQUAL(id->aerl, TGT_MAX_AERS - 1);
 	CU_ASSERT_EQUAL(id->sqes, 0x66);
@@ -63,6 +64,29 @@ static void the_controller_says_what_it_is(void)
 	CU_ASSERT_EQUAL(id->kas, 0);
 	CU_ASSERT_EQUAL(id->sgls & 3, 1);
 	CU_ASSERT_STRING_EQUAL(id->subnqn, "nqn.2026-01.io.quoll:target");
+	host_end(&host);
+}
+
+static void several_controllers_say_that_they_share(void)
+{
+	const struct nvme_id_independent_id_ns *independent = page();
+	const struct nvme_id_ctrl *ctrl = page();
+	const struct nvme_id_ns *ns = page();
+	struct tgt_ctrl *other;
+
+	start();
+	CU_ASSERT_EQUAL_FATAL(tgt_ctrl_create(host.subsys, &host.ctrl->transport, &other, NULL), 0);
+	CU_ASSERT_EQUAL(identify(NVME_IDENTIFY_CNS_CTRL, 0, 0, 0), 0);
+	CU_ASSERT_EQUAL(ctrl->cmic, 2);
+	CU_ASSERT_EQUAL(identify(NVME_IDENTIFY_CNS_NS, 2, 0, 0), 0);
+	CU_ASSERT_EQUAL(ns->nmic, 1);
+	CU_ASSERT_EQUAL(identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 2, 0, 0), 0);
+	CU_ASSERT_EQUAL(independent->nmic, 1);
+	tgt_ctrl_destroy(other);
+	CU_ASSERT_EQUAL(identify(NVME_IDENTIFY_CNS_CTRL, 0, 0, 0), 0);
+	CU_ASSERT_EQUAL(ctrl->cmic, 0);
+	CU_ASSERT_EQUAL(identify(NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, 2, 0, 0), 0);
+	CU_ASSERT_EQUAL(independent->nmic, 0);
 	host_end(&host);
 }
 
@@ -77,7 +101,7 @@ static void a_namespace_says_its_size_and_format(void)
 	CU_ASSERT_EQUAL(id->nlbaf, 0);
 	CU_ASSERT_EQUAL(id->lbaf[0].ds, 12);
 	CU_ASSERT_EQUAL(id->dlfeat, 9);
-	CU_ASSERT_EQUAL(id->nmic, 1);
+	CU_ASSERT_EQUAL(id->nmic, 0);
 	CU_ASSERT_EQUAL(identify(NVME_IDENTIFY_CNS_NS, 3, 0, 0), 0);
 	CU_ASSERT_EQUAL(id->nsze, 1u << 21);
 	CU_ASSERT_EQUAL(id->lbaf[0].ds, 9);
@@ -212,6 +236,7 @@ static void data_that_goes_nowhere_is_an_error(void)
 
 static const struct unit_test tests[] = {
 	{"the controller says what it is", the_controller_says_what_it_is},
+	{"several controllers say that they share", several_controllers_say_that_they_share},
 	{"a namespace says its size and format", a_namespace_says_its_size_and_format},
 	{"inactive namespaces are zeroes, and invalid ones refused",
 	 inactive_namespaces_are_zeroes_and_invalid_ones_refused},
