@@ -10,7 +10,9 @@
 
 #include <stdint.h>
 
-#include <quoll/types.h>
+#include <quoll/pool.h>
+
+#include "net_parse.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +48,42 @@ struct quoll_rss {
  * somebody who picks his flows.
  */
 extern QUOLL_API const uint8_t quoll_rss_key_default[QUOLL_RSS_KEY_BYTES];
+
+/* Addresses and ports of IPv6: the longest input there is. */
+#define QUOLL_RSS_MAX_INPUT_BYTES 36u
+
+/**
+ * struct quoll_rss_hasher - a key, made ready: 4.6 KiB, constant once it is filled in
+ */
+struct quoll_rss_hasher {
+	/* private: what each value of each four bits of the input adds to the hash */
+	uint32_t nibbles[2 * QUOLL_RSS_MAX_INPUT_BYTES][16];
+};
+
+/**
+ * quoll_rss_hasher_init() - fill it in
+ */
+QUOLL_API void quoll_rss_hasher_init(struct quoll_rss_hasher *hasher, const uint8_t key[QUOLL_RSS_KEY_BYTES]);
+
+/**
+ * quoll_rss_hash() - the Toeplitz hash
+ * @input: source address, destination address, and with ports source port, destination port, as they lie in the frame
+ * @bytes: of it; what is beyond QUOLL_RSS_MAX_INPUT_BYTES is left out
+ *
+ * With a key that repeats itself every two bytes, both directions of a flow have one hash. Thread rule: any; hot path,
+ * two look-ups a byte.
+ */
+QUOLL_API uint32_t quoll_rss_hash(const struct quoll_rss_hasher *hasher, const void *input, unsigned int bytes);
+
+/**
+ * quoll_rss_hash_frame() - the hash of a received frame in software: QUOLL_BUF_RX_HASH, and buf->hash
+ * @types: QUOLL_RSS_* that are asked for
+ * @frame: of quoll_frame_parse()
+ *
+ * Return: the type that it was hashed by; 0: none fits, and the buffer is as it was.
+ */
+QUOLL_API uint32_t quoll_rss_hash_frame(const struct quoll_rss_hasher *hasher, uint32_t types, struct quoll_buf *buf,
+					const struct quoll_frame *frame);
 
 #ifdef __cplusplus
 }
