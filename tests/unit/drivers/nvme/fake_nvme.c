@@ -486,6 +486,10 @@ void fake_run_queues(struct fake_nvme *fake)
 {
 	uint32_t nr = 0;
 
+	/* A fetch is stopped on its way. That is no fault: a driver cuts a device off as it stands, commands and all.
+	 */
+	if (!fake_pci_bus_master(&fake->pci))
+		return;
 	if (fake->sq[0].live)
 		run_queue(fake, 0);
 	if (fake->mute_io || !fake_is_awake(fake))
