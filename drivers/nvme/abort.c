@@ -3,8 +3,9 @@
  * abort.c - Abort commands, in the controller's thread. Base Specification 2.0, 5.1.
  *
  * A queue's thread leaves a CID in its link, one at a time; recover.c says how it chooses. No more are under way than
- * the controller takes (Abort Command Limit). What the device makes of an Abort does not matter here: the command ends
- * with its own completion, before or after that of the Abort, or in a reset.
+ * the controller takes (Abort Command Limit), nor so many that there is no room for the other commands: one that a
+ * controller does not answer stays in the admin queue. What the device makes of an Abort does not matter here: the
+ * command ends with its own completion, before or after that of the Abort, or in a reset.
  */
 #include <errno.h>
 
@@ -69,7 +70,7 @@ static bool send_abort(struct quoll_nvme *nvme, struct quoll_nvme_queue *queue, 
 
 	while (i < limit && nvme->aborts[i].used)
 		i++;
-	if (i == limit || nvme->admin.nr_busy == nvme->admin.entries - 1)
+	if (i == limit || nvme->admin.nr_busy + 1 + NVME_ADMIN_ABORTS > nvme->admin.entries - 1)
 		return false;
 	/* The command may have ended meanwhile; then its slot is not waited for, and may have another user. */
 	if (__atomic_compare_exchange_n(&queue->link.abort, &wanted, NVME_ABORT_TAKEN | cid, false, __ATOMIC_ACQ_REL,

@@ -166,6 +166,7 @@ int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_
 {
 	struct quoll_wait wait;
 	uint32_t reset_nr;
+	bool more = true;
 	bool sent;
 	int dead;
 	int rc;
@@ -173,11 +174,11 @@ int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_
 	if (nvme_reset_finish(nvme))
 		return -ENODEV;
 	reset_nr = nvme->shared.reset_nr;
-	/* Paces the looks; the limit is the command's own. */
+	/* Paces the looks, and limits the wait for room; once it is sent, the limit is the command's own. */
 	quoll_wait_start(&wait, &nvme->clock, nvme->admin.timeout_ns);
 	sent = nvme_admin_send(nvme, NVME_ADMIN_WAITED, cmd);
 	for (;;) {
-		rc = sent ? nvme_admin_answer(nvme, NVME_ADMIN_WAITED, result) : -EINPROGRESS;
+		rc = sent ? nvme_admin_answer(nvme, NVME_ADMIN_WAITED, result) : more ? -EINPROGRESS : -ETIMEDOUT;
 		if (rc >= 0)
 			return rc;
 		dead = nvme_ctrl_work(nvme);
@@ -191,7 +192,7 @@ int nvme_admin_exec(struct quoll_nvme *nvme, const struct nvme_sqe *cmd, uint32_
 			return rc == -ETIMEDOUT ? rc : -ECANCELED;
 		if (!sent)
 			sent = nvme_admin_send(nvme, NVME_ADMIN_WAITED, cmd);
-		(void)quoll_wait_more(&wait);
+		more = quoll_wait_more(&wait);
 	}
 }
 

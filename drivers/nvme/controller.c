@@ -16,6 +16,7 @@
 
 #define MIB (1024u * 1024u)
 #define IO_DEFAULT_TIMEOUT_MS 30000u
+#define MINUTE_NS 60000000000ull
 
 uint32_t nvme_reg_read32(struct quoll_nvme *nvme, unsigned int offset)
 {
@@ -74,13 +75,12 @@ int nvme_ctrl_dead(const struct quoll_nvme *nvme)
 
 void nvme_ctrl_lock(struct quoll_nvme *nvme)
 {
-	while (__atomic_exchange_n(&nvme->shared.checking, 1, __ATOMIC_ACQUIRE))
-		;
+	pthread_mutex_lock(&nvme->lock);
 }
 
 void nvme_ctrl_unlock(struct quoll_nvme *nvme)
 {
-	__atomic_store_n(&nvme->shared.checking, 0, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&nvme->lock);
 }
 
 static void kill_locked(struct quoll_nvme *nvme, int why)
@@ -148,10 +148,8 @@ static bool recovers(const struct quoll_nvme *nvme)
 
 bool nvme_ctrl_trouble(struct quoll_nvme *nvme, const char *why)
 {
-	if (recovers(nvme) && !nvme_ctrl_dead(nvme)) {
-		nvme_reset_begin(nvme, why);
-		return true;
-	}
+	if (recovers(nvme) && !nvme_ctrl_dead(nvme))
+		return nvme_reset_own(nvme, why);
 	nvme_ctrl_kill(nvme, -EIO);
 	return false;
 }
@@ -167,8 +165,7 @@ static int ctrl_look(struct quoll_nvme *nvme, uint64_t now)
 	if (events & (QUOLL_DEVICE_GONE | QUOLL_DEVICE_REMOVE_REQUESTED))
 		return -ENODEV;
 	/* By message a register is a round trip, for which some servers (SPDK's) take a millisecond. */
-	if (by_message && !events &&
-	    now - nvme->shared.last_csts < quoll_ns_to_ticks(&nvme->clock, NVME_CSTS_BY_MESSAGE_PERIOD_NS))
+	if (by_message && !events && now - nvme->shared.last_csts < nvme->csts_ticks)
 		return 0;
 	nvme->shared.last_csts = now;
 	csts = nvme_reg_read32(nvme, NVME_REG_CSTS);
@@ -189,11 +186,11 @@ int nvme_ctrl_check(struct quoll_nvme *nvme)
 
 	if (dead)
 		return dead;
-	/* A try-lock: somebody else looking is as good. Acquire/release hand @last_check and the device on. */
-	if (__atomic_exchange_n(&nvme->shared.checking, 1, __ATOMIC_ACQUIRE))
+	/* Somebody else looking is as good. */
+	if (pthread_mutex_trylock(&nvme->lock))
 		return 0;
 	now = quoll_ticks(&nvme->clock);
-	if (now - nvme->shared.last_check >= quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS)) {
+	if (now - nvme->shared.last_check >= nvme->check_ticks) {
 		nvme->shared.last_check = now;
 		dead = ctrl_look(nvme, now);
 		if (dead > 0)
@@ -280,6 +277,7 @@ static void ctrl_free(struct quoll_nvme *nvme)
 	nvme_ns_set_free(nvme->set);
 	free(nvme->queues);
 	free(nvme->id);
+	pthread_mutex_destroy(&nvme->lock);
 	free(nvme);
 }
 
@@ -301,6 +299,9 @@ static int open_check_args(struct quoll_device *dev, struct quoll_heap *heap, co
 	if (opts && (unsigned int)opts->recovery > QUOLL_NVME_RESET)
 		return quoll_error_set(err, EINVAL, "open", info.name, "recovery is %u, of 0 to %u",
 				       (unsigned int)opts->recovery, QUOLL_NVME_RESET);
+	if (opts && opts->max_resets > NVME_MAX_RESETS)
+		return quoll_error_set(err, EINVAL, "open", info.name, "max_resets is %u, of 0 to %u", opts->max_resets,
+				       NVME_MAX_RESETS);
 	if (opts && (unsigned int)opts->shadow > QUOLL_NVME_SHADOW_ALWAYS)
 		return quoll_error_set(err, EINVAL, "open", info.name, "shadow is %u, of 0 to %u",
 				       (unsigned int)opts->shadow, QUOLL_NVME_SHADOW_ALWAYS);
@@ -387,6 +388,10 @@ static void set_limits(struct quoll_nvme *nvme, const struct quoll_nvme_opts *op
 	uint64_t ms = opts && opts->io_timeout_ms ? opts->io_timeout_ms : IO_DEFAULT_TIMEOUT_MS;
 
 	nvme->recovery = opts ? opts->recovery : QUOLL_NVME_GIVE_UP;
+	nvme->check_ticks = quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS);
+	nvme->csts_ticks = quoll_ns_to_ticks(&nvme->clock, NVME_CSTS_BY_MESSAGE_PERIOD_NS);
+	nvme->reset.max_own = opts && opts->max_resets ? opts->max_resets : NVME_DEFAULT_RESETS;
+	nvme->reset.own_ticks = quoll_ns_to_ticks(&nvme->clock, MINUTE_NS);
 	nvme->doorbells.wanted = opts ? opts->shadow : QUOLL_NVME_SHADOW_AUTO;
 	if (ms == QUOLL_NVME_NO_TIMEOUT)
 		ms = IO_DEFAULT_TIMEOUT_MS;
@@ -410,6 +415,7 @@ int quoll_nvme_open(struct quoll_device *dev, struct quoll_heap *heap, const str
 	if (!nvme)
 		return quoll_error_set(err, ENOMEM, "open", info.name, "out of memory");
 	memset(nvme, 0, sizeof(*nvme));
+	pthread_mutex_init(&nvme->lock, NULL);
 	nvme->dev = dev;
 	nvme->heap = heap;
 	nvme->name = info.name;

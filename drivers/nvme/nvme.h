@@ -48,10 +48,11 @@ enum quoll_nvme_shadow {
 /**
  * struct quoll_nvme_opts - how to bring a controller up
  * @max_io_queues:     ask the controller for so many; 0 for 1
- * @admin_entries:     size of the admin queues, 2 .. 4096; 0 for 32
+ * @admin_entries:     size of the admin queues, 2 .. 4096; 0 for 32; Abort commands need 4
  * @admin_timeout_ms:  longest wait for an admin command; 0 for 10,000
  * @io_timeout_ms:     an I/O command is late after that, and a quarter more at most; 0 for 30,000, less than 8 is 8
  * @recovery:          what is done then
+ * @max_resets:        resets within a minute that nobody asked for, .. 64; one more and it is dead; 0 for 10
  * @shadow:            whether I/O queues have shadow doorbells
  */
 struct quoll_nvme_opts {
@@ -60,6 +61,7 @@ struct quoll_nvme_opts {
 	unsigned int admin_timeout_ms;
 	unsigned int io_timeout_ms;
 	enum quoll_nvme_recovery recovery;
+	unsigned int max_resets;
 	enum quoll_nvme_shadow shadow;
 };
 
@@ -149,7 +151,8 @@ QUOLL_API int quoll_nvme_ns_at(const struct quoll_nvme *nvme, unsigned int i, st
 QUOLL_API int quoll_nvme_ns_find(const struct quoll_nvme *nvme, uint32_t nsid, struct quoll_nvme_ns_info *info);
 
 /**
- * quoll_nvme_id_ns() - Identify Namespace data (CNS 00h) as the controller sent it; NULL if there is no such namespace
+ * quoll_nvme_id_ns() - Identify Namespace data (CNS 00h) as the controller sent it; NULL if there is no such namespace.
+ * Until the controller's thread next calls something that may carry on a reset (quoll_nvme_ctrl_poll() and what waits)
  */
 QUOLL_API const struct nvme_id_ns *quoll_nvme_id_ns(const struct quoll_nvme *nvme, uint32_t nsid);
 
@@ -187,7 +190,7 @@ QUOLL_API const char *quoll_nvme_status_name(uint16_t status);
 /**
  * struct quoll_nvme_queue_opts - how to make an I/O queue pair
  * @entries: 2 .. max_queue_entries, rounded up to a power of two if that fits, and to 256 where there are shadow
- *           doorbells; one less are in flight. 0 for 256
+ *           doorbells; one less are in flight, and 32,767 at most. 0 for 256
  * @interrupts: its thread wants to sleep: an MSI-X vector of its own, masked but for quoll_nvme_queue_arm(). Polling
  *              costs no more with it
  * @on_reset: what becomes of its requests when the controller is reset
@@ -204,7 +207,7 @@ struct quoll_nvme_queue_opts {
  * @queue: deleted by quoll_nvme_queue_destroy(), or with the controller
  * @err:   -EINVAL: entries out of range; -ENOSPC: all max_io_queues exist, the driver's arenas are full, or no vector
  *         is left for @interrupts (they are not shared); -ENOTSUP: no MSI-X; -ENOMEM; -ENODEV: gone or given up; -EIO:
- *         a failed command (status named); -ETIMEDOUT; as quoll_irq_enable()
+ *         a failed command (status named); -ETIMEDOUT; -ECANCELED: three resets; as quoll_irq_enable()
  *
  * Thread rule: the controller's thread; blocks up to the admin time-out.
  */

@@ -9,6 +9,8 @@
 #ifndef QUOLL_NVME_INTERNAL_H
 #define QUOLL_NVME_INTERNAL_H
 
+#include <pthread.h>
+
 #include <nvme/types.h>
 
 #include <quoll/clock.h>
@@ -35,6 +37,8 @@
 #define NVME_WATCHES 8u
 #define NVME_MAX_RESUBMITS 3u
 #define NVME_IDLE_PERIODS 8u
+#define NVME_DEFAULT_RESETS 10u
+#define NVME_MAX_RESETS 64u
 
 /*
  * A namespace: one line for prep, then what only set-up reads. The short way of prep has one look at @short_lbas: 0
@@ -60,7 +64,7 @@ static_assert(sizeof(struct nvme_namespace) == QUOLL_CACHE_LINE_BYTES, "a namesp
 
 /* The namespaces of a controller as it told of them once. */
 struct nvme_ns_set {
-	struct nvme_ns_set *older; /* what it replaced; kept, because queues may still point there */
+	struct nvme_ns_set *older; /* what it replaced; kept as long as queues may still point there */
 	unsigned int nr;
 	struct nvme_namespace *ns;			  /* ascending by id */
 	struct nvme_namespace *table[NVME_NS_TABLE_SIZE]; /* low ids, by id */
@@ -134,6 +138,11 @@ struct nvme_reset {
 	bool queue_has_cq;
 	uint64_t nr_done;
 	uint64_t nr_ns_changes;
+	/* Of those that nobody has asked for: when the last @max_own began; more within @own_ticks are too many. */
+	uint64_t own_starts[NVME_MAX_RESETS];
+	uint64_t own_ticks;
+	unsigned int max_own;
+	uint64_t nr_own;
 };
 
 /* An Abort command that is on its way. @queue: whose; NULL: nobody's any more. */
@@ -156,19 +165,20 @@ struct quoll_nvme {
 	/* Shared with the queues' threads; see nvme_ctrl_check(). */
 	struct {
 		int dead; /* 0, or the -errno that ended it; set once, with release order, after bus mastering is off */
-		unsigned int checking;
 		uint64_t last_check;
 		uint64_t last_csts;
 		uint32_t reset_nr;     /* of the last reset that began */
 		uint32_t stopped_nr;   /* of the last reset that has cut the device off from memory */
-		uint32_t reset_wanted; /* by a queue, or by what was seen; changes under @checking */
-		bool resetting;	       /* under @checking: fatal status and not ready are no news */
+		uint32_t reset_wanted; /* by a queue, or by what was seen; changes under @lock */
+		bool resetting;	       /* under @lock: fatal status and not ready are no news */
 		uint32_t idle_periods; /* of @idle_ticks, in which somebody looked and nobody called ctrl_poll */
-		uint64_t idle_since;   /* the last of them began; under @checking */
+		uint64_t idle_since;   /* the last of them began; under @lock */
 		uint64_t nr_timeouts;
 	} QUOLL_CACHE_ALIGNED shared;
 
-	struct quoll_device *dev QUOLL_CACHE_ALIGNED;
+	/* Of whoever checks. Registers may be messages, so it may be held for as long as a server takes to answer. */
+	pthread_mutex_t lock QUOLL_CACHE_ALIGNED;
+	struct quoll_device *dev;
 	struct quoll_heap *heap;
 	struct quoll_region *bar;
 	volatile uint8_t *regs; /* NULL: registers are not mapped, by message */
@@ -195,6 +205,8 @@ struct quoll_nvme {
 	struct quoll_nvme_queue **queues; /* max_io_queues of them; id is index + 1 */
 	bool up;			  /* opened: recovery may begin */
 	enum quoll_nvme_recovery recovery;
+	uint64_t check_ticks; /* NVME_CHECK_PERIOD_NS, and the other one: a division is too long for a lock */
+	uint64_t csts_ticks;
 	uint64_t io_timeout_ticks; /* 0: none */
 	uint64_t idle_ticks;	   /* a part of the time for which recovery waits for somebody who calls ctrl_poll */
 	struct nvme_doorbells doorbells;
@@ -344,13 +356,16 @@ struct quoll_nvme_queue {
 	uint32_t sink; /* where doorbells go once the queue is paused or dead */
 	bool sq_created;
 	bool cq_created;
+	uint32_t rings_nr; /* the last reset when they were created */
 
 	/* recover.c */
 	uint32_t reset_nr; /* the reset that it knows of */
 	bool stale;	   /* namespaces have changed: nothing is kept */
-	bool resumed;	   /* a reset is over, and arm has not said so yet */
-	bool untold;	   /* perhaps a slot is */
-	bool wants_abort;  /* perhaps a slot does */
+	bool draining;	   /* paused: answers are taken, until so many completions were */
+	uint64_t drain_until;
+	bool resumed;	  /* a reset is over, and arm has not said so yet */
+	bool untold;	  /* perhaps a slot is */
+	bool wants_abort; /* perhaps a slot does */
 	uint16_t nr_watches;
 	int32_t quarantine;   /* slot that is free, but whose CID the device may still be asked to abort; -1: none */
 	uint64_t watch_ticks; /* 0: no time-out */
@@ -503,13 +518,14 @@ static inline void nvme_count(uint64_t *counter)
 }
 
 /* reset.c, abort.c: the controller's thread. */
-void nvme_reset_begin(struct quoll_nvme *nvme, const char *why);
+/* Nobody has asked for it. Return: false: it would be one too many, and the controller was given up. */
+bool nvme_reset_own(struct quoll_nvme *nvme, const char *why);
 /* Whatever there is to do, without waiting. Return: 0, or the -errno that ended the controller. */
 int nvme_ctrl_work(struct quoll_nvme *nvme);
 /* Wait until no reset goes on and no queue is being created again; or only until the device is cut off from memory. */
 int nvme_reset_finish(struct quoll_nvme *nvme);
 int nvme_reset_wait_stopped(struct quoll_nvme *nvme);
-/* A command was not answered: what enum quoll_nvme_recovery says. Return: true: a reset has begun. */
+/* A command was not answered: what enum quoll_nvme_recovery says. Return: true: a reset goes on. */
 bool nvme_ctrl_trouble(struct quoll_nvme *nvme, const char *why);
 void nvme_abort_work(struct quoll_nvme *nvme);
 /* The queue goes; all of them: the device forgets what it was asked. */

@@ -45,6 +45,8 @@ struct quoll_nvme_queue;
  *                      not answered, the controller is reset. Fatal status: reset
  * @QUOLL_NVME_RESET:   the controller is reset
  *
+ * A controller that resets do not mend is dead after @max_resets of struct quoll_nvme_opts.
+ *
  * The last two need somebody who calls quoll_nvme_ctrl_poll(). Where nobody does for as long as the time-out (30 s if
  * there is none), the queue's thread gives the controller up. Not in this: a device that is gone, wanted back, or
  * reports an uncorrectable error is always dead.
@@ -86,8 +88,8 @@ QUOLL_API int quoll_nvme_ctrl_poll(struct quoll_nvme *nvme);
  *
  * Disabled and enabled again within CAP.TO each, identified again. A controller that fails in that, or that says it is
  * another one (serial number, model, capabilities), is dead. Namespaces: those that are gone say -ENOENT afterwards,
- * new ones are there, the size is the present one; quoll_nvme_ns_at() tells, and pointers from quoll_nvme_id_ns() still
- * show what was. -ESTALE after a Format is over. Requests: see enum quoll_nvme_on_reset; prep says -EAGAIN meanwhile.
+ * new ones are there, the size is the present one; quoll_nvme_ns_at() tells, and pointers from quoll_nvme_id_ns() are
+ * void. -ESTALE after a Format is over. Requests: see enum quoll_nvme_on_reset; prep says -EAGAIN meanwhile.
  * quoll_nvme_admin() waits for its end, and so do queues that are made or destroyed.
  *
  * Return: 0, also if one is under way; -ENODEV, -EIO: dead. Thread rule: the controller's thread.

@@ -13,6 +13,9 @@
 #define QUEUE_DEFAULT_ENTRIES 256u
 #define QUEUE_SHADOW_ENTRIES 256u
 #define SPLIT_RESERVE_MAX 8u
+#define CREATE_ATTEMPTS 3u
+/* So that one bit of a CID is left for its generation. */
+#define MAX_IN_FLIGHT 32767u
 
 static int pick_entries(struct quoll_nvme *nvme, const struct quoll_nvme_queue_opts *opts, unsigned int *entries,
 			struct quoll_error *err)
@@ -37,7 +40,7 @@ static int pick_entries(struct quoll_nvme *nvme, const struct quoll_nvme_queue_o
 /* Ordinary memory: slots, the stack of free ones, parents. */
 static int alloc_bookkeeping(struct quoll_nvme_queue *queue)
 {
-	uint32_t slots_size = quoll_round_up_pow2(queue->entries);
+	uint32_t slots_size = quoll_round_up_pow2(queue->nr_slots + 1);
 
 	/* A power of two above nr_slots: a CID masked with it is always inside, and the last slot is never used. */
 	queue->slot_mask = (uint16_t)(slots_size - 1);
@@ -115,23 +118,32 @@ static int delete_one(struct quoll_nvme *nvme, uint8_t opcode, uint16_t qid)
 	return nvme_admin_exec(nvme, &cmd, NULL);
 }
 
+/* A reset since their creation, which is over, has made the device forget them. */
+static bool rings_are_forgotten(struct quoll_nvme_queue *queue)
+{
+	return !nvme_reset_finish(queue->nvme) && queue->rings_nr != queue->nvme->shared.reset_nr;
+}
+
+static int delete_ring(struct quoll_nvme_queue *queue, uint8_t opcode, bool *created)
+{
+	int rc = *created && !rings_are_forgotten(queue) ? delete_one(queue->nvme, opcode, queue->qid) : 0;
+
+	if (rc < 0 && rings_are_forgotten(queue))
+		rc = 0;
+	if (!rc)
+		*created = false;
+	return rc;
+}
+
 /* On any failure the controller is given up: it must not be left with a queue in memory that we take back. */
 static void delete_rings(struct quoll_nvme_queue *queue)
 {
-	struct quoll_nvme *nvme = queue->nvme;
-	int rc = 0;
+	int rc = delete_ring(queue, nvme_admin_delete_sq, &queue->sq_created);
 
-	if (queue->sq_created)
-		rc = delete_one(nvme, nvme_admin_delete_sq, queue->qid);
-	if (!rc) {
-		queue->sq_created = false;
-		if (queue->cq_created)
-			rc = delete_one(nvme, nvme_admin_delete_cq, queue->qid);
-		if (!rc)
-			queue->cq_created = false;
-	}
+	if (!rc)
+		rc = delete_ring(queue, nvme_admin_delete_cq, &queue->cq_created);
 	if (rc > 0)
-		nvme_ctrl_kill(nvme, -EIO);
+		nvme_ctrl_kill(queue->nvme, -EIO);
 }
 
 struct nvme_sqe nvme_queue_create_cmd(const struct quoll_nvme_queue *queue, bool is_sq)
@@ -154,8 +166,10 @@ static int create_rings(struct quoll_nvme_queue *queue, struct quoll_error *err)
 {
 	struct quoll_nvme *nvme = queue->nvme;
 	struct nvme_sqe cmd = nvme_queue_create_cmd(queue, false);
-	int rc = nvme_admin_exec(nvme, &cmd, NULL);
+	int rc;
 
+	queue->rings_nr = nvme->shared.reset_nr;
+	rc = nvme_admin_exec(nvme, &cmd, NULL);
 	if (rc)
 		return nvme_admin_error(nvme, rc, "Create I/O Completion Queue", err);
 	queue->cq_created = true;
@@ -180,7 +194,7 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	queue->ns = nvme->set->nr ? &nvme->set->ns[0] : &nvme->no_ns;
 	queue->qid = qid;
 	queue->entries = entries;
-	queue->nr_slots = entries - 1;
+	queue->nr_slots = entries - 1 < MAX_IN_FLIGHT ? entries - 1 : MAX_IN_FLIGHT;
 	queue->last_idx = (uint16_t)(entries - 1);
 	queue->phase_bit = NVME_CQE_PHASE;
 	queue->split_first = NVME_NO_PARENT;
@@ -193,7 +207,7 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	queue->lists_bytes = (uint64_t)queue->nr_slots << queue->list_shift;
 	queue->busy_polls = NVME_BUSY_POLLS;
 	queue->clock = nvme->clock;
-	queue->check_ticks = quoll_ns_to_ticks(&nvme->clock, NVME_CHECK_PERIOD_NS);
+	queue->check_ticks = nvme->check_ticks;
 	queue->last_check = quoll_ticks(&nvme->clock);
 	queue->irq_fd = queue->wake_fd = queue->sleep_fd = -1;
 	queue->watch_ticks = nvme->io_timeout_ticks / NVME_WATCHES;
@@ -203,10 +217,35 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	return queue;
 }
 
+/* On failure nothing is left of it. */
+static int queue_make(struct quoll_nvme_queue *queue, const struct quoll_nvme_queue_opts *opts, struct quoll_error *err)
+{
+	int rc = alloc_bookkeeping(queue);
+
+	if (!rc)
+		rc = nvme_queue_recover_init(queue, opts ? opts->on_reset : QUOLL_NVME_RESET_FAIL);
+	if (rc)
+		quoll_error_set(err, -rc, "queue", queue->nvme->name, "out of memory for %u entries", queue->entries);
+	else
+		rc = alloc_rings(queue, err);
+	if (!rc && opts && opts->interrupts)
+		rc = nvme_queue_sleep_init(queue, err);
+	nvme_queue_bells_open(queue);
+	nvme_queue_bells_clear(queue);
+	if (!rc)
+		rc = create_rings(queue, err);
+	if (rc) {
+		delete_rings(queue);
+		queue_free(queue);
+	}
+	return rc;
+}
+
 int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_queue_opts *opts,
 			    struct quoll_nvme_queue **queue_out, struct quoll_error *err)
 {
 	struct quoll_nvme_queue *queue;
+	unsigned int attempts = 0;
 	unsigned int entries;
 	unsigned int i = 0;
 	int rc = pick_entries(nvme, opts, &entries, err);
@@ -225,27 +264,15 @@ int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_que
 		quoll_error_hint(err, "open the controller with a larger max_io_queues");
 		return -ENOSPC;
 	}
-	queue = queue_new(nvme, (uint16_t)(i + 1), entries);
-	if (!queue)
-		return quoll_error_set(err, ENOMEM, "queue", nvme->name, "out of memory");
-	rc = alloc_bookkeeping(queue);
-	if (!rc)
-		rc = nvme_queue_recover_init(queue, opts ? opts->on_reset : QUOLL_NVME_RESET_FAIL);
+	/* A reset that comes between cuts it off. That is soon over, if it does not come again and again. */
+	do {
+		queue = queue_new(nvme, (uint16_t)(i + 1), entries);
+		if (!queue)
+			return quoll_error_set(err, ENOMEM, "queue", nvme->name, "out of memory");
+		rc = queue_make(queue, opts, err);
+	} while (rc == -ECANCELED && ++attempts < CREATE_ATTEMPTS);
 	if (rc)
-		quoll_error_set(err, -rc, "queue", nvme->name, "out of memory for %u entries", entries);
-	else
-		rc = alloc_rings(queue, err);
-	if (!rc && opts && opts->interrupts)
-		rc = nvme_queue_sleep_init(queue, err);
-	nvme_queue_bells_open(queue);
-	nvme_queue_bells_clear(queue);
-	if (!rc)
-		rc = create_rings(queue, err);
-	if (rc) {
-		delete_rings(queue);
-		queue_free(queue);
 		return rc;
-	}
 	nvme->queues[i] = queue;
 	*queue_out = queue;
 	return 0;

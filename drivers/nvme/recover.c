@@ -265,6 +265,7 @@ static void queue_pause(struct quoll_nvme_queue *queue, uint32_t reset_nr)
 	queue->sq_db = &queue->sink;
 	queue->cq_db = &queue->sink;
 	queue->abandon_cursor = 0;
+	queue->draining = false;
 	link_set(queue, NVME_LINK_PAUSED);
 }
 
@@ -396,6 +397,21 @@ static unsigned int take_up_again(struct quoll_nvme_queue *queue, struct quoll_n
 	return n;
 }
 
+/*
+ * What was answered in time is an answer, and the next poll takes it. A ring has room for no more than one turn of
+ * those; a device that still writes has not stopped, though it said so.
+ */
+static bool has_answers(struct quoll_nvme_queue *queue)
+{
+	uint64_t nr_taken = queue->nr_completed + queue->nr_bad_cid + queue->nr_bad_sqid;
+
+	if (!queue->draining) {
+		queue->draining = true;
+		queue->drain_until = nr_taken + queue->entries;
+	}
+	return nr_taken < queue->drain_until && nvme_queue_completion_is_there(queue);
+}
+
 static unsigned int queue_go_on(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n,
 				unsigned int max)
 {
@@ -403,8 +419,7 @@ static unsigned int queue_go_on(struct quoll_nvme_queue *queue, struct quoll_nvm
 		return take_up_again(queue, comps, n, max);
 	if (link_is_clean(queue) || !device_is_stopped(queue))
 		return n;
-	/* What was answered in time is an answer; the next poll takes it. */
-	if (nvme_queue_completion_is_there(queue))
+	if (has_answers(queue))
 		return n;
 	n = nvme_queue_hand_back(queue, comps, n, max);
 	if (nvme_queue_handed_back(queue))

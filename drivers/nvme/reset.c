@@ -52,7 +52,7 @@ static void set_enabled(struct quoll_nvme *nvme, bool enabled)
 	nvme_ctrl_unlock(nvme);
 }
 
-void nvme_reset_begin(struct quoll_nvme *nvme, const char *why)
+static void reset_begin(struct quoll_nvme *nvme, const char *why)
 {
 	if (nvme->reset.stage != NVME_RESET_NONE)
 		return;
@@ -63,6 +63,26 @@ void nvme_reset_begin(struct quoll_nvme *nvme, const char *why)
 	/* Pairs with the acquire in nvme_queue_look(). */
 	__atomic_store_n(&nvme->shared.reset_nr, nvme->shared.reset_nr + 1, __ATOMIC_RELEASE);
 	wake_queues(nvme);
+}
+
+bool nvme_reset_own(struct quoll_nvme *nvme, const char *why)
+{
+	struct nvme_reset *reset = &nvme->reset;
+	uint64_t now = quoll_ticks(&nvme->clock), *start = &reset->own_starts[reset->nr_own % reset->max_own];
+
+	if (reset->stage != NVME_RESET_NONE)
+		return true;
+	/* Where this one's start goes stands that of the oldest. */
+	if (reset->nr_own >= reset->max_own && now - *start < reset->own_ticks) {
+		quoll_log(quoll_device_env(nvme->dev), QUOLL_LOG_ERROR, "nvme",
+			  "%s: no reset, after %u within a minute: %s", nvme->name, reset->max_own, why);
+		nvme_ctrl_kill(nvme, -EIO);
+		return false;
+	}
+	*start = now;
+	reset->nr_own++;
+	reset_begin(nvme, why);
+	return true;
 }
 
 static bool all_paused(const struct quoll_nvme *nvme)
@@ -133,7 +153,8 @@ static int let_in(struct quoll_nvme *nvme, struct quoll_error *err)
 	int rc = 0;
 
 	nvme_ctrl_lock(nvme);
-	if (!nvme_ctrl_dead(nvme)) {
+	rc = nvme_ctrl_dead(nvme);
+	if (!rc) {
 		rc = quoll_pci_bus_master(nvme->dev, true);
 		nvme_set_dma_off(nvme, false);
 	}
@@ -252,6 +273,18 @@ static void take_namespaces(struct quoll_nvme *nvme)
 	nvme_ns_reader_fini(&nvme->reset.reader);
 }
 
+/* A queue that runs has taken the set that there is since the last reset, and left the others for good. */
+static void free_older_sets(struct quoll_nvme *nvme)
+{
+	uint32_t running = nvme_link_state(nvme->shared.reset_nr, NVME_LINK_RUNNING);
+
+	for (unsigned int i = 0; i < nvme->max_io_queues; i++)
+		if (nvme->queues[i] && __atomic_load_n(&nvme->queues[i]->link.state, __ATOMIC_ACQUIRE) != running)
+			return;
+	nvme_ns_set_free(nvme->set->older);
+	nvme->set->older = NULL;
+}
+
 static int step_namespaces(struct quoll_nvme *nvme, struct quoll_error *err)
 {
 	struct nvme_ns_reader *reader = &nvme->reset.reader;
@@ -336,6 +369,7 @@ static bool create_work(struct quoll_nvme *nvme)
 	}
 	if (!reset->queue_has_cq) {
 		reset->queue->cq_created = true;
+		reset->queue->rings_nr = nvme->shared.reset_nr;
 		reset->queue_has_cq = true;
 		return true;
 	}
@@ -355,9 +389,12 @@ int nvme_ctrl_work(struct quoll_nvme *nvme)
 	nvme_ctrl_attend(nvme);
 	if (dead)
 		return dead;
-	if (__atomic_load_n(&nvme->shared.reset_wanted, __ATOMIC_ACQUIRE))
-		nvme_reset_begin(nvme, "commands are late, or its status is fatal or not ready");
+	if (__atomic_load_n(&nvme->shared.reset_wanted, __ATOMIC_ACQUIRE) &&
+	    !nvme_reset_own(nvme, "commands are late, or its status is fatal or not ready"))
+		return nvme_ctrl_dead(nvme);
 	if (nvme->reset.stage == NVME_RESET_NONE) {
+		if (nvme->set && nvme->set->older)
+			free_older_sets(nvme);
 		while (create_work(nvme))
 			;
 		nvme_abort_work(nvme);
@@ -406,7 +443,7 @@ int quoll_nvme_reset(struct quoll_nvme *nvme)
 
 	if (dead)
 		return dead;
-	nvme_reset_begin(nvme, "asked for");
+	reset_begin(nvme, "asked for");
 	return 0;
 }
 

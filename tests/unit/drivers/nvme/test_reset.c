@@ -499,7 +499,6 @@ static void namespaces_are_as_they_are_after_the_reset(void)
 	fake_nvme_add_ns(&fx.fake, 2, 100, 12, 0);
 	fake_nvme_add_ns(&fx.fake, 5, 100, 12, 0);
 	open_queues(QUOLL_NVME_RESET_FAIL, 16, 1);
-	was = quoll_nvme_id_ns(fx.nvme, 2);
 	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 2, fx.buf, 99, 1, 0), 0);
 	/* One has half its size, one is gone, one is new. */
 	fx.fake.ns[1].nr_lbas = 50;
@@ -515,7 +514,6 @@ static void namespaces_are_as_they_are_after_the_reset(void)
 	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 2, fx.buf, 49, 1, 0), 0);
 	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 5, fx.buf, 0, 1, 0), -ENOENT);
 	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 70, fx.buf, 0, 1, 0), 0);
-	CU_ASSERT_EQUAL(quoll_le64_to_cpu(was->nsze), 100); /* still what it was */
 	/* Unchanged: pointers too. */
 	was = quoll_nvme_id_ns(fx.nvme, 2);
 	resets_awaited = 2;
