@@ -35,6 +35,7 @@ struct quoll_pool {
 	uint64_t bufs_bytes;
 	uint32_t nr_bufs;
 	uint32_t buf_bytes;
+	uint32_t stride_bytes;
 	uint16_t headroom_bytes;
 	uint64_t nr_bad_puts; /* atomic */
 	uint8_t *out;	      /* atomic, one a buffer: QUOLL_BUF_DEBUG code has it */
@@ -78,8 +79,9 @@ static int alloc_headers(struct quoll_pool *pool, struct quoll_error *err)
 	return 0;
 }
 
-static void fill(struct quoll_pool *pool, uint64_t stride)
+static void fill(struct quoll_pool *pool)
 {
+	uint64_t stride = pool->stride_bytes;
 	quoll_iova_t iova = quoll_heap_iova(&pool->arena->heap->pub, pool->va, pool->va_bytes);
 
 	for (uint32_t i = 0; i < pool->nr_bufs; i++) {
@@ -97,7 +99,7 @@ static void fill(struct quoll_pool *pool, uint64_t stride)
 int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *opts, struct quoll_pool **result,
 		      struct quoll_error *err)
 {
-	uint64_t align = opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES, stride;
+	uint64_t align = opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES;
 	struct quoll_pool *pool;
 	void *va;
 	int rc = check_opts(opts, err);
@@ -112,8 +114,8 @@ int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *o
 	pool->buf_bytes = (uint32_t)round_up(opts->buf_bytes, QUOLL_CACHE_LINE_BYTES);
 	pool->headroom_bytes = (uint16_t)opts->headroom_bytes;
 	pthread_mutex_init(&pool->lock, NULL);
-	stride = round_up(pool->buf_bytes, align);
-	pool->va_bytes = pool->nr_bufs * stride;
+	pool->stride_bytes = (uint32_t)round_up(pool->buf_bytes, align);
+	pool->va_bytes = (uint64_t)pool->nr_bufs * pool->stride_bytes;
 	pool->out = calloc(pool->nr_bufs, 1);
 	if (!pool->out || quoll_mpmc_create(quoll_round_up_pow2(pool->nr_bufs), &pool->store)) {
 		rc = quoll_error_set(err, ENOMEM, "pool", arena->name, "out of memory");
@@ -126,7 +128,7 @@ int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *o
 	if (rc)
 		goto err_unmap;
 	pool->va = va;
-	fill(pool, stride);
+	fill(pool);
 	*result = pool;
 	return 0;
 
@@ -170,6 +172,15 @@ uint32_t quoll_pool_nr_free(const struct quoll_pool *pool)
 uint32_t quoll_pool_buf_bytes(const struct quoll_pool *pool)
 {
 	return pool->buf_bytes;
+}
+
+void quoll_pool_memory(const struct quoll_pool *pool, struct quoll_pool_memory *memory)
+{
+	memory->bufs = pool->bufs;
+	memory->va = pool->va;
+	memory->bytes = pool->va_bytes;
+	memory->nr_bufs = pool->nr_bufs;
+	memory->stride_bytes = pool->stride_bytes;
 }
 
 uint64_t quoll_pool_nr_bad_puts(const struct quoll_pool *pool)

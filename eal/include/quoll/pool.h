@@ -109,6 +109,26 @@ QUOLL_API uint32_t quoll_pool_nr_free(const struct quoll_pool *pool);
  */
 QUOLL_API uint32_t quoll_pool_buf_bytes(const struct quoll_pool *pool);
 
+/**
+ * struct quoll_pool_memory - where a pool's buffers lie
+ * @bufs:         their headers, @nr_bufs of them
+ * @va, @bytes:   the memory of them all, one piece of VA and IOVA; buffer i's is at i * @stride_bytes
+ */
+struct quoll_pool_memory {
+	struct quoll_buf *bufs;
+	uint8_t *va;
+	uint64_t bytes;
+	uint32_t nr_bufs;
+	uint32_t stride_bytes;
+};
+
+/**
+ * quoll_pool_memory() - for drivers whose peer is told of the memory as a whole, and names buffers by their addresses
+ *
+ * Stays as it is while the pool lives. Thread rule: any thread.
+ */
+QUOLL_API void quoll_pool_memory(const struct quoll_pool *pool, struct quoll_pool_memory *memory);
+
 /* The cache object, quoll_buf_get(), quoll_buf_put() and quoll_buf_put_chain() are in buf_cache.h: inline code. */
 
 #ifdef __cplusplus

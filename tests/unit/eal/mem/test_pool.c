@@ -116,6 +116,35 @@ static void every_buffer_is_fresh_aligned_and_its_own(void)
 	quoll_heap_destroy(heap);
 }
 
+static void a_buffer_is_found_by_its_address(void)
+{
+	static const uint32_t aligns[] = {0, 4096};
+	struct quoll_pool_memory memory;
+	struct quoll_buf_cache *cache;
+	struct quoll_pool *pool;
+	struct quoll_buf *buf;
+
+	setup();
+	for (int i = 0; i < 2; i++) {
+		struct quoll_pool_opts opts = {.nr_bufs = 64, .buf_bytes = 1500, .align = aligns[i]};
+
+		CU_ASSERT_EQUAL_FATAL(quoll_pool_create(arena, &opts, &pool, NULL), 0);
+		cache = new_cache(pool, 64);
+		quoll_pool_memory(pool, &memory);
+		CU_ASSERT_EQUAL(memory.nr_bufs, 64);
+		CU_ASSERT_EQUAL(memory.stride_bytes, i ? 4096 : 1536);
+		CU_ASSERT_EQUAL(memory.bytes, 64 * (uint64_t)memory.stride_bytes);
+		for (int k = 0; k < 64; k++) {
+			CU_ASSERT_EQUAL_FATAL(quoll_buf_get(cache, &buf, 1), 0);
+			CU_ASSERT_PTR_EQUAL(&memory.bufs[(buf->va - memory.va) / memory.stride_bytes], buf);
+			quoll_buf_put(cache, &buf, 1);
+		}
+		quoll_buf_cache_destroy(cache);
+		CU_ASSERT_EQUAL(quoll_pool_destroy(pool), 0);
+	}
+	quoll_heap_destroy(heap);
+}
+
 static void get_is_all_or_nothing_at_every_level(void)
 {
 	struct quoll_buf *bufs[NR_BUFS], *more[NR_BUFS];
@@ -362,6 +391,7 @@ static void a_buffer_has_one_owner_at_a_time(void)
 static const struct unit_test tests[] = {
 	{"options out of range are refused", options_out_of_range_are_refused},
 	{"every buffer is fresh, aligned and its own", every_buffer_is_fresh_aligned_and_its_own},
+	{"a buffer is found by its address", a_buffer_is_found_by_its_address},
 	{"get is all or nothing at every level", get_is_all_or_nothing_at_every_level},
 	{"a returned buffer is fresh again, and the next one got",
 	 a_returned_buffer_is_fresh_again_and_the_next_one_got},
