@@ -4,6 +4,7 @@
  *
  * pci:0000:01:00.0 · vfio-user:/run/x.sock · tcp:127.0.0.1:4420/nqn… · vhost:/run/y.sock · virtio-user:/run/y.sock ·
  * xdp:eth0 · tap:name · packet:eth0 · pcap:in.pcap[,out.pcap] · null: · ring:name · mem:1G · file:/path.
+ * Options are their drivers': xdp:eth0?queues=0-3&zerocopy=on, null:?size=1514; who opens a port refuses others.
  * A bare BDF (0000:01:00.0 or 01:00.0) means pci:, and is stored in its canonical four-part, lower-case form.
  */
 #ifndef QUOLL_ADDR_H
