@@ -539,7 +539,7 @@ void tgt_mq_disarm(struct tgt_mq *mq)
 {
 	mq_remap_if_due(mq);
 	for (unsigned int i = 0; mq->events && mq->answers && i < mq->nr_active; i++) {
-		const struct tgt_msq *sq = mq->active[i];
+		struct tgt_msq *sq = mq->active[i];
 
 		/* One behind: the host comes past it once a turn of the ring, if we stay awake for so long. */
 		if (sq->base.id)
@@ -557,14 +557,18 @@ unsigned int tgt_mq_nr_sqs(const struct tgt_mq *mq)
 	return n;
 }
 
-static bool mq_has_io_queues(void *arg)
+unsigned int tgt_mq_nr_cqs(const struct tgt_mq *mq)
 {
-	const struct tgt_mq *mq = arg;
+	unsigned int n = 0;
 
 	for (unsigned int i = 1; i < TGT_NR_QUEUES; i++)
-		if (mq->sqs[i] || mq->cqs[i])
-			return true;
-	return false;
+		n += mq->cqs[i] != NULL;
+	return n;
+}
+
+static bool mq_has_io_queues(void *arg)
+{
+	return tgt_mq_nr_cqs(arg); /* each submission queue has one */
 }
 
 static void mq_fault(void *arg, const struct tgt_fault *fault)
@@ -652,8 +656,6 @@ int tgt_mq_enable(struct tgt_mq *mq, const struct tgt_mq_admin *admin)
 		return -EFAULT;
 	mq->has_shadow = false;
 	mq->page_bytes = 1u << admin->page_shift;
-	mq->iosqes = admin->iosqes;
-	mq->iocqes = admin->iocqes;
 	cq = tgt_mq_add_cq(mq, 0, admin->acq, admin->cq_entries);
 	if (!cq || !tgt_mq_add_sq(mq, cq, 0, admin->asq, admin->sq_entries))
 		return -ENOMEM; /* what was made is freed by the next attempt, or the end */
@@ -688,3 +690,9 @@ bool tgt_mq_idle(const struct tgt_mq *mq)
 {
 	return !mq->enabled && tgt_ctrl_idle(mq->ctrl);
 }
+void tgt_mq_entry_sizes(struct tgt_mq *mq, uint8_t iosqes, uint8_t iocqes)
+{
+	mq->iosqes = iosqes;
+	mq->iocqes = iocqes;
+}
+

@@ -48,7 +48,6 @@ struct tgt_mq_opts {
 /**
  * struct tgt_mq_admin - what the host has put into the registers before it enables the controller
  * @page_shift: CC.MPS + 12
- * @iosqes, @iocqes: from CC; checked when I/O queues are made
  * @sq_entries, @cq_entries: from AQA, 1-based
  */
 struct tgt_mq_admin {
@@ -57,8 +56,6 @@ struct tgt_mq_admin {
 	uint16_t sq_entries;
 	uint16_t cq_entries;
 	uint8_t page_shift;
-	uint8_t iosqes;
-	uint8_t iocqes;
 };
 
 /**
@@ -86,6 +83,11 @@ void tgt_mq_doorbells(struct tgt_mq *mq, quoll_le32 *table);
  * Return: 0; -EINVAL: sizes, alignment; -EFAULT: the queues are not in the host's memory; -EBUSY: not idle yet.
  */
 int tgt_mq_enable(struct tgt_mq *mq, const struct tgt_mq_admin *admin);
+
+/**
+ * tgt_mq_entry_sizes() - CC.IOSQES and CC.IOCQES, at any time: what I/O queues that are made from now on must have
+ */
+void tgt_mq_entry_sizes(struct tgt_mq *mq, uint8_t iosqes, uint8_t iocqes);
 
 /**
  * tgt_mq_disable() - CC.EN was cleared, or the host is gone: nothing is fetched or answered any more
@@ -157,5 +159,6 @@ bool tgt_mq_has_shadow(const struct tgt_mq *mq);
 
 /* I/O submission queues that the host has made. */
 unsigned int tgt_mq_nr_sqs(const struct tgt_mq *mq);
+unsigned int tgt_mq_nr_cqs(const struct tgt_mq *mq);
 
 #endif

@@ -123,14 +123,6 @@ static uint16_t delete_cq(struct tgt_mq *mq, struct tgt_req *req)
 	return 0;
 }
 
-static bool has_io_queues(const struct tgt_mq *mq)
-{
-	for (unsigned int i = 1; i < TGT_NR_QUEUES; i++)
-		if (mq->cqs[i]) /* each submission queue has one */
-			return true;
-	return false;
-}
-
 /* Queues that are there already go on from where they are; the shadows of others are not ours to write. */
 static void shadow_begin(struct tgt_mq *mq)
 {
@@ -156,7 +148,7 @@ static void shadow_begin(struct tgt_mq *mq)
 static uint16_t doorbell_buffers(struct tgt_mq *mq, struct tgt_req *req)
 {
 	const unsigned int rw = TGT_GUEST_READ | TGT_GUEST_WRITE;
-	const unsigned int shadow_prot = has_io_queues(mq) ? rw : TGT_GUEST_READ;
+	const unsigned int shadow_prot = tgt_mq_nr_cqs(mq) ? rw : TGT_GUEST_READ;
 	uint64_t shadow = quoll_le64_to_cpu(req->cmd.prp1);
 	uint64_t events = quoll_le64_to_cpu(req->cmd.prp2);
 

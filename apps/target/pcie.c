@@ -23,6 +23,12 @@
 #define CAP_TIMEOUT 20u /* of 500 ms: back ends may have to finish first */
 #define MPS_MAX 4u	/* pages of 4 KiB << this */
 #define CC_WRITABLE 0x00fffff1u
+/* What only a disabled controller takes (Base 2.0, 3.1.3.5). */
+#define CC_DISABLED                                                                                                    \
+	((uint32_t)NVME_CC_MPS_MASK << NVME_CC_MPS_SHIFT | (uint32_t)NVME_CC_CSS_MASK << NVME_CC_CSS_SHIFT |           \
+	 (uint32_t)NVME_CC_AMS_MASK << NVME_CC_AMS_SHIFT)
+#define CC_IOSQES ((uint32_t)NVME_CC_IOSQES_MASK << NVME_CC_IOSQES_SHIFT)
+#define CC_IOCQES ((uint32_t)NVME_CC_IOCQES_MASK << NVME_CC_IOCQES_SHIFT)
 #define AQA_WRITABLE 0x0fff0fffu
 #define DOORBELLS 0x1000u
 #define DOORBELLS_BYTES 0x1000u
@@ -57,6 +63,8 @@ enum pcie_state {
  * @ready:     CSTS.RDY
  * @failed:    CSTS.CFS
  * @stuck:     an injected fault: CSTS stays @stuck_csts, whatever the host writes
+ * @restart:   enabled while a disabled controller shuts down: it starts when that is done
+ * @told_cc:   a change of CC that is none was logged
  * @quieting:  a write waits for the end of what moves in the host's memory, until @quiet_until in clock ticks
  * @ended:     by tgt_pcie_end(): flushed, and no host may begin anew
  */
@@ -70,6 +78,8 @@ struct tgt_pcie {
 	bool failed;
 	bool stuck;
 	bool gone;
+	bool restart;
+	bool told_cc;
 	bool quieting;
 	bool held;
 	bool ended;
@@ -125,8 +135,6 @@ static void pcie_start(struct tgt_pcie *pcie)
 		.sq_entries = (uint16_t)((pcie->aqa & 0xfff) + 1),
 		.cq_entries = (uint16_t)((pcie->aqa >> 16 & 0xfff) + 1),
 		.page_shift = (uint8_t)(NVME_CC_MPS(pcie->cc) + 12),
-		.iosqes = (uint8_t)NVME_CC_IOSQES(pcie->cc),
-		.iocqes = (uint8_t)NVME_CC_IOCQES(pcie->cc),
 	};
 	int rc = -EINVAL;
 
@@ -157,7 +165,8 @@ static bool pcie_settle(struct tgt_pcie *pcie)
 		pcie->state = PCIE_FLUSHING;
 		return true;
 	case PCIE_FLUSHING:
-		pcie->state = PCIE_SHUT;
+		pcie->state = pcie->restart ? PCIE_OFF : PCIE_SHUT;
+		pcie->restart = false;
 		return true;
 	case PCIE_OFF:
 		/* Enabled again before it was off, or only now. */
@@ -174,25 +183,64 @@ static void pcie_stop(struct tgt_pcie *pcie, enum pcie_state towards)
 {
 	tgt_mq_disable(pcie->mq);
 	pcie->state = towards;
+	pcie->restart = false;
+}
+
+/*
+ * What the host makes of CC, once it is enabled: sizes of entries until there are queues with them. Other changes are
+ * not defined: here nothing changes, and the host sees that in the register.
+ */
+static uint32_t pcie_cc_change(struct tgt_pcie *pcie, uint32_t value)
+{
+	uint32_t fixed = CC_DISABLED;
+
+	if (!NVME_CC_EN(pcie->cc) || !NVME_CC_EN(value))
+		return value;
+	if (tgt_mq_nr_sqs(pcie->mq))
+		fixed |= CC_IOSQES;
+	if (tgt_mq_nr_cqs(pcie->mq))
+		fixed |= CC_IOCQES;
+	if ((value ^ pcie->cc) & fixed && !pcie->told_cc) {
+		pcie->told_cc = true;
+		quoll_log(
+			pcie->env, QUOLL_LOG_WARN, "target",
+			"the host changes CC of an enabled controller from 0x%08x to 0x%08x: only what may change does",
+			pcie->cc, value);
+	}
+	return (value & ~fixed) | (pcie->cc & fixed);
+}
+
+/* CC.EN was set. What is being stopped starts again by itself, see pcie_settle(). */
+static void pcie_enable(struct tgt_pcie *pcie)
+{
+	pcie->told_cc = false;
+	if (pcie->state == PCIE_SHUT)
+		pcie->state = PCIE_OFF;
+	pcie->restart = pcie->state == PCIE_QUIETING || pcie->state == PCIE_FLUSHING;
 }
 
 static void pcie_write_cc(struct tgt_pcie *pcie, uint32_t value)
 {
 	uint32_t old = pcie->cc;
 
-	pcie->cc = value & CC_WRITABLE;
+	value = pcie_cc_change(pcie, value & CC_WRITABLE);
+	pcie->cc = value;
+	tgt_mq_entry_sizes(pcie->mq, NVME_CC_IOSQES(value), NVME_CC_IOCQES(value));
 	if (pcie->stuck || pcie->ended)
 		return;
 	if (NVME_CC_EN(old) && !NVME_CC_EN(value)) {
 		pcie->failed = false;
 		pcie_stop(pcie, PCIE_STOPPING);
-	} else if (!NVME_CC_EN(old) && NVME_CC_EN(value) && pcie->state == PCIE_SHUT) {
-		pcie->state = PCIE_OFF;
+	} else if (!NVME_CC_EN(old) && NVME_CC_EN(value)) {
+		pcie_enable(pcie);
 	}
 	while (pcie_settle(pcie))
 		;
-	if (!NVME_CC_SHN(old) && NVME_CC_SHN(value) && pcie->state < PCIE_QUIETING)
-		pcie_stop(pcie, PCIE_QUIETING);
+	if (!NVME_CC_SHN(old) && NVME_CC_SHN(value)) {
+		pcie->restart = false;
+		if (pcie->state < PCIE_QUIETING)
+			pcie_stop(pcie, PCIE_QUIETING);
+	}
 	while (pcie_settle(pcie))
 		;
 }
@@ -214,7 +262,7 @@ static bool pcie_reset(struct tgt_pcie *pcie)
 {
 	tgt_mq_disable(pcie->mq);
 	pcie->state = tgt_mq_idle(pcie->mq) ? PCIE_OFF : PCIE_STOPPING;
-	pcie->ready = pcie->failed = pcie->stuck = pcie->gone = pcie->quieting = false;
+	pcie->ready = pcie->failed = pcie->stuck = pcie->gone = pcie->quieting = pcie->restart = false;
 	pcie->cc = pcie->intms = pcie->aqa = 0;
 	pcie->asq = pcie->acq = 0;
 	tgt_pci_config_reset(&pcie->config, TGT_MAX_VECTORS);

@@ -57,8 +57,6 @@ struct fuzz_host *fuzz_host(bool io)
 		.sq_entries = FUZZ_QUEUE_ENTRIES,
 		.cq_entries = FUZZ_QUEUE_ENTRIES,
 		.page_shift = 12,
-		.iosqes = 6,
-		.iocqes = 4,
 	};
 	struct tgt_cq *cq;
 
@@ -68,6 +66,7 @@ struct fuzz_host *fuzz_host(bool io)
 	need(tgt_mq_idle(host.mq));
 	memset(host.memory, 0, 4 * 4096);
 	memset(host.tail, 0, sizeof(host.tail));
+	tgt_mq_entry_sizes(host.mq, NVME_SQES_SHIFT, NVME_CQES_SHIFT);
 	need(!tgt_mq_enable(host.mq, &admin));
 	if (!io)
 		return &host;

@@ -292,20 +292,28 @@ static inline bool answered(const struct ring *r)
 	return nvme_cqe_phase(cqe.cid_status) == r->phase;
 }
 
+static inline uint16_t create_cq(void)
+{
+	return run(&f.admin, (struct nvme_sqe){.opcode = nvme_admin_create_cq,
+					       .prp1 = CQ1,
+					       .cdw10 = nvme_queue_cdw10(1, ENTRIES),
+					       .cdw11 = 5u << 16 | 3});
+}
+
+static inline uint16_t create_sq(void)
+{
+	return run(&f.admin, (struct nvme_sqe){.opcode = nvme_admin_create_sq,
+					       .prp1 = SQ1,
+					       .cdw10 = nvme_queue_cdw10(1, ENTRIES),
+					       .cdw11 = 1u << 16 | 1});
+}
+
 static inline void enable_io(void)
 {
 	enable();
 	CU_ASSERT_EQUAL_FATAL(csts(), 1);
-	CU_ASSERT_EQUAL_FATAL(run(&f.admin, (struct nvme_sqe){.opcode = nvme_admin_create_cq,
-							      .prp1 = CQ1,
-							      .cdw10 = nvme_queue_cdw10(1, ENTRIES),
-							      .cdw11 = 5u << 16 | 3}),
-			      0);
-	CU_ASSERT_EQUAL_FATAL(run(&f.admin, (struct nvme_sqe){.opcode = nvme_admin_create_sq,
-							      .prp1 = SQ1,
-							      .cdw10 = nvme_queue_cdw10(1, ENTRIES),
-							      .cdw11 = 1u << 16 | 1}),
-			      0);
+	CU_ASSERT_EQUAL_FATAL(create_cq(), 0);
+	CU_ASSERT_EQUAL_FATAL(create_sq(), 0);
 }
 
 static inline struct nvme_sqe rw(uint8_t opcode)

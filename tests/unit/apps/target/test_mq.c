@@ -88,6 +88,7 @@ static void entry_sizes_must_be_set_before(void)
 
 	start();
 	host_disable(&host);
+	tgt_mq_entry_sizes(host.mq, 0, 0);
 	CU_ASSERT_EQUAL(tgt_mq_enable(host.mq, &admin), 0);
 	memset(host_va(&host, HOST_ACQ), 0, 4096);
 	host.admin = (struct host_queue){.entries = 2, .sq = HOST_ASQ, .cq = HOST_ACQ, .phase = 1};

@@ -215,6 +215,99 @@ static void a_shutdown_flushes_and_is_over_with_a_reset(void)
 	finish();
 }
 
+/* Base 2.0 lets a host enable the controller first, ask what sizes it takes, and then say which it uses. */
+static void entry_sizes_may_be_set_until_there_are_queues(void)
+{
+	const uint32_t sizes = CC_ON & ~1u;
+
+	start("mem:1M", false);
+	enable();
+	set_reg(NVME_REG_CC, 0, 4);
+	set_reg(NVME_REG_CC, 1, 4);
+	CU_ASSERT_EQUAL(csts(), 1);
+	f.admin = (struct ring){.sq = ASQ, .cq = ACQ, .phase = 1};
+	memset(memory, 0, 0x2000);
+	CU_ASSERT_EQUAL(create_cq(), NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_QUEUE_SIZE);
+	set_reg(NVME_REG_CC, CC_ON, 4);
+	CU_ASSERT_EQUAL(reg(NVME_REG_CC, 4), CC_ON);
+	CU_ASSERT_EQUAL(csts(), 1);
+	CU_ASSERT_EQUAL(create_cq(), 0);
+	CU_ASSERT_EQUAL(create_sq(), 0);
+	CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+	/* What isn't defined changes nothing. */
+	set_reg(NVME_REG_CC, 1, 4);
+	CU_ASSERT_EQUAL(reg(NVME_REG_CC, 4), CC_ON);
+	CU_ASSERT_EQUAL(csts(), 1);
+	CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+	/* Each size until there are no queues of its kind. */
+	CU_ASSERT_EQUAL(run(&f.admin, (struct nvme_sqe){.opcode = nvme_admin_delete_sq, .cdw10 = 1}), 0);
+	set_reg(NVME_REG_CC, 1, 4);
+	CU_ASSERT_EQUAL(reg(NVME_REG_CC, 4), (CC_ON & ~(0xfu << NVME_CC_IOSQES_SHIFT)));
+	set_reg(NVME_REG_CC, 1 | sizes, 4);
+	CU_ASSERT_EQUAL(create_sq(), 0);
+	finish();
+}
+
+static void pages_and_command_sets_are_a_disabled_controllers_to_change(void)
+{
+	static const uint32_t other[] = {1u << NVME_CC_MPS_SHIFT, 6u << NVME_CC_CSS_SHIFT, 1u << NVME_CC_AMS_SHIFT};
+
+	start("mem:1M", false);
+	enable_io();
+	for (size_t i = 0; i < 3; i++) {
+		set_reg(NVME_REG_CC, CC_ON | other[i], 4);
+		CU_ASSERT_EQUAL(reg(NVME_REG_CC, 4), CC_ON);
+		CU_ASSERT_EQUAL(csts(), 1);
+		CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+	}
+	/* Also while the last command before a reset ends. */
+	set_reg(NVME_REG_CC, 0, 4);
+	set_reg(NVME_REG_CC, other[0], 4);
+	CU_ASSERT_EQUAL(reg(NVME_REG_CC, 4), other[0]);
+	set_reg(NVME_REG_CC, CC_ON | other[0], 4);
+	CU_ASSERT_EQUAL(csts(), 2); /* the admin queues don't begin with such a page */
+	finish();
+}
+
+/* Enabled before the shutdown of a disabled controller is complete: it comes first, and then what the host wants. */
+static void a_host_may_enable_it_while_it_shuts_down(void)
+{
+	for (int in_flight = 0; in_flight < 2; in_flight++) {
+		start_file();
+		enable_io();
+		CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_write)), 0);
+		if (in_flight)
+			push_file_read();
+		set_reg(NVME_REG_CC, (CC_ON & ~1u) | 1u << NVME_CC_SHN_SHIFT, 4);
+		CU_ASSERT_EQUAL(NVME_CSTS_SHST(csts()), NVME_CSTS_SHST_OCCUR);
+		memset(memory, 0, 0x4000);
+		set_reg(NVME_REG_CC, CC_ON, 4);
+		CU_ASSERT_EQUAL(NVME_CSTS_SHST(csts()), NVME_CSTS_SHST_OCCUR);
+		f.admin = (struct ring){.sq = ASQ, .cq = ACQ, .phase = 1};
+		f.io = (struct ring){.sq = SQ1, .cq = CQ1, .id = 1, .phase = 1};
+		poll_until(is_ready);
+		CU_ASSERT_EQUAL(create_cq(), 0);
+		CU_ASSERT_EQUAL(create_sq(), 0);
+		CU_ASSERT_EQUAL(run(&f.io, rw(nvme_cmd_read)), 0);
+		/* A second shutdown has the last word. */
+		set_reg(NVME_REG_CC, (CC_ON & ~1u) | 1u << NVME_CC_SHN_SHIFT, 4);
+		set_reg(NVME_REG_CC, CC_ON, 4);
+		set_reg(NVME_REG_CC, CC_ON | 1u << NVME_CC_SHN_SHIFT, 4);
+		poll_until(is_shut);
+		set_reg(NVME_REG_CC, 0, 4);
+		enable();
+		/* One that changes its mind has a controller that is off, and may begin anew. */
+		set_reg(NVME_REG_CC, (CC_ON & ~1u) | 1u << NVME_CC_SHN_SHIFT, 4);
+		set_reg(NVME_REG_CC, CC_ON, 4);
+		set_reg(NVME_REG_CC, 0, 4);
+		poll_until(is_off);
+		set_reg(NVME_REG_CC, 1u << NVME_CC_SHN_SHIFT, 4);
+		poll_until(is_shut);
+		enable_io();
+		finish();
+	}
+}
+
 static void a_disabled_controller_can_be_shut_down(void)
 {
 	start("mem:1M", false);
@@ -619,6 +712,10 @@ static const struct unit_test tests[] = {
 	{"a host that is gone leaves nothing behind", a_host_that_is_gone_leaves_nothing_behind},
 	{"the MSI-X table keeps what is written", the_msix_table_keeps_what_is_written},
 	{"the doorbells' file cannot be cut short", the_doorbells_file_cannot_be_cut_short},
+	{"entry sizes may be set until there are queues", entry_sizes_may_be_set_until_there_are_queues},
+	{"pages and command sets are a disabled controller's to change",
+	 pages_and_command_sets_are_a_disabled_controllers_to_change},
+	{"a host may enable it while it shuts down", a_host_may_enable_it_while_it_shuts_down},
 	{"a client's doorbells are not those of the next", a_clients_doorbells_are_not_those_of_the_next},
 	{"a client without doorbells is sent away", a_client_without_doorbells_is_sent_away},
 	{"injected faults show in the status", injected_faults_show_in_the_status},

@@ -67,12 +67,11 @@ int host_enable(struct host *host)
 		.sq_entries = HOST_ENTRIES,
 		.cq_entries = HOST_ENTRIES,
 		.page_shift = 12,
-		.iosqes = 6,
-		.iocqes = 4,
 	};
 
 	memset(host_va(host, HOST_ASQ), 0, 2 * 4096);
 	host->admin = (struct host_queue){.entries = HOST_ENTRIES, .sq = HOST_ASQ, .cq = HOST_ACQ, .phase = 1};
+	tgt_mq_entry_sizes(host->mq, NVME_SQES_SHIFT, NVME_CQES_SHIFT);
 	return tgt_mq_enable(host->mq, &admin);
 }
 
