@@ -610,6 +610,8 @@ void tgt_pcie_describe(struct tgt_pcie *pcie, struct quoll_server_device *device
 	device->regions[QUOLL_PCI_CONFIG].size_bytes = TGT_PCI_CONFIG_BYTES;
 	device->regions[QUOLL_PCI_CONFIG].flags = rw;
 	device->irqs[QUOLL_PCI_IRQ_MSIX] = (struct quoll_irq_info){TGT_MAX_VECTORS, QUOLL_IRQ_EVENTFD};
+	/* Never signalled, as QEMU stops its guest then; but a PCI Express device has one, and QEMU warns otherwise. */
+	device->irqs[QUOLL_PCI_IRQ_ERR] = (struct quoll_irq_info){1, QUOLL_IRQ_EVENTFD};
 }
 
 /* What the queues call. */

@@ -496,6 +496,17 @@ static void a_host_that_is_gone_leaves_nothing_behind(void)
 	finish();
 }
 
+/* As the kernel has it for any PCI Express device; QEMU warns of one that has none. */
+static void there_is_an_error_interrupt(void)
+{
+	start("mem:1M", false);
+	CU_ASSERT_EQUAL(f.device.irqs[QUOLL_PCI_IRQ_ERR].nr_vectors, 1);
+	CU_ASSERT_EQUAL(f.device.irqs[QUOLL_PCI_IRQ_ERR].flags, QUOLL_IRQ_EVENTFD);
+	CU_ASSERT_EQUAL(f.device.irqs[QUOLL_PCI_IRQ_MSIX].nr_vectors, TGT_MAX_VECTORS);
+	CU_ASSERT_EQUAL(f.device.irqs[QUOLL_PCI_IRQ_INTX].nr_vectors, 0);
+	finish();
+}
+
 static void the_msix_table_keeps_what_is_written(void)
 {
 	uint8_t entry[16] = {0}, pending[16];
@@ -700,6 +711,10 @@ static const struct unit_test tests[] = {
 	{"larger pages work", larger_pages_work},
 	{"a reset waits for what is in flight", a_reset_waits_for_what_is_in_flight},
 	{"a shutdown flushes, and is over with a reset", a_shutdown_flushes_and_is_over_with_a_reset},
+	{"entry sizes may be set until there are queues", entry_sizes_may_be_set_until_there_are_queues},
+	{"pages and command sets are a disabled controller's to change",
+	 pages_and_command_sets_are_a_disabled_controllers_to_change},
+	{"a host may enable it while it shuts down", a_host_may_enable_it_while_it_shuts_down},
 	{"a disabled controller can be shut down", a_disabled_controller_can_be_shut_down},
 	{"a function reset clears all, and waits for what is in flight",
 	 a_function_reset_clears_all_and_waits_for_what_is_in_flight},
@@ -710,12 +725,9 @@ static const struct unit_test tests[] = {
 	{"events do not write to memory that was taken away", events_do_not_write_to_memory_that_was_taken_away},
 	{"memory without a mapping is reached by messages", memory_without_a_mapping_is_reached_by_messages},
 	{"a host that is gone leaves nothing behind", a_host_that_is_gone_leaves_nothing_behind},
+	{"there is an error interrupt", there_is_an_error_interrupt},
 	{"the MSI-X table keeps what is written", the_msix_table_keeps_what_is_written},
 	{"the doorbells' file cannot be cut short", the_doorbells_file_cannot_be_cut_short},
-	{"entry sizes may be set until there are queues", entry_sizes_may_be_set_until_there_are_queues},
-	{"pages and command sets are a disabled controller's to change",
-	 pages_and_command_sets_are_a_disabled_controllers_to_change},
-	{"a host may enable it while it shuts down", a_host_may_enable_it_while_it_shuts_down},
 	{"a client's doorbells are not those of the next", a_clients_doorbells_are_not_those_of_the_next},
 	{"a client without doorbells is sent away", a_client_without_doorbells_is_sent_away},
 	{"injected faults show in the status", injected_faults_show_in_the_status},
