@@ -371,6 +371,44 @@ static inline void sq_prefetch(const struct tgt_msq *sq, uint32_t tail)
 	}
 }
 
+/*
+ * Event indices (Base 2.0, Annex B.5): the host writes a register when its value comes past them. While we are awake it
+ * need not, so they are kept one entry behind: the host comes there after a whole turn of the ring, and they are moved
+ * along each half turn. Values are those of doorbells, so they wrap with the ring.
+ */
+static void event_behind(struct tgt_mq *mq, unsigned int bell, uint32_t at, uint32_t entries)
+{
+	__atomic_store_n(&mq->events[bell], quoll_cpu_to_le32(at ? at - 1 : entries - 1), __ATOMIC_RELAXED);
+}
+
+static void sq_event_behind(struct tgt_mq *mq, struct tgt_msq *sq)
+{
+	sq->event_head = sq->head;
+	event_behind(mq, 2u * sq->base.id, sq->head, sq->entries);
+}
+
+/* Behind what the host has read, which is where it says; how far we know of it is older. */
+static void cq_event_behind(struct tgt_mq *mq, struct tgt_cq *cq)
+{
+	uint32_t head = quoll_le32_to_cpu(__atomic_load_n(cq->head_db, __ATOMIC_RELAXED));
+
+	cq->event_tail = cq->tail;
+	if (head < cq->entries)
+		event_behind(mq, 2u * cq->id + 1, head, cq->entries);
+}
+
+static __attribute__((noinline)) void sq_move_events(struct tgt_mq *mq, struct tgt_msq *sq)
+{
+	struct tgt_cq *cq = sq->cq;
+
+	if (!sq->base.id)
+		return;
+	if (ring_distance(sq->event_head, sq->head, sq->entries) >= sq->entries / 2)
+		sq_event_behind(mq, sq);
+	if (ring_distance(cq->event_tail, cq->tail, cq->entries) >= cq->entries / 2)
+		cq_event_behind(mq, cq);
+}
+
 static unsigned int sq_poll(struct tgt_mq *mq, struct tgt_msq *sq)
 {
 	struct tgt_req *reqs[TGT_MAX_BATCH];
@@ -406,6 +444,8 @@ static unsigned int sq_poll(struct tgt_mq *mq, struct tgt_msq *sq)
 		reqs[n++] = req;
 		sq->head = sq->head + 1 == sq->entries ? 0 : sq->head + 1;
 	}
+	if (QUOLL_UNLIKELY(mq->events))
+		sq_move_events(mq, sq);
 	if (QUOLL_LIKELY(sq->base.id))
 		tgt_ctrl_io(mq->ctrl, reqs, n);
 	else
@@ -525,7 +565,10 @@ int tgt_mq_arm(struct tgt_mq *mq)
 		if (!sq->base.id)
 			continue;
 		__atomic_store_n(&mq->events[2u * sq->base.id], quoll_cpu_to_le32(sq->head), __ATOMIC_RELAXED);
-		__atomic_store_n(&mq->events[2u * sq->cq->id + 1], quoll_cpu_to_le32(sq->cq->head), __ATOMIC_RELAXED);
+		/* What the host has read is of interest where completions wait for room. */
+		if (sq->cq->waiting.head)
+			__atomic_store_n(&mq->events[2u * sq->cq->id + 1], quoll_cpu_to_le32(sq->cq->head),
+					 __ATOMIC_RELAXED);
 	}
 	/* Event index before tail; pairs with the host's fence between its tail and its look at the event index. */
 	quoll_dma_mb();
@@ -541,10 +584,10 @@ void tgt_mq_disarm(struct tgt_mq *mq)
 	for (unsigned int i = 0; mq->events && mq->answers && i < mq->nr_active; i++) {
 		struct tgt_msq *sq = mq->active[i];
 
-		/* One behind: the host comes past it once a turn of the ring, if we stay awake for so long. */
-		if (sq->base.id)
-			__atomic_store_n(&mq->events[2u * sq->base.id], quoll_cpu_to_le32((sq->head - 1) & 0xffff),
-					 __ATOMIC_RELAXED);
+		if (!sq->base.id)
+			continue;
+		sq_event_behind(mq, sq);
+		cq_event_behind(mq, sq->cq);
 	}
 }
 
@@ -666,6 +709,12 @@ int tgt_mq_enable(struct tgt_mq *mq, const struct tgt_mq_admin *admin)
 	return 0;
 }
 
+void tgt_mq_entry_sizes(struct tgt_mq *mq, uint8_t iosqes, uint8_t iocqes)
+{
+	mq->iosqes = iosqes;
+	mq->iocqes = iocqes;
+}
+
 void tgt_mq_disable(struct tgt_mq *mq)
 {
 	if (!mq->enabled)
@@ -690,9 +739,3 @@ bool tgt_mq_idle(const struct tgt_mq *mq)
 {
 	return !mq->enabled && tgt_ctrl_idle(mq->ctrl);
 }
-void tgt_mq_entry_sizes(struct tgt_mq *mq, uint8_t iosqes, uint8_t iocqes)
-{
-	mq->iosqes = iosqes;
-	mq->iocqes = iocqes;
-}
-

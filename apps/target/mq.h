@@ -149,7 +149,7 @@ void tgt_mq_doorbell(struct tgt_mq *mq, unsigned int index, uint32_t value);
 
 /**
  * tgt_mq_arm() - we are about to sleep: hosts with shadow doorbells shall write the real one next time
- * Return: 1: there is work already; 0. tgt_mq_disarm(): awake, they need not.
+ * Return: 1: there is work already; 0. tgt_mq_disarm(): awake, they need not, for as long as polls go on.
  */
 int tgt_mq_arm(struct tgt_mq *mq);
 void tgt_mq_disarm(struct tgt_mq *mq);
@@ -157,7 +157,7 @@ void tgt_mq_disarm(struct tgt_mq *mq);
 /* Whether the host's doorbells of I/O queues are in its memory, so that it need not write those of the device. */
 bool tgt_mq_has_shadow(const struct tgt_mq *mq);
 
-/* I/O submission queues that the host has made. */
+/* I/O submission and completion queues that the host has made. */
 unsigned int tgt_mq_nr_sqs(const struct tgt_mq *mq);
 unsigned int tgt_mq_nr_cqs(const struct tgt_mq *mq);
 

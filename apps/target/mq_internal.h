@@ -14,6 +14,7 @@
  * @head:    what the host has said it has read up to
  * @waiting: completions for which there is no room
  * @nr_sqs:  that complete to it
+ * @event_tail: what @tail was when the event index was moved along
  */
 struct tgt_cq {
 	struct nvme_cqe *ring;
@@ -21,6 +22,7 @@ struct tgt_cq {
 	uint32_t entries;
 	uint32_t head;
 	uint32_t tail;
+	uint32_t event_tail;
 	uint16_t id;
 	uint16_t vector;
 	uint8_t phase;
@@ -41,6 +43,7 @@ enum tgt_fetch {
  * struct tgt_msq - a submission queue
  * @ring:   mapped, or NULL: read by messages
  * @fetch:  how many entries in one poll; none: at this generation of the host's memory the ring could not be read
+ * @event_head: what @head was when the event index was moved along
  * @deletion: the command that deletes it and waits for its last request
  */
 struct tgt_msq {
@@ -50,6 +53,7 @@ struct tgt_msq {
 	struct tgt_cq *cq;
 	uint32_t entries;
 	uint32_t head;
+	uint32_t event_head;
 	bool bad_tail; /* reported */
 	enum tgt_fetch fetch;
 	uint64_t iova;

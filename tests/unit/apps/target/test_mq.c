@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_mq.c - queues in the host's memory: made and deleted with each check, full, wrapped, with doorbells that lie and
- * doorbells in memory, in memory that goes away; resets; injected faults.
+ * test_mq.c - queues in the host's memory: made and deleted with each check, full, wrapped, with doorbells that lie, in
+ * memory that goes away; resets; injected faults.
  */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "held_ns.h"
 #include "target/mq_internal.h"
@@ -318,114 +317,6 @@ static void a_head_that_lies_while_its_queue_is_deleted_is_survived(void)
 	host_end(&host);
 }
 
-static void doorbells_may_be_in_the_hosts_memory(void)
-{
-	quoll_le32 *shadow = host_va(&host, HOST_PAGE(700)), *events = host_va(&host, HOST_PAGE(701));
-	struct nvme_sqe cmd = {.opcode = nvme_admin_dbbuf, .prp1 = HOST_PAGE(700), .prp2 = HOST_PAGE(701)};
-	struct nvme_sqe read;
-	struct host_cqe cqe;
-
-	start();
-	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
-	CU_ASSERT_EQUAL(host_io(&host, read_cmd(1)), 0);
-	CU_ASSERT_EQUAL(host_admin(&host, cmd), 0);
-	CU_ASSERT_EQUAL(shadow[2], 1);
-	CU_ASSERT_EQUAL(shadow[3], 1);
-	CU_ASSERT_EQUAL(events[2], 1);
-	read = read_cmd(2);
-	host_push(&host, &host.io, &read);
-	__atomic_store_n(&shadow[2], host.io.tail, __ATOMIC_RELEASE);
-	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
-	CU_ASSERT_EQUAL(cqe.cid, 2);
-	/* About to sleep: the event index is where the queue is, and what came meanwhile is seen. */
-	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
-	CU_ASSERT_EQUAL(events[2], 2);
-	host_push(&host, &host.io, &read);
-	__atomic_store_n(&shadow[2], host.io.tail, __ATOMIC_RELEASE);
-	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 1);
-	tgt_mq_disarm(host.mq);
-	CU_ASSERT_EQUAL(events[2], 1);
-	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
-	/* A queue that is made later is in them too. */
-	shadow[4] = shadow[5] = 0;
-	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 2, 16), 0);
-	host_push(&host, &host.io, &read);
-	shadow[4] = host.io.tail;
-	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
-	host_end(&host);
-}
-
-/* Shadows are the host's to write; only for queues that are there already their place is put into them. */
-static void shadows_may_be_mapped_for_reading_only(void)
-{
-	const uint64_t at = HOST_BASE + HOST_BYTES;
-	struct nvme_sqe cmd = {.opcode = nvme_admin_dbbuf, .prp1 = at, .prp2 = HOST_PAGE(701)};
-	struct tgt_guest_range range = {.iova = at, .len = 4096, .prot = TGT_GUEST_READ};
-	struct nvme_sqe read = read_cmd(1);
-	struct host_cqe cqe;
-	quoll_le32 *shadow;
-
-	start();
-	range.va = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CU_ASSERT_TRUE_FATAL(range.va != MAP_FAILED);
-	shadow = (quoll_le32 *)range.va;
-	CU_ASSERT_EQUAL(tgt_guest_add(&host.guest, &range), 0);
-	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
-	CU_ASSERT_EQUAL(host_admin(&host, cmd), NVME_SC_INVALID_FIELD);
-	CU_ASSERT_EQUAL(delete (nvme_admin_delete_sq, 1), 0);
-	CU_ASSERT_EQUAL(delete (nvme_admin_delete_cq, 1), 0);
-	shadow[4] = 7; /* of a queue that is not there */
-	CU_ASSERT_EQUAL(mprotect(range.va, 4096, PROT_READ), 0);
-	CU_ASSERT_EQUAL(host_admin(&host, cmd), 0);
-	CU_ASSERT_EQUAL(shadow[4], 7);
-	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
-	host_push(&host, &host.io, &read);
-	CU_ASSERT_EQUAL(mprotect(range.va, 4096, PROT_READ | PROT_WRITE), 0);
-	__atomic_store_n(&shadow[2], host.io.tail, __ATOMIC_RELEASE);
-	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
-	CU_ASSERT_EQUAL(tgt_guest_remove(&host.guest, at, 4096), 0);
-	munmap(range.va, 4096);
-	host_end(&host);
-}
-
-static void doorbell_buffers_that_are_not_pages_are_refused(void)
-{
-	struct nvme_sqe cmd = {.opcode = nvme_admin_dbbuf, .prp1 = HOST_PAGE(700), .prp2 = HOST_PAGE(701) + 8};
-
-	start();
-	CU_ASSERT_EQUAL(host_admin(&host, cmd), NVME_SC_INVALID_FIELD);
-	cmd.prp1 = 0x1000;
-	cmd.prp2 = HOST_PAGE(701);
-	CU_ASSERT_EQUAL(host_admin(&host, cmd), NVME_SC_INVALID_FIELD);
-	cmd.prp1 = HOST_PAGE(700);
-	cmd.prp2 = 0;
-	CU_ASSERT_EQUAL(host_admin(&host, cmd), NVME_SC_INVALID_FIELD);
-	CU_ASSERT_PTR_NULL(host.mq->shadow);
-	host_end(&host);
-}
-
-/* Between a poll and arm the transport may hear that the host takes memory back. */
-static void doorbell_buffers_that_went_away_are_not_touched(void)
-{
-	const uint64_t at = HOST_BASE + HOST_BYTES;
-	struct nvme_sqe cmd = {.opcode = nvme_admin_dbbuf, .prp1 = at, .prp2 = at + 4096};
-	struct tgt_guest_range range = {.iova = at, .len = 8192, .prot = HOST_RW};
-
-	start();
-	range.va = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CU_ASSERT_TRUE_FATAL(range.va != MAP_FAILED);
-	CU_ASSERT_EQUAL(tgt_guest_add(&host.guest, &range), 0);
-	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
-	CU_ASSERT_EQUAL(host_admin(&host, cmd), 0);
-	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
-	CU_ASSERT_EQUAL(tgt_guest_remove(&host.guest, at, 8192), 0);
-	munmap(range.va, 8192);
-	tgt_mq_disarm(host.mq);
-	CU_ASSERT_EQUAL(tgt_mq_arm(host.mq), 0);
-	CU_ASSERT_PTR_NULL(host.mq->shadow);
-	host_end(&host);
-}
-
 static void admin_queues_are_checked_when_enabled(void)
 {
 	struct tgt_mq_admin good = {
@@ -682,10 +573,6 @@ static const struct unit_test tests[] = {
 	{"a head beyond the queue makes no room", a_head_beyond_the_queue_makes_no_room},
 	{"a head that lies while its queue is deleted is survived",
 	 a_head_that_lies_while_its_queue_is_deleted_is_survived},
-	{"doorbells may be in the host's memory", doorbells_may_be_in_the_hosts_memory},
-	{"shadows may be mapped for reading only", shadows_may_be_mapped_for_reading_only},
-	{"doorbell buffers that are not pages are refused", doorbell_buffers_that_are_not_pages_are_refused},
-	{"doorbell buffers that went away are not touched", doorbell_buffers_that_went_away_are_not_touched},
 	{"admin queues are checked when enabled", admin_queues_are_checked_when_enabled},
 	{"a reset forgets queues and waiting commands", a_reset_forgets_queues_and_waiting_commands},
 	{"queues stop while their memory is away", queues_stop_while_their_memory_is_away},
