@@ -44,12 +44,12 @@ def eal(*cpus):
     return words if huge >= HUGE_BYTES else words + ["--no-huge"]
 
 
-def fwd(mode, *ports):
+def fwd(mode, *ports, frame_bytes=64):
     def command(context):
         words = [built(context, "apps/quoll/quoll"), "fwd", *ports, "--burst", str(BURST), "--bufs", str(BUFS), "--cores",
                  str(context["cpus"][-1]), "--time", str(context["seconds"]), "--json"]
-        if ports[0].startswith("ring:"):
-            words += ["--prime", str(ON_THE_WAY // 2), "--entries", "1024", "--frame-bytes", "64"]
+        if not ports[0].startswith("null:"):
+            words += ["--prime", str(ON_THE_WAY // 2), "--entries", "1024", "--frame-bytes", str(frame_bytes)]
         if mode == "mac":
             words += ["--mac-rewrite", "--dst-mac", DST_MACS]
         return on_both(context, *words)
@@ -81,6 +81,8 @@ def measured(start):
 
 NULLS = ("net_null0,size=64", "net_null1,size=64")
 RINGS = ("net_ring0", "net_ring1")
+XDPS = ("net_af_xdp0,iface=veth0", "net_af_xdp1,iface=veth1") # busy polling, 64 frames: its default
+FCS_BYTES = 4
 LOOPS = ("ring:a?loop=1", "ring:b?loop=1")
 TX_FIRST = f"start tx_first {ON_THE_WAY // 2 // BURST}"
 
@@ -96,6 +98,31 @@ def _quoll_fwd(name, mode, *ports):
 
 def _testpmd(name, mode, vdevs, start):
     return Program(name, "dpdk", "dpdk-testpmd", 2, testpmd(mode, *vdevs), measured(start), parse.testpmd, False)
+
+
+def _no_veth(_context):
+    if os.geteuid():
+        return "needs root: a network namespace"
+    return None if shutil.which("ip") else "iproute2: not installed"
+
+
+def _in_veth(command):
+    return lambda context: [os.path.join(machine.TOP, "benchmarks/veth"), *command(context)]
+
+
+def _no_dpdk_veth(context):
+    return _no_veth(context) or (None if shutil.which("dpdk-testpmd") else "dpdk: not installed")
+
+
+def _fwd_xdp(wire_bytes):
+    """Two ends of one line, on which frames go round; of so many bytes with FCS."""
+    command = fwd("io", "xdp:veth0?busy=64", "xdp:veth1?busy=64", frame_bytes=wire_bytes - FCS_BYTES)
+    return Program(f"fwd_xdp_{wire_bytes}", "quoll", _no_veth, 2, _in_veth(command), None, parse.fwd, False)
+
+
+def _testpmd_xdp(wire_bytes):
+    command = testpmd("io", *XDPS, extra=(f"--txpkts={wire_bytes - FCS_BYTES}",))
+    return Program(f"testpmd_xdp_{wire_bytes}", "dpdk", _no_dpdk_veth, 2, _in_veth(command), measured(TX_FIRST), parse.testpmd, False)
 
 
 def _spsc(context):
@@ -168,6 +195,7 @@ PROGRAMS = [
     _testpmd("testpmd_ring", "io", RINGS, TX_FIRST),
     _quoll_fwd("fwd_ring_mac", "mac", *LOOPS),
     _testpmd("testpmd_ring_mac", "mac", RINGS, TX_FIRST),
+    *(kind(wire_bytes) for wire_bytes in (64, 1518) for kind in (_fwd_xdp, _testpmd_xdp)),
     Program("fwd_start", "quoll", None, 1, _first_packet, None, parse.fwd_started, True),
     Program("testpmd_start", "dpdk", "dpdk-testpmd", 2, _testpmd_start,
             lambda _context: [("start", 0), ("stop", 0), ("quit", 0)], parse.testpmd_started, True),
