@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # demo.sh - on a Debian 12 or 13 machine, as root or with sudo, with no IOMMU and no NVMe: installs what is missing,
-# builds, and does Quoll's main job: first natively, without privilege, an NVMe target and its host on a socket (seconds);
-# then in the lab VM: whole groups planned, bound and claimed, a drive read and written by a polled driver in user space
-# on the kernel's real VFIO. Each part ends with a table.
+# builds, and does Quoll's main job: first natively an NVMe target and its host on a socket, and packets between two
+# network namespaces (half a minute); then in the lab VM: whole groups planned, bound and claimed, a drive read and
+# written by a polled driver in user space on the kernel's real VFIO. Each part ends with a table.
 #
 #   ./demo.sh [--native] [--kernel 6.1|6.12] [--full]
 #     --native  the first part only
@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
 done
 
 started=$SECONDS
-if [ "$native" = 1 ]; then tests/setup --build; else tests/setup --demo; fi
+if [ "$native" = 1 ]; then tests/setup --native; else tests/setup --demo; fi
 status=0
 tests/user/demo || status=$?
 if [ "$native" = 1 ]; then exit $status; fi
