@@ -59,7 +59,8 @@ meson_build() {
 	CC=$cc meson setup "$dir" "$@" && ninja -C "$dir"
 }
 
-# Each CUnit test of each program counts: "  Test: behaviour ...passed". A program that dies without its summary fails.
+# Each CUnit test of each program counts: "  Test: behaviour ...passed", or "...skipped: reason passed" (unit_skip()). A
+# program that dies without its summary fails.
 unit() { # unit SECTION DIRECTORY [PATTERN of programs]
 	local name=$1 dir=$2 pattern=${3:-.} prog area out rc
 	section "$name"
@@ -68,8 +69,10 @@ unit() { # unit SECTION DIRECTORY [PATTERN of programs]
 		area=${prog##*/test_}
 		rc=0
 		timeout 300 "$prog" >"$out" 2>&1 || rc=$?
-		sed -n 's/^  Test: \(.*\) \.\.\.\(passed\|FAILED\)$/\2 \1/p' "$out" | while read -r verdict behaviour; do
+		sed -n -e 's/^  Test: \(.*\) \.\.\.\(passed\|FAILED\)$/\2 \1/p' \
+			-e 's/^  Test: \(.*\) \.\.\.skipped: \(.*\) passed$/skipped \1|\2/p' "$out" | while read -r verdict behaviour; do
 			case $verdict in
+			skipped) skip "$name: $area: ${behaviour%|*}" "${behaviour#*|}" ;;
 			passed) pass "$name: $area: $behaviour" ;;
 			FAILED) grep -A 12 -F "Test: $behaviour " "$out" >"$out.one"; fail "$name: $area: $behaviour" "$out.one" ;;
 			esac
