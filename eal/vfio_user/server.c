@@ -560,6 +560,7 @@ static struct quoll_server *server_new(const struct quoll_env *env, const struct
 	if (env)
 		server->env = *env;
 	server->device = *device;
+	server_maps_init(server);
 	server->listen.fd = server->epoll_fd = server->timer_fd = server->conn.fd = -1;
 	server->stall_ns = VUSER_STALL_NS;
 	server->dma_timeout_ns = SERVER_DMA_TIMEOUT_NS;

@@ -24,8 +24,11 @@
 
 /* What we announce: QEMU ends the connection if a server states more than 16. Up to VUSER_MAX_FDS are taken. */
 #define SERVER_MSG_FDS 16u
-/* Each is a mapping of this process: the kernel allows 65,530 (vm.max_map_count), and a process may serve several. */
+/* Entries of the table. Not all of them are mapped: see server_maps.c. */
 #define SERVER_DMA_MAPS 16384u
+/* The kernel's default of vm.max_map_count, and how much of the 128 TiB that a process has servers may map. */
+#define SERVER_PROCESS_MAPS 65530u
+#define SERVER_PROCESS_BYTES (64ull << 40)
 #define SERVER_PAGE_BYTES 4096u
 /* Connections that have not said yet what they want, or wait for a place. */
 #define SERVER_VISITORS 4u
@@ -112,6 +115,8 @@ struct server_visitor {
  * @watched:      the events of @conn that are watched
  * @held:         commands that came in early, in their order
  * @maps:         by IOVA, ascending
+ * @nr_mapped, @mapped_bytes: of them that are mapped, as they are
+ * @process_maps: that servers of this process may have, all together
  * @bus_error:    set by a signal handler
  * @thread:       that polled last
  * @irq_lock:     of the vectors: the device may signal from any thread
@@ -152,6 +157,9 @@ struct quoll_server {
 	struct server_map *maps;
 	unsigned int nr_maps;
 	unsigned int maps_room;
+	unsigned int nr_mapped;
+	uint64_t mapped_bytes;
+	unsigned int process_maps;
 	bool bus_error;
 	pthread_t thread;
 	bool told_not_mapped;
@@ -194,6 +202,8 @@ void server_irqs_destroy(struct quoll_server *server);
 int server_irq_info(struct quoll_server *server, struct vuser_out *out);
 int server_irq_set(struct quoll_server *server);
 
+/* Look at what the kernel allows. */
+void server_maps_init(struct quoll_server *server);
 int server_dma_map(struct quoll_server *server);
 /* Return: -EAGAIN as well. */
 int server_dma_unmap(struct quoll_server *server, struct vuser_out *out);

@@ -7,10 +7,17 @@
  * another file system may let us wait for a page as long as it likes. What cannot be mapped is offered all the same and
  * reached by message: clients map things that no device will touch (QEMU: ROMs, BARs of other devices), and must not
  * fail because of it.
+ *
+ * So is what would be too much. Mappings and addresses are few (65,530 and 128 TiB a process), a sparse file of many
+ * TiB costs a client nothing, and when they are used up mmap() fails everywhere in the process. A client has 8,192
+ * mappings (a file a hugepage of 2 MiB, as DPDK's are, for 16 GiB; QEMU needs some dozens, and with an IOMMU for its
+ * guest thousands) and 16 TiB (the largest machines have less), all together half of what there is. The protocol has
+ * no way to say that a client does not answer DMA messages, but for the one that asks for mmap() by name.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,6 +34,54 @@
 /* libvfio-user's extension: how the server is to reach the memory. Neither: by mmap() if there is a file. */
 #define DMA_BY_MMAP (1u << 2)
 #define DMA_BY_FILE_IO (1u << 3)
+
+/* Of all servers in the process. */
+static unsigned int process_mapped;
+static uint64_t process_mapped_bytes;
+
+void server_maps_init(struct quoll_server *server)
+{
+	struct quoll_server_device *device = &server->device;
+	char path[256];
+	unsigned int nr;
+	FILE *file;
+
+	if (!device->max_mapped)
+		device->max_mapped = QUOLL_SERVER_MAPPED;
+	if (!device->max_mapped_bytes)
+		device->max_mapped_bytes = QUOLL_SERVER_MAPPED_BYTES;
+	server->process_maps = SERVER_PROCESS_MAPS / 2;
+	snprintf(path, sizeof(path), "%s/sys/vm/max_map_count", quoll_env_proc(&server->env));
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fscanf(file, "%u", &nr) == 1)
+		server->process_maps = nr / 2;
+	fclose(file);
+}
+
+static void mapped_sub(struct quoll_server *server, uint64_t bytes)
+{
+	server->nr_mapped--;
+	server->mapped_bytes -= bytes;
+	__atomic_sub_fetch(&process_mapped, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&process_mapped_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+/* Return: false: it would be too much. */
+static bool mapped_add(struct quoll_server *server, uint64_t bytes)
+{
+	unsigned int nr = __atomic_add_fetch(&process_mapped, 1, __ATOMIC_RELAXED);
+	uint64_t all_bytes = __atomic_add_fetch(&process_mapped_bytes, bytes, __ATOMIC_RELAXED);
+
+	server->nr_mapped++;
+	server->mapped_bytes += bytes;
+	if (nr <= server->process_maps && all_bytes <= SERVER_PROCESS_BYTES &&
+	    server->nr_mapped <= server->device.max_mapped && server->mapped_bytes <= server->device.max_mapped_bytes)
+		return true;
+	mapped_sub(server, bytes);
+	return false;
+}
 
 unsigned int server_map_find(const struct quoll_server *server, uint64_t iova)
 {
@@ -97,34 +152,41 @@ static uint64_t file_page_bytes(int fd, uint64_t offset, uint64_t len, bool unse
 
 /*
  * Map it, if that can be done safely. Of huge pages the kernel maps whole ones only, so what is mapped begins and ends
- * at their boundaries; the file, which consists of whole ones, has been found long enough.
+ * at their boundaries; the file, which consists of whole ones, has been found long enough. Return: 0, mapped or not;
+ * -ENOSPC: it would be too much.
  */
-static void map_file(struct server_map *map, int fd, uint64_t offset, bool unsealed)
+static int map_file(struct quoll_server *server, struct server_map *map, int fd, uint64_t offset)
 {
-	uint64_t page = fd < 0 ? 0 : file_page_bytes(fd, offset, map->dma.len, unsealed);
+	uint64_t page = fd < 0 ? 0 : file_page_bytes(fd, offset, map->dma.len, server->device.unsealed);
 	uint64_t lead;
 	int prot;
 
 	if (!page)
-		return;
+		return 0;
 	lead = offset % page;
-	if (map->dma.len > SIZE_MAX - 2 * page || offset > INT64_MAX)
-		return;
+	if (map->dma.len > INT64_MAX - 2 * page || offset > INT64_MAX)
+		return 0;
 	map->base_bytes = (size_t)((lead + map->dma.len + page - 1) / page * page);
+	if (!mapped_add(server, map->base_bytes))
+		return -ENOSPC;
 	prot = (map->dma.prot & QUOLL_DMA_READ ? PROT_READ : 0) | (map->dma.prot & QUOLL_DMA_WRITE ? PROT_WRITE : 0);
 	map->base = mmap(NULL, map->base_bytes, prot, MAP_SHARED, fd, (off_t)(offset - lead));
 	if (map->base == MAP_FAILED) {
 		map->base = NULL;
-		return;
+		mapped_sub(server, map->base_bytes);
+		return 0;
 	}
 	map->dma.va = (uint8_t *)map->base + lead;
+	return 0;
 }
 
-static void unmap_file(struct server_map *map)
+static void unmap_file(struct quoll_server *server, struct server_map *map)
 {
-	if (map->base)
-		munmap(map->base, map->base_bytes);
+	if (!map->base)
+		return;
+	munmap(map->base, map->base_bytes);
 	map->base = NULL;
+	mapped_sub(server, map->base_bytes);
 }
 
 /*
@@ -151,15 +213,16 @@ bool quoll_server_bus_error(struct quoll_server *server, void *va)
 }
 
 /* Once a session: clients offer hundreds. */
-static void tell_not_mapped(struct quoll_server *server, const struct vuser_dma_map *map)
+static void tell_not_mapped(struct quoll_server *server, const struct vuser_dma_map *map, bool too_much)
 {
 	if (server->told_not_mapped)
 		return;
 	server->told_not_mapped = true;
 	quoll_log(&server->env, QUOLL_LOG_INFO, "vfio-user",
-		  "%s: memory at 0x%" PRIx64 " is not mapped, but reached by message: its file is not sealed against "
-		  "shrinking, too short, or not for mapping",
-		  server->listen.address.sun_path, map->iova);
+		  "%s: memory at 0x%" PRIx64 " is not mapped, but reached by message: %s",
+		  server->listen.address.sun_path, map->iova,
+		  too_much ? "more is mapped already than one client, or all, may have"
+			   : "its file is not sealed against shrinking, too short, or not for mapping");
 }
 
 static int map_add(struct quoll_server *server, const struct vuser_dma_map *map, int fd)
@@ -167,6 +230,7 @@ static int map_add(struct quoll_server *server, const struct vuser_dma_map *map,
 	const struct quoll_server_ops *ops = server->device.ops;
 	struct server_map new = {.dma = {.iova = map->iova, .len = map->size_bytes}};
 	unsigned int at = server_map_find(server, map->iova);
+	uint32_t how = map->flags & (DMA_BY_MMAP | DMA_BY_FILE_IO);
 	int rc;
 
 	if (at < server->nr_maps && server->maps[at].dma.iova < map->iova + map->size_bytes)
@@ -176,13 +240,15 @@ static int map_add(struct quoll_server *server, const struct vuser_dma_map *map,
 		return rc;
 	new.dma.prot = (map->flags & VUSER_DMA_READABLE ? QUOLL_DMA_READ : 0) |
 		       (map->flags & VUSER_DMA_WRITABLE ? QUOLL_DMA_WRITE : 0);
-	if ((map->flags & (DMA_BY_MMAP | DMA_BY_FILE_IO)) != DMA_BY_FILE_IO)
-		map_file(&new, fd, map->offset, server->device.unsealed);
+	if (how != DMA_BY_FILE_IO)
+		rc = map_file(server, &new, fd, map->offset);
+	if (rc && how == DMA_BY_MMAP)
+		return rc;
 	if (fd >= 0 && !new.dma.va)
-		tell_not_mapped(server, map);
+		tell_not_mapped(server, map, rc == -ENOSPC);
 	rc = ops->dma_map ? ops->dma_map(server->device.arg, &new.dma) : 0;
 	if (rc) {
-		unmap_file(&new);
+		unmap_file(server, &new);
 		return rc == -EAGAIN ? -EBUSY : rc;
 	}
 	memmove(server->maps + at + 1, server->maps + at, (server->nr_maps - at) * sizeof(new));
@@ -219,7 +285,7 @@ static int map_remove(struct quoll_server *server, unsigned int at)
 
 	if (rc)
 		return rc;
-	unmap_file(&server->maps[at]);
+	unmap_file(server, &server->maps[at]);
 	server->nr_maps--;
 	memmove(server->maps + at, server->maps + at + 1, (server->nr_maps - at) * sizeof(*server->maps));
 	return 0;
@@ -275,7 +341,7 @@ int server_dma_unmap(struct quoll_server *server, struct vuser_out *out)
 void server_maps_drop(struct quoll_server *server)
 {
 	for (unsigned int i = 0; i < server->nr_maps; i++)
-		unmap_file(&server->maps[i]);
+		unmap_file(server, &server->maps[i]);
 	free(server->maps);
 	server->maps = NULL;
 	server->nr_maps = server->maps_room = 0;

@@ -28,6 +28,9 @@ extern "C" {
 #define QUOLL_SERVER_MAX_REGIONS 16u
 #define QUOLL_SERVER_MAX_IRQS 8u
 #define QUOLL_SERVER_MAX_VECTORS 2048u
+/* What of a client's memory is mapped here, unless told otherwise; see struct quoll_server_device. */
+#define QUOLL_SERVER_MAPPED 8192u
+#define QUOLL_SERVER_MAPPED_BYTES (16ull << 40)
 
 struct quoll_server;
 
@@ -102,6 +105,10 @@ struct quoll_server_ops {
  * @irqs:    vectors of each index, and QUOLL_IRQ_* flags
  * @unsealed: map memory files of tmpfs and hugetlbfs that the client can cut short too (SPDK's and DPDK's hugepages
  *            can't be sealed): the program has a handler of SIGBUS that calls quoll_server_bus_error()
+ * @max_mapped, @max_mapped_bytes: so many pieces and bytes of a client's memory are mapped at a time, 0:
+ *            QUOLL_SERVER_MAPPED, QUOLL_SERVER_MAPPED_BYTES. All servers of the process together map at most half of
+ *            what the kernel allows it (vm.max_map_count) and 64 TiB, half of its addresses, so that nothing else in it
+ *            wants for any. What comes on top is offered all the same and reached by messages
  */
 struct quoll_server_device {
 	enum quoll_bus bus;
@@ -110,6 +117,8 @@ struct quoll_server_device {
 	unsigned int nr_irqs;
 	struct quoll_irq_info irqs[QUOLL_SERVER_MAX_IRQS];
 	bool unsealed;
+	unsigned int max_mapped;
+	uint64_t max_mapped_bytes;
 	const struct quoll_server_ops *ops;
 	void *arg;
 };

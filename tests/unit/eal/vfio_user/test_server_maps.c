@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -375,6 +376,127 @@ static void maps_have_a_limit(void)
 	world_close(&w);
 }
 
+/* All of the same pages, which costs a client nothing. */
+static unsigned int map_pieces(struct server_world *w, unsigned int from, unsigned int n, int fd)
+{
+	unsigned int nr_mapped = 0;
+
+	for (unsigned int i = from; i < from + n; i++) {
+		CU_ASSERT_EQUAL(world_map(w, (i + 1ull) << 20, 0x1000, RW, fd, 0), 0);
+		nr_mapped += w->maps[w->nr_maps - 1].va != NULL;
+	}
+	return nr_mapped;
+}
+
+static void what_is_too_much_is_offered_but_not_mapped(void)
+{
+	struct server_world w;
+	int fd;
+
+	world_init(&w);
+	w.device.max_mapped = 4;
+	w.device.max_mapped_bytes = 0x10000;
+	world_listen(&w);
+	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+	fd = world_memfd(0x20000);
+	CU_ASSERT_EQUAL(map_pieces(&w, 0, 6, fd), 4);
+	CU_ASSERT_EQUAL(w.nr_maps, 6);
+	/* It says by mmap() or not at all. */
+	CU_ASSERT_EQUAL(world_map(&w, 0x80000000, 0x1000, RW | 1 << 2, fd, 0), -ENOSPC);
+	CU_ASSERT_EQUAL(world_unmap(&w, 1 << 20, 0x1000), 24);
+	CU_ASSERT_EQUAL(world_map(&w, 0x80000000, 0x1000, RW | 1 << 2, fd, 0), 0);
+	CU_ASSERT_EQUAL(world_unmap(&w, 0x80000000, 0x1000), 24);
+	/* Bytes: three pages are mapped. */
+	CU_ASSERT_EQUAL(world_map(&w, 0x80000000, 0xe000, RW, fd, 0), 0);
+	CU_ASSERT_PTR_NULL(w.maps[w.nr_maps - 1].va);
+	CU_ASSERT_EQUAL(world_map(&w, 0x90000000, 0xd000, RW, fd, 0), 0);
+	CU_ASSERT_PTR_NOT_NULL(w.maps[w.nr_maps - 1].va);
+	/* The next client has all of it again; what the device refuses does not count. */
+	world_hang_up(&w);
+	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
+	w.map_rc = -ENOMEM;
+	for (unsigned int i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(world_map(&w, 0x1000, 0x1000, RW, fd, 0), -ENOMEM);
+	w.map_rc = 0;
+	CU_ASSERT_EQUAL(map_pieces(&w, 0, 6, fd), 4);
+	close(fd);
+	world_close(&w);
+}
+
+#ifdef __SANITIZE_THREAD__
+#define HAS_ALL_ADDRESSES false
+#else
+#define HAS_ALL_ADDRESSES true
+#endif
+
+/* An mmap() elsewhere works, however much a client wants. */
+static void a_sparse_file_does_not_use_the_addresses_up(void)
+{
+	const uint64_t piece = 1ull << 40;
+	unsigned int nr_mapped = 0;
+	struct server_world w;
+	void *va;
+	int fd;
+
+	if (!HAS_ALL_ADDRESSES) {
+		unit_skip("ThreadSanitizer leaves a program few addresses");
+		return;
+	}
+	world_begin(&w);
+	fd = memfd_create("sparse", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, (off_t)piece) | fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	for (unsigned int i = 0; i < 60; i++) {
+		CU_ASSERT_EQUAL(world_map(&w, i * piece, piece, RW, fd, 0), 0);
+		nr_mapped += w.maps[w.nr_maps - 1].va != NULL;
+	}
+	CU_ASSERT_EQUAL(nr_mapped, QUOLL_SERVER_MAPPED_BYTES / piece);
+	va = mmap(NULL, 32 * piece, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CU_ASSERT_PTR_NOT_EQUAL(va, MAP_FAILED);
+	munmap(va, 32 * piece);
+	close(fd);
+	world_close(&w);
+}
+
+/* As the kernel says, here 20 for the process; half of them are for servers. */
+static void all_clients_together_have_half_of_the_mappings(void)
+{
+	struct server_world one, two;
+	struct quoll_env env = {0};
+	char proc[80], path[128];
+	FILE *file;
+	int fd;
+
+	world_init(&one);
+	snprintf(proc, sizeof(proc), "%s/proc", one.dir);
+	snprintf(path, sizeof(path), "%s/sys", proc);
+	CU_ASSERT_EQUAL_FATAL(mkdir(proc, 0700) | mkdir(path, 0700), 0);
+	strcat(path, "/vm");
+	CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
+	strcat(path, "/max_map_count");
+	file = fopen(path, "w");
+	CU_ASSERT_TRUE_FATAL(file && fputs("20\n", file) >= 0 && !fclose(file));
+	env.proc_root = proc;
+	CU_ASSERT_EQUAL_FATAL(quoll_server_create(&env, one.path, &one.device, &one.server, NULL), 0);
+	CU_ASSERT_TRUE_FATAL(world_hello(&one) > 0);
+	world_init(&two);
+	CU_ASSERT_EQUAL_FATAL(quoll_server_create(&env, two.path, &two.device, &two.server, NULL), 0);
+	CU_ASSERT_TRUE_FATAL(world_hello(&two) > 0);
+	fd = world_memfd(0x1000);
+	CU_ASSERT_EQUAL(map_pieces(&one, 0, 7, fd), 7);
+	CU_ASSERT_EQUAL(map_pieces(&two, 0, 7, fd), 3);
+	world_hang_up(&one);
+	two.fds_before -= 2; /* both ends */
+	CU_ASSERT_EQUAL(map_pieces(&two, 10, 9, fd), 7);
+	close(fd);
+	unlink(path);
+	for (unsigned int i = 0; i < 3; i++) {
+		*strrchr(path, '/') = 0;
+		CU_ASSERT_EQUAL(rmdir(path), 0);
+	}
+	world_close(&two);
+	world_close(&one);
+}
+
 #define HUGE_POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define HUGE_PAGES 2
 
@@ -558,6 +680,9 @@ static const struct unit_test tests[] = {
 	{"a client waits until its memory is let go of", a_client_waits_until_its_memory_is_let_go_of},
 	{"a client that dies while it waits", a_client_that_dies_while_it_waits},
 	{"maps have a limit", maps_have_a_limit},
+	{"what is too much is offered, but not mapped", what_is_too_much_is_offered_but_not_mapped},
+	{"a sparse file does not use the addresses up", a_sparse_file_does_not_use_the_addresses_up},
+	{"all clients together have half of the mappings", all_clients_together_have_half_of_the_mappings},
 	{"pieces of huge pages are mapped", pieces_of_huge_pages_are_mapped},
 	{"a page that is lost costs the client its session", a_page_that_is_lost_costs_the_client_its_session},
 	{"many lost pages cost one mapping", many_lost_pages_cost_one_mapping},
