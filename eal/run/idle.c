@@ -124,22 +124,40 @@ static bool take_wake(struct quoll_loop *loop)
 	return true;
 }
 
+/*
+ * The thread's timer slack, made small enough for the bound: the kernel's default of 50 us is for the default bound.
+ * Looked at once a run, in the first nap: a system call each nap would be half of what a nap costs.
+ */
+static uint64_t timer_slack(struct quoll_loop *loop)
+{
+	uint64_t most = loop->wake_bound_ns / 2 ? loop->wake_bound_ns / 2 : 1;
+
+	if (loop->slack_ns)
+		return loop->slack_ns;
+	loop->found_slack_ns = loop->slack_ns = (uint64_t)prctl(PR_GET_TIMERSLACK);
+	if (loop->slack_ns > most) {
+		loop->slack_ns = most;
+		prctl(PR_SET_TIMERSLACK, most);
+	}
+	return loop->slack_ns;
+}
+
+void loop_restore_slack(struct quoll_loop *loop)
+{
+	if (loop->slack_ns != loop->found_slack_ns)
+		prctl(PR_SET_TIMERSLACK, loop->found_slack_ns);
+	loop->slack_ns = loop->found_slack_ns = 0;
+}
+
 static int sleep_unless_woken(struct quoll_loop *loop)
 {
-	uint64_t slack_ns = loop->nr_unarmed ? (uint64_t)prctl(PR_GET_TIMERSLACK) : 0, old_slack_ns = slack_ns;
+	uint64_t slack_ns = loop->nr_unarmed ? timer_slack(loop) : 0;
 	int rc = 0;
 
-	/* The kernel's default of 50 us leaves enough of the default bound; the caller's thread stays as it is then. */
-	if (slack_ns > loop->wake_bound_ns / 2) {
-		slack_ns = loop->wake_bound_ns / 2;
-		prctl(PR_SET_TIMERSLACK, slack_ns ? slack_ns : 1);
-	}
 	__atomic_store_n(&loop->shared.asleep, 1, __ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&loop->shared.woken, __ATOMIC_SEQ_CST))
 		rc = sleep_for(loop, longest_sleep(loop, slack_ns));
 	__atomic_store_n(&loop->shared.asleep, 0, __ATOMIC_SEQ_CST);
-	if (slack_ns != old_slack_ns)
-		prctl(PR_SET_TIMERSLACK, old_slack_ns);
 	return rc;
 }
 

@@ -242,15 +242,17 @@ int quoll_loop_run(struct quoll_loop *loop)
 
 		rc = run_round(loop, &work, &others);
 		if (QUOLL_UNLIKELY(rc))
-			return rc;
+			break;
 		if (work)
 			continue;
 		rc = loop_idle(loop, others);
 		if (QUOLL_UNLIKELY(rc))
-			return rc;
+			break;
 	}
-	__atomic_store_n(&loop->shared.stop, 0, __ATOMIC_RELAXED);
-	return 0;
+	loop_restore_slack(loop);
+	if (!rc)
+		__atomic_store_n(&loop->shared.stop, 0, __ATOMIC_RELAXED);
+	return rc;
 }
 
 void quoll_loop_wake(struct quoll_loop *loop)

@@ -43,6 +43,8 @@ struct quoll_loop {
 	uint64_t spin_ticks;
 	uint64_t sleep_after_ticks; /* LOOP_NEVER: it only pauses */
 	uint64_t wake_bound_ns;
+	uint64_t slack_ns;	 /* the thread's timer slack in this run; 0: not looked at yet */
+	uint64_t found_slack_ns; /* what it was before */
 	uint64_t sleep_ticks;
 	uint64_t sleeps;
 	uint64_t arm_races;
@@ -82,6 +84,9 @@ static inline bool loop_stopping(const struct quoll_loop *loop)
 
 /* After a round without work of pollers; @others: timers and watches did something. Return: 0, -errno. */
 int loop_idle(struct quoll_loop *loop, bool others);
+
+/* The run is over: the thread's timer slack is what it was. */
+void loop_restore_slack(struct quoll_loop *loop);
 
 /* Run what is due by loop->now. Return: how many callbacks, -errno of one. */
 int loop_run_due(struct quoll_loop *loop);

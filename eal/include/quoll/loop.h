@@ -114,6 +114,7 @@ QUOLL_API void quoll_loop_destroy(struct quoll_loop *loop);
 
 /**
  * quoll_loop_run() - until quoll_loop_stop()
+ * While it naps for pollers without arm the thread's timer slack is at most half of @wake_bound_ns, to the run's end.
  * Return: 0, or the -errno that a poller, an arm or the sleep returned. May be called again afterwards.
  */
 QUOLL_API int quoll_loop_run(struct quoll_loop *loop);

@@ -438,6 +438,42 @@ static void with_nothing_to_do_it_sleeps_in_one_piece(void)
 	close_recorders(&f, &a, 1);
 }
 
+/* Once it has napped the thread's timer slack stays what it was made, until the run is over. */
+static int slack_poll(void *arg)
+{
+	struct recorder *r = arg;
+
+	if (r->polls > 2)
+		CU_ASSERT_EQUAL(prctl(PR_GET_TIMERSLACK), 10000);
+	recorder_poll(arg);
+	return !r->stop_at && r->polls == 5 ? -EIO : 0;
+}
+
+static void the_timer_slack_is_set_once_a_run(void)
+{
+	struct quoll_loop_opts opts = sleepy;
+	int slack = prctl(PR_GET_TIMERSLACK);
+	struct recorder a;
+	struct fixture f;
+
+	opts.wake_bound_ns = 20000;
+	open_loop(&f, &opts);
+	recorder_init(&a, 'A', f.loop);
+	a.poller.poll = slack_poll;
+	quoll_loop_add(f.loop, &a.poller);
+	a.stop_at = 10;
+	CU_ASSERT_EQUAL(quoll_loop_run(f.loop), 0);
+	CU_ASSERT_TRUE(stats_of(&f).sleeps >= 5);
+	CU_ASSERT_EQUAL(prctl(PR_GET_TIMERSLACK), slack);
+	/* Also if it ends by an error. */
+	a.polls = 0;
+	a.stop_at = 0;
+	CU_ASSERT_EQUAL(quoll_loop_run(f.loop), -EIO);
+	CU_ASSERT_EQUAL(prctl(PR_GET_TIMERSLACK), slack);
+	quoll_loop_remove(&a.poller);
+	close_loop(&f);
+}
+
 static void a_poller_that_cannot_wake_is_polled_within_its_bound(void)
 {
 	static const uint64_t bounds[] = {2 * MS, 100000, 20000}; /* the last is less than the kernel's timer slack */
@@ -678,6 +714,7 @@ static const struct unit_test tests[] = {
 	{"a poller removed while armed is disarmed", a_poller_removed_while_armed_is_disarmed},
 	{"nested epoll sets wake as well", nested_epoll_sets_wake_as_well},
 	{"with nothing to do it sleeps in one piece", with_nothing_to_do_it_sleeps_in_one_piece},
+	{"the timer slack is set once a run", the_timer_slack_is_set_once_a_run},
 	{"a poller that cannot wake is polled within its bound", a_poller_that_cannot_wake_is_polled_within_its_bound},
 	{"never_sleep never sleeps", never_sleep_never_sleeps},
 	{"work keeps it from pausing and sleeping", work_keeps_it_from_pausing_and_sleeping},
