@@ -202,7 +202,6 @@ static void admit(struct quoll_server *server, struct server_visitor *visitor)
 	visitor->there = false;
 	server->state = SERVER_SERVING;
 	server->watched = 0;
-	server_dma_begin(server);
 	if (watch(server, EPOLL_CTL_MOD, server->conn.fd, EPOLLRDHUP, ABOUT_CLIENT))
 		vuser_conn_fail(&server->conn, -ENOMEM);
 	else
@@ -565,6 +564,8 @@ static struct quoll_server *server_new(const struct quoll_env *env, const struct
 	server->stall_ns = VUSER_STALL_NS;
 	server->dma_timeout_ns = SERVER_DMA_TIMEOUT_NS;
 	server->dma_round_ns = SERVER_DMA_ROUND_NS;
+	server->dma_left_ns = SERVER_DMA_TIMEOUT_NS;
+	server->dma_left_at_ns = vuser_now_ns();
 	server->held_tail = &server->held;
 	return server;
 }

@@ -114,13 +114,6 @@ static int wait_reply(struct quoll_server *server, const struct vuser_out *out, 
 	return vuser_conn_fail(conn, -EPROTO);
 }
 
-void server_dma_begin(struct quoll_server *server)
-{
-	server->dma_left_ns = server->dma_timeout_ns;
-	server->dma_left_at_ns = vuser_now_ns();
-	server->dma_waited_ns = 0;
-}
-
 static uint64_t lesser(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -135,7 +128,7 @@ static uint64_t round_left_ns(const struct quoll_server *server)
 /*
  * How long the client may keep us waiting now. A limit for each answer is not enough: a command needs hundreds, and who
  * gives each at the last moment would have the thread for itself. So what goes beyond some time a poll is taken from an
- * allowance that grows back slowly.
+ * allowance that grows back slowly. It is the socket's: who comes again does not have it anew.
  */
 static uint64_t patience_ns(struct quoll_server *server, uint64_t now)
 {

@@ -212,8 +212,6 @@ unsigned int server_map_find(const struct quoll_server *server, uint64_t iova);
 /* Unmap everything; the device has let go of it. */
 void server_maps_drop(struct quoll_server *server);
 
-/* A new client: nobody has waited for it yet. */
-void server_dma_begin(struct quoll_server *server);
 /* The next of the commands that came in early becomes the message in conn. Return: whether there was one. */
 bool server_held_next(struct quoll_server *server);
 void server_held_drop(struct quoll_server *server);

@@ -659,6 +659,11 @@ static void answers_that_are_slow_each_time_use_an_allowance_up(void)
 	world_until(&m->w, world_is_free);
 	quoll_server_stats(m->w.server, &stats);
 	CU_ASSERT_EQUAL(stats.clients, 1);
+	/* Who comes again does not have it anew. */
+	pthread_join(m->thread, NULL);
+	CU_ASSERT_TRUE_FATAL(world_hello(&m->w) > 0);
+	CU_ASSERT_TRUE(m->w.server->dma_left_ns < m->w.server->dma_timeout_ns / 2);
+	memory_answers(m);
 	memory_end(m);
 }
 
