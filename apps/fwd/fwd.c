@@ -193,22 +193,6 @@ static void warn_of_nodes(const struct cli *cli, const struct fwd_run *run)
 	}
 }
 
-static int print_map(const struct cli *cli, const struct fwd_run *run)
-{
-	FILE *f = cli->json ? cli->err : cli->out; /* the document has it at the end */
-	json_t *map = fwd_describe_map(run);
-	struct quoll_error err;
-
-	if (!map) {
-		quoll_error_set(&err, ENOMEM, "print", "", "out of memory for the output");
-		return cli_error(cli, &err);
-	}
-	fwd_map_text(f, map);
-	fflush(f);
-	json_decref(map);
-	return 0;
-}
-
 static int forward(struct cli *cli, struct fwd_run *run, const struct quoll_addr *addrs)
 {
 	struct quoll_error err = {0}, stop_err = {0};
@@ -216,7 +200,7 @@ static int forward(struct cli *cli, struct fwd_run *run, const struct quoll_addr
 
 	if (fwd_open(run, addrs, cli->nr_args, &err))
 		return cli_error(cli, &err);
-	status = print_map(cli, run);
+	status = cli_emit_start(cli, fwd_describe_map(run), fwd_map_text);
 	if (status)
 		return status;
 	warn_of_nodes(cli, run);

@@ -196,16 +196,34 @@ const struct quoll_addr **cli_addr_list(const struct cli *cli, const struct quol
 	return list;
 }
 
+static int no_document(const struct cli *cli)
+{
+	struct quoll_error err;
+
+	quoll_error_set(&err, ENOMEM, "print", "", "out of memory for the output");
+	return cli_error(cli, &err);
+}
+
+int cli_emit_start(const struct cli *cli, json_t *doc, void (*text)(FILE *f, const json_t *doc))
+{
+	FILE *f = cli->json ? cli->err : cli->out;
+
+	if (!doc)
+		return no_document(cli);
+	text(f, doc);
+	fflush(f);
+	json_decref(doc);
+	return CLI_DONE;
+}
+
 int cli_emit(const struct cli *cli, json_t *doc, void (*text)(FILE *f, const json_t *doc))
 {
 	struct quoll_error err;
 	int ret = 0;
 
 	cli_progress_end();
-	if (!doc) {
-		quoll_error_set(&err, ENOMEM, "print", "", "out of memory for the output");
-		return cli_error(cli, &err);
-	}
+	if (!doc)
+		return no_document(cli);
 	if (cli->json)
 		ret = json_dumpf(doc, cli->out, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) ||
 		      fputc('\n', cli->out) == EOF;

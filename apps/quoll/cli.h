@@ -154,6 +154,13 @@ const struct quoll_addr **cli_addr_list(const struct cli *cli, const struct quol
 int cli_emit(const struct cli *cli, json_t *doc, void (*text)(FILE *f, const json_t *doc));
 
 /**
+ * cli_emit_start() - print what there is before long work begins, as text: to cli->out, or to cli->err with --json,
+ * whose one document comes at the end
+ * @doc: as for cli_emit(); Return: likewise
+ */
+int cli_emit_start(const struct cli *cli, json_t *doc, void (*text)(FILE *f, const json_t *doc));
+
+/**
  * cli_catch_signals() - from now on SIGINT and SIGTERM only set what cli_stopped() returns; a second one kills
  */
 void cli_catch_signals(void);

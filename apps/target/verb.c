@@ -105,23 +105,6 @@ static int take_config(const struct cli *cli, const struct target_values *v, str
 	return 0;
 }
 
-/* What there is, before anybody can come: the document has it at the end. */
-static int print_start(const struct cli *cli, struct target *target)
-{
-	FILE *f = cli->json ? cli->err : cli->out;
-	json_t *doc = target_describe(target);
-	struct quoll_error err;
-
-	if (!doc) {
-		quoll_error_set(&err, ENOMEM, "print", "", "out of memory for the output");
-		return cli_error(cli, &err);
-	}
-	target_start_text(f, doc);
-	fflush(f);
-	json_decref(doc);
-	return 0;
-}
-
 static int serve(struct cli *cli, struct target *target)
 {
 	struct quoll_error err = {0}, close_err = {0};
@@ -132,7 +115,7 @@ static int serve(struct cli *cli, struct target *target)
 		target_close(target, &close_err);
 		return cli_error(cli, &err);
 	}
-	status = print_start(cli, target);
+	status = cli_emit_start(cli, target_describe(target), target_start_text); /* before anybody can come */
 	if (!status) {
 		rc = target_run(target, &err);
 		status = cli_emit(cli, target_describe(target), target_text);
