@@ -544,6 +544,8 @@ int tgt_ns_file_open(const struct tgt_ns_spec *spec, struct tgt_ns **ns, struct 
 	rc = file_open_fd(file, spec->addr->target, 1u << spec->lba_shift);
 	if (rc) {
 		quoll_error_set(err, -rc, "namespace", spec->text, "can't be opened for reading and writing");
+		if (rc == -ENOENT)
+			quoll_error_hint(err, "truncate -s 1G %s", spec->addr->target);
 		goto err_free;
 	}
 	rc = file_check(file, spec, &bytes, err);

@@ -162,6 +162,7 @@ const struct cli_verb verb_target = {
 		"wait for commands. With mapped doorbells a client rings by memory, and the target looks every 0.1 ms\n"
 		"while idle; with trapped ones it sleeps, and is quick for clients that use shadow doorbells.\n"
 		"For example:\n"
+		"  truncate -s 1G disk.img\n"
 		"  quoll target --listen vfio-user:/run/q0.sock --ns mem:1G --ns file:disk.img\n"
 		"  quoll nvme identify vfio-user:/run/q0.sock",
 	.has_json = true,

@@ -280,7 +280,9 @@ static void files_that_make_no_namespace_are_explained(void)
 	first->ops->destroy(first);
 	close(fd);
 	unlink(path);
+	err.hint[0] = '\0';
 	CU_ASSERT_EQUAL(tgt_ns_open(text, &ns, &err), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "truncate"));
 	CU_ASSERT_EQUAL(tgt_ns_open("file:/tmp", &ns, &err), -EISDIR);
 	CU_ASSERT_EQUAL(tgt_ns_open("file:/dev/null", &ns, &err), -EINVAL);
 }
