@@ -6,11 +6,11 @@
  * keeps the control loop for itself and forwards nothing, so that it need not be pinned.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "quoll/measure.h"
+#include "quoll/signals.h"
 
 #include "fwd.h"
 
@@ -121,28 +121,6 @@ static void on_signal(void *arg, int signo)
 	finish(arg, FWD_END_SIGNAL);
 }
 
-static void end_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-}
-
-/*
- * The way down has begun: from now on a signal kills, should it hang. What has come meanwhile belongs to the first one:
- * timeout(1) sends one to the process and one to its group.
- */
-static void let_signals_kill(void)
-{
-	static const struct timespec now;
-	sigset_t set;
-
-	end_signals(&set);
-	while (sigtimedwait(&set, NULL, &now) > 0)
-		;
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
 static int start_control(struct fwd_run *run, struct quoll_error *err)
 {
 	sigset_t set;
@@ -151,7 +129,7 @@ static int start_control(struct fwd_run *run, struct quoll_error *err)
 	run->look_timer = (struct quoll_timer){.fn = look, .arg = run};
 	run->live_timer = (struct quoll_timer){.fn = live, .arg = run};
 	run->end_timer = (struct quoll_timer){.fn = time_is_up, .arg = run};
-	end_signals(&set);
+	signals_that_end(&set);
 	ret = quoll_loop_signals(run->control, &set, on_signal, run);
 	if (!ret)
 		ret = quoll_timer_start(run->control, &run->look_timer, LOOK_NS, LOOK_NS);
@@ -277,7 +255,7 @@ int fwd_loop(struct fwd_run *run, struct quoll_error *err)
 	run->end_ticks = quoll_ticks(&run->clock);
 	stop_control(run);
 	if (run->end == FWD_END_SIGNAL)
-		let_signals_kill();
+		signals_kill_from_now();
 	look(run);
 	if (ret)
 		run->end = FWD_END_ERROR;

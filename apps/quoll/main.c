@@ -9,9 +9,10 @@
 #include "verbs.h"
 
 static const struct cli_verb *const verbs[] = {
-	&verb_groups,	   &verb_plan,	    &verb_bind,		 &verb_restore,	  &verb_doctor,
-	&verb_fwd,	   &verb_nvme_list, &verb_nvme_identify, &verb_nvme_read, &verb_nvme_write,
-	&verb_nvme_verify, &verb_nvme_perf, &verb_target,	 &verb_rpc,	  NULL,
+	&verb_groups,	     &verb_plan,      &verb_bind,	&verb_restore,
+	&verb_doctor,	     &verb_fwd,	      &verb_gen,	&verb_nvme_list,
+	&verb_nvme_identify, &verb_nvme_read, &verb_nvme_write, &verb_nvme_verify,
+	&verb_nvme_perf,     &verb_target,    &verb_rpc,	NULL,
 };
 
 /* The verb that the first one or two words name. */

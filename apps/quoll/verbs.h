@@ -19,6 +19,9 @@ extern const struct cli_verb verb_doctor;
 /* apps/fwd */
 extern const struct cli_verb verb_fwd;
 
+/* apps/gen */
+extern const struct cli_verb verb_gen;
+
 /* apps/nvme */
 extern const struct cli_verb verb_nvme_list;
 extern const struct cli_verb verb_nvme_identify;

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_run.c - generators over null: and ring: ports: packets in are packets out, what is lost or forged is told, and
+ * no buffer is lost.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <net/net_driver.h>
+
+#include "gen/gen.h"
+#include "unit.h"
+
+#define KEY 5u
+
+static struct gen_run *run;
+static struct quoll_error err;
+static const uint16_t size_64[] = {64}, sizes[] = {64, 1518, 100, 777};
+
+static const struct gen_opts base = {
+	.flow = {.src_ip = {198, 18, 0, 1}, .dst_ip = {198, 19, 0, 1}, .vlan_tci = -1, .nr_flows = 7},
+	.rate = {SHAPE_UNLIMITED, 0},
+	.sizes = sizes,
+	.nr_sizes = 4,
+	.send = true,
+	.receive = true,
+	.nr_threads = 1,
+	.burst = 32,
+	.mtu = 1500,
+	.max_packets = 10000,
+	.linger_ns = 50000000,
+	.key = KEY,
+	.pages = QUOLL_PAGES_4K,
+	.live_ns = 1000000,
+};
+
+static int open_run(const struct gen_opts *opts, const char *first, const char *second)
+{
+	static const struct quoll_env env;
+	struct quoll_addr addrs[2];
+
+	run = calloc(1, sizeof(*run));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(run);
+	memset(&err, 0, sizeof(err));
+	run->opts = *opts;
+	run->claims.env = &env;
+	CU_ASSERT_EQUAL_FATAL(quoll_addr_parse(first, &addrs[0], NULL), 0);
+	if (second)
+		CU_ASSERT_EQUAL_FATAL(quoll_addr_parse(second, &addrs[1], NULL), 0);
+	return gen_open(run, addrs, second ? 2 : 1, &err);
+}
+
+static void start(const struct gen_opts *opts, const char *first, const char *second)
+{
+	int ret = open_run(opts, first, second);
+
+	if (ret)
+		printf("open: %s: %s\n", err.subject, err.what);
+	CU_ASSERT_EQUAL_FATAL(ret, 0);
+}
+
+static void finish(void)
+{
+	CU_ASSERT_EQUAL(gen_stop(run, &err), 0);
+	CU_ASSERT_EQUAL(run->nr_missing, 0);
+	gen_close(run);
+	free(run);
+}
+
+static struct gen_sums sums(void)
+{
+	struct gen_sums s;
+
+	gen_sums(run, 0, run->opts.flow.nr_flows, &s);
+	return s;
+}
+
+static void expect_all(uint64_t n)
+{
+	struct gen_sums s = sums();
+
+	CU_ASSERT_EQUAL(run->source->nr_packets, n);
+	CU_ASSERT_EQUAL(run->sink->nr_packets, n);
+	CU_ASSERT_EQUAL(run->sink->nr_bytes, run->source->nr_bytes);
+	CU_ASSERT_EQUAL(run->sink->nr_foreign, 0);
+	CU_ASSERT_EQUAL(run->sink->nr_odd, 0);
+	CU_ASSERT_EQUAL(run->sink->latency.nr_values, n);
+	CU_ASSERT_EQUAL(s.sent, n);
+	CU_ASSERT_EQUAL(s.good, n);
+	CU_ASSERT_EQUAL(s.lost, 0);
+	CU_ASSERT_EQUAL(s.reordered + s.duplicates + s.late + s.far, 0);
+}
+
+static void packets_out_are_packets_in(void)
+{
+	for (unsigned int threads = 1; threads <= 2; threads++)
+		for (unsigned int ports = 1; ports <= 2; ports++) {
+			struct gen_opts opts = base;
+
+			opts.nr_threads = threads;
+			opts.linger_ns = 60000000000u; /* however busy the machine is */
+			start(&opts, ports == 1 ? "ring:a?loop=1" : "ring:a", ports == 1 ? NULL : "ring:a");
+			CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+			CU_ASSERT_EQUAL(run->end, GEN_END_COUNT);
+			expect_all(opts.max_packets);
+			finish();
+		}
+}
+
+static void other_frames_too(void)
+{
+	struct gen_opts opts = base;
+
+	opts.flow.v6 = true;
+	opts.flow.vlan_tci = 5;
+	opts.sizes = (const uint16_t[]){88};
+	opts.nr_sizes = 1;
+	opts.flow.nr_flows = 1;
+	start(&opts, "ring:a?loop=1", NULL);
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	expect_all(opts.max_packets);
+	CU_ASSERT_EQUAL(run->source->nr_bytes, opts.max_packets * 84);
+	finish();
+}
+
+/* By hand, at times that the test says: a poll at a time sends exactly what is due. */
+static void pace_is_kept_by_the_clock(void)
+{
+	struct gen_opts opts = base;
+	struct source *s;
+	uint64_t now, step;
+
+	opts.rate = (struct shape_rate){SHAPE_PPS, 1000};
+	opts.max_packets = 0;
+	start(&opts, "ring:a?loop=1", NULL);
+	s = run->source;
+	s->nr_left = s->end = s->limit = UINT64_MAX;
+	s->phase = SOURCE_MEASURE;
+	now = quoll_ticks(&s->clock);
+	s->due = (unsigned __int128)(2 * now) << 32;
+	CU_ASSERT_EQUAL(source_poll(s), 0);
+	/* In steps that no pause of this test comes near: a quarter of the time since the clock began. */
+	now = quoll_ticks(&s->clock);
+	step = now / 4;
+	s->pace.per_frame = (unsigned __int128)step << 32;
+	s->due = (unsigned __int128)(now - 2 * step - step / 2) << 32;
+	CU_ASSERT_EQUAL(source_poll(s), 3);
+	CU_ASSERT_EQUAL(source_poll(s), 0);
+	/* Behind by more than a burst: a burst a poll, until it has caught up. */
+	s->due = 0;
+	s->burst = 3;
+	CU_ASSERT_EQUAL(source_poll(s), 3);
+	CU_ASSERT_TRUE(s->due == (unsigned __int128)(3 * step) << 32);
+	CU_ASSERT_EQUAL(source_poll(s), 2);
+	CU_ASSERT_EQUAL(source_poll(s), 0);
+	finish();
+}
+
+/* Frames wait in a ring that nobody empties: latency counts from when they were due. */
+static void waiting_is_part_of_latency(void)
+{
+	struct gen_opts opts = base;
+	uint64_t before, hour;
+	struct source *s;
+
+	start(&opts, "ring:a?loop=1", NULL);
+	s = run->source;
+	hour = s->clock.tick_hz * 3600;
+	s->nr_left = s->end = s->limit = UINT64_MAX;
+	s->phase = SOURCE_MEASURE;
+	s->unlimited = false;
+	s->pace.per_frame = 1;
+	before = quoll_ticks(&s->clock);
+	CU_ASSERT_TRUE_FATAL(before > 1000);
+	s->due = (unsigned __int128)(before > hour ? before - hour : 0) << 32;
+	CU_ASSERT_EQUAL(source_poll(s), 32);
+	CU_ASSERT_EQUAL(sink_poll(run->sink), 32);
+	CU_ASSERT_EQUAL(run->sink->latency.nr_values, 32);
+	CU_ASSERT_TRUE(run->sink->latency.min >= quoll_ticks_to_ns(&s->clock, before > hour ? hour : before) - 1000);
+	finish();
+}
+
+static void full_rings_hold_frames_back(void)
+{
+	struct gen_opts opts = base;
+	struct source *s;
+	uint64_t sent;
+
+	opts.entries = 64;
+	start(&opts, "ring:a?loop=1", NULL);
+	s = run->source;
+	s->nr_left = s->end = s->limit = UINT64_MAX;
+	s->phase = SOURCE_MEASURE;
+	for (int i = 0; i < 10; i++)
+		source_poll(s);
+	CU_ASSERT_EQUAL(s->nr_pending, 32);
+	sent = s->nr_packets;
+	CU_ASSERT_EQUAL(sent, 96);
+	CU_ASSERT_TRUE(s->nr_full > 1);
+	while (sink_poll(run->sink) || source_poll(s) == 32) {
+		if (s->nr_packets == sent + 320)
+			s->phase = SOURCE_DONE;
+	}
+	expect_all(sent + 320);
+	finish();
+}
+
+static void what_goes_nowhere_is_lost(void)
+{
+	struct gen_opts opts = base;
+	struct gen_sums s;
+
+	opts.linger_ns = 1000000;
+	start(&opts, "null:", "ring:a");
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	s = sums();
+	CU_ASSERT_EQUAL(s.sent, opts.max_packets);
+	CU_ASSERT_EQUAL(s.good, 0);
+	CU_ASSERT_EQUAL(s.lost, opts.max_packets);
+	finish();
+}
+
+static void frames_that_are_not_ours_are_told_apart(void)
+{
+	struct gen_opts opts = base;
+
+	opts.send = false;
+	start(&opts, "null:", NULL);
+	CU_ASSERT_EQUAL(sink_poll(run->sink), 32);
+	CU_ASSERT_EQUAL(run->sink->nr_foreign, 32);
+	CU_ASSERT_EQUAL(run->sink->nr_packets, 0);
+	finish();
+}
+
+/* One way only: each thing that a peer could do to a frame, between the source and the sink. */
+static void lie(struct quoll_buf *buf, unsigned int what, uint64_t now)
+{
+	uint8_t *data = quoll_buf_data(buf);
+	struct stamp stamp = {.due_ticks = now, .seq = 0x7ffffff0, .flow = 0};
+
+	switch (what) {
+	case 0: /* cut short within the stamp */
+		buf->data_bytes = buf->total_bytes = 59;
+		break;
+	case 1:
+		buf->data_bytes = buf->total_bytes = 14;
+		break;
+	case 2: /* magic gone */
+		data[42] ^= 1;
+		break;
+	case 3: /* forged: a flow that there is not */
+		stamp.flow = 7;
+		stamp_write(data + 42, &stamp, KEY);
+		break;
+	case 4: /* forged: from the future */
+		stamp.due_ticks = UINT64_MAX;
+		stamp_write(data + 42, &stamp, KEY);
+		break;
+	case 5: /* forged: a number far ahead */
+		stamp_write(data + 42, &stamp, KEY);
+		break;
+	default: /* its headers are damaged, and the stamp is where it was: that is ours */
+		memset(data, 0xff, 42);
+	}
+}
+
+static void forged_frames_do_no_harm(void)
+{
+	struct gen_opts opts = base;
+	struct quoll_rxq *rxq;
+	struct quoll_txq *txq;
+	struct source *s;
+
+	opts.sizes = size_64;
+	opts.nr_sizes = 1;
+	start(&opts, "ring:a?loop=1", NULL);
+	s = run->source;
+	rxq = run->sink->rxq;
+	txq = s->txq;
+	s->nr_left = s->end = s->limit = UINT64_MAX;
+	s->phase = SOURCE_MEASURE;
+	s->burst = 7;
+	for (unsigned int what = 0; what < 7; what++) {
+		struct quoll_buf *bufs[7];
+
+		CU_ASSERT_EQUAL(source_poll(s), 7);
+		CU_ASSERT_EQUAL_FATAL(quoll_rx(rxq, bufs, 7), 7);
+		lie(bufs[0], what, quoll_ticks(&s->clock));
+		CU_ASSERT_EQUAL(quoll_tx(txq, bufs, 7), 7);
+		CU_ASSERT_EQUAL(sink_poll(run->sink), 7);
+	}
+	CU_ASSERT_EQUAL(run->sink->nr_foreign, 3);
+	CU_ASSERT_EQUAL(run->sink->nr_odd, 2);
+	CU_ASSERT_EQUAL(run->sink->nr_packets, 44);
+	CU_ASSERT_EQUAL(sums().far, 1);
+	CU_ASSERT_EQUAL(sums().good, 43);
+	CU_ASSERT_EQUAL(sums().lost, 6);
+	finish();
+}
+
+static void tags_and_other_headers_are_no_hindrance(void)
+{
+	struct gen_opts opts = base;
+	struct quoll_buf *bufs[32];
+	struct source *s;
+
+	start(&opts, "ring:a?loop=1", NULL);
+	s = run->source;
+	s->nr_left = s->end = s->limit = UINT64_MAX;
+	s->phase = SOURCE_MEASURE;
+	CU_ASSERT_EQUAL(source_poll(s), 32);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(run->sink->rxq, bufs, 32), 32);
+	for (int i = 0; i < 32; i++) {
+		bufs[i]->data_off -= 4;
+		bufs[i]->data_bytes = bufs[i]->total_bytes = bufs[i]->total_bytes + 4;
+		memmove(quoll_buf_data(bufs[i]), (uint8_t *)quoll_buf_data(bufs[i]) + 4, 12);
+		memcpy((uint8_t *)quoll_buf_data(bufs[i]) + 12, "\x81\x00\x00\x01", 4);
+		bufs[i]->total_bytes = bufs[i]->data_bytes;
+	}
+	CU_ASSERT_EQUAL(quoll_tx(s->txq, bufs, 32), 32);
+	CU_ASSERT_EQUAL(sink_poll(run->sink), 32);
+	CU_ASSERT_EQUAL(sums().good, 32);
+	CU_ASSERT_EQUAL(run->sink->nr_foreign, 0);
+	finish();
+}
+
+static void warm_up_counts_for_nothing(void)
+{
+	struct gen_opts opts = base;
+
+	opts.warm_up_ns = 3000000;
+	opts.linger_ns = 60000000000u;
+	start(&opts, "ring:a?loop=1", NULL);
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	CU_ASSERT_TRUE(run->sink->nr_warm_up > 0);
+	expect_all(opts.max_packets);
+	finish();
+}
+
+static void dead_ports_end_the_run(void)
+{
+	struct gen_opts opts = base;
+
+	opts.max_packets = 0;
+	start(&opts, "ring:a?loop=1", NULL);
+	net_port_kill(run->ports[0].port, -ENODEV);
+	CU_ASSERT_EQUAL(gen_loop(run, &err), -ENODEV);
+	CU_ASSERT_EQUAL(run->end, GEN_END_ERROR);
+	CU_ASSERT_STRING_EQUAL(err.subject, "ring:a");
+	finish();
+}
+
+static void rates_that_a_port_cannot_tell_are_refused(void)
+{
+	struct gen_opts opts = base;
+
+	opts.rate = (struct shape_rate){SHAPE_PERCENT, 10};
+	CU_ASSERT_EQUAL(open_run(&opts, "null:", NULL), -ENOTSUP);
+	CU_ASSERT_STRING_EQUAL(err.subject, "null:");
+	finish();
+}
+
+static void document_says_what_was_counted(void)
+{
+	const json_t *frames;
+	json_t *doc;
+
+	start(&base, "ring:a?loop=1", NULL);
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	CU_ASSERT_EQUAL(gen_stop(run, &err), 0);
+	doc = gen_describe(run);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+	frames = json_object_get(doc, "frames");
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(frames, "sent")), 10000);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(frames, "lost")), 0);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(doc, "flows")), 7);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_object_get(doc, "latency"), "packets")), 10000);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(doc, "ended_by")), "count");
+	json_decref(doc);
+	finish();
+}
+
+static const struct unit_test tests[] = {
+	{"packets out are packets in, one or two ports and threads", packets_out_are_packets_in},
+	{"IPv6 with a tag, too", other_frames_too},
+	{"the pace is kept by the clock", pace_is_kept_by_the_clock},
+	{"waiting is part of latency", waiting_is_part_of_latency},
+	{"full rings hold frames back, none is lost", full_rings_hold_frames_back},
+	{"what goes nowhere is lost", what_goes_nowhere_is_lost},
+	{"frames that are not ours are told apart", frames_that_are_not_ours_are_told_apart},
+	{"frames cut short or forged do no harm", forged_frames_do_no_harm},
+	{"tags put in on the way are no hindrance", tags_and_other_headers_are_no_hindrance},
+	{"the warm-up counts for nothing", warm_up_counts_for_nothing},
+	{"a dead port ends the run", dead_ports_end_the_run},
+	{"a percentage of a line without a rate is refused", rates_that_a_port_cannot_tell_are_refused},
+	{"the document says what was counted", document_says_what_was_counted},
+};
+
+UNIT_MAIN("apps/gen/run", tests)
