@@ -331,6 +331,24 @@ static void a_command_is_cut_off_before_it_is_fetched(void)
 	fixture_fini(&fx);
 }
 
+/* Likewise the enabling itself, which the device sees only afterwards. */
+static void a_controller_is_cut_off_before_it_sees_that_it_is_enabled(void)
+{
+	const struct quoll_nvme_opts opts = {.recovery = QUOLL_NVME_RESET};
+
+	fixture_init(&fx);
+	open_with(&opts, 1);
+	CU_ASSERT_EQUAL(quoll_nvme_reset(fx.nvme), 0);
+	while (fx.nvme->reset.stage != NVME_RESET_ENABLE) {
+		fake_nvme_step(&fx.fake);
+		(void)quoll_nvme_ctrl_poll(fx.nvme);
+	}
+	nvme_ctrl_kill(fx.nvme, -ENODEV);
+	fake_nvme_step(&fx.fake);
+	CU_ASSERT_EQUAL(fx.fake.pci.nr_violations, 0);
+	fixture_fini(&fx);
+}
+
 /* The admin queue. */
 
 static bool an_abort_is_sent(void)
@@ -518,6 +536,8 @@ static const struct unit_test tests[] = {
 	{"namespaces that no queue uses any more are freed", namespaces_that_no_queue_uses_any_more_are_freed},
 	{"a device that writes on holds no queue", a_device_that_writes_on_holds_no_queue},
 	{"a command is cut off before it is fetched", a_command_is_cut_off_before_it_is_fetched},
+	{"a controller is cut off before it sees that it is enabled",
+	 a_controller_is_cut_off_before_it_sees_that_it_is_enabled},
 	{"aborts leave room for other commands", aborts_leave_room_for_other_commands},
 	{"a command that finds no room is late like any other", a_command_that_finds_no_room_is_late_like_any_other},
 	{"who waits for a look at a slow device sleeps", who_waits_for_a_look_at_a_slow_device_sleeps},
