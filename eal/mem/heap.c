@@ -374,3 +374,27 @@ void quoll_heap_info(const struct quoll_heap *pub, struct quoll_heap_info *info)
 	info->nr_chunks = count_chunks(heap, &info->placed_bytes);
 	info->nr_ioases = heap->nr_ioases;
 }
+
+unsigned int quoll_heap_chunks(const struct quoll_heap *pub, struct quoll_heap_chunk *chunks, unsigned int n)
+{
+	const struct heap *heap = (const struct heap *)pub;
+	unsigned int nr = 0;
+
+	for (const struct quoll_arena *arena = heap->arenas; arena; arena = arena->next) {
+		for (unsigned int i = 0; i < arena->nr_chunks; i++, nr++) {
+			const struct chunk *chunk = &arena->chunks[i];
+
+			if (nr >= n)
+				continue;
+			chunks[nr] = (struct quoll_heap_chunk){
+				.va = (void *)(pub->va_base + chunk->off),
+				.iova = pub->iova_base + chunk->off,
+				.size_bytes = chunk->size_bytes,
+				.fd = chunk->fd,
+				.access = arena->access & MAP_DEVICE_WRITE ? QUOLL_ARENA_DEVICE_READ_WRITE
+									   : QUOLL_ARENA_DEVICE_READ,
+			};
+		}
+	}
+	return nr;
+}

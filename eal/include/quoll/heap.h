@@ -37,6 +37,11 @@ struct quoll_heap {
 
 struct quoll_arena;
 
+enum quoll_arena_access {
+	QUOLL_ARENA_DEVICE_READ, /* the IOMMU lets devices read only */
+	QUOLL_ARENA_DEVICE_READ_WRITE,
+};
+
 enum quoll_heap_pages {
 	QUOLL_PAGES_BEST = 0, /* hugepages where there are any, else 4 KiB, and a log line says so */
 	QUOLL_PAGES_4K,
@@ -117,6 +122,28 @@ QUOLL_API int quoll_heap_detach(struct quoll_heap *heap, struct quoll_ioas *ioas
 QUOLL_API void quoll_heap_info(const struct quoll_heap *heap, struct quoll_heap_info *info);
 
 /**
+ * struct quoll_heap_chunk - a piece of a heap's memory, for drivers whose device is another process
+ * @fd:      sealed memfd that holds exactly this piece, from its start; stays the heap's
+ * @access:  QUOLL_ARENA_DEVICE_READ: the file cannot be mapped writable anew
+ */
+struct quoll_heap_chunk {
+	void *va;
+	quoll_iova_t iova;
+	uint64_t size_bytes;
+	int fd;
+	enum quoll_arena_access access;
+};
+
+/**
+ * quoll_heap_chunks() - what a heap's memory is made of now
+ * @chunks: room for @n, ascending by arena and address; NULL if @n is 0
+ *
+ * Return: how many there are; the first @n were filled in. Thread rule: the heap's thread.
+ */
+QUOLL_API unsigned int quoll_heap_chunks(const struct quoll_heap *heap, struct quoll_heap_chunk *chunks,
+					 unsigned int n);
+
+/**
  * quoll_heap_iova() - where devices find this memory
  * @va, @len: a buffer, @len >= 1
  *
@@ -132,11 +159,6 @@ static inline quoll_iova_t quoll_heap_iova(const struct quoll_heap *heap, const 
 		return QUOLL_IOVA_INVALID;
 	return heap->iova_base + off;
 }
-
-enum quoll_arena_access {
-	QUOLL_ARENA_DEVICE_READ, /* the IOMMU lets devices read only */
-	QUOLL_ARENA_DEVICE_READ_WRITE,
-};
 
 /**
  * quoll_arena_create() - a part of the window with one permission

@@ -585,6 +585,37 @@ static void a_node_that_does_not_exist_is_only_reported(void)
 	quoll_heap_destroy(heap);
 }
 
+static void chunks_are_what_another_process_can_map(void)
+{
+	struct quoll_heap *heap = heap_on(NULL, 0, 64ull << 20, NULL);
+	struct quoll_heap_chunk chunks[8];
+	struct quoll_heap_info info;
+	void *ro, *rw, *other;
+	unsigned int nr;
+
+	CU_ASSERT_FATAL(heap != NULL);
+	CU_ASSERT_EQUAL(quoll_heap_chunks(heap, NULL, 0), 0);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena_in(heap, QUOLL_ARENA_DEVICE_READ), 4096, 4096, &ro, NULL), 0);
+	CU_ASSERT_EQUAL(quoll_arena_alloc(arena_in(heap, QUOLL_ARENA_DEVICE_READ_WRITE), 4096, 4096, &rw, NULL), 0);
+	quoll_heap_info(heap, &info);
+	memset(chunks, 0, sizeof(chunks));
+	nr = quoll_heap_chunks(heap, chunks, 1);
+	CU_ASSERT_EQUAL(nr, info.nr_chunks);
+	CU_ASSERT_EQUAL(chunks[1].size_bytes, 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_heap_chunks(heap, chunks, 8), 2);
+	CU_ASSERT_EQUAL(chunks[0].access, QUOLL_ARENA_DEVICE_READ);
+	CU_ASSERT_EQUAL(chunks[1].access, QUOLL_ARENA_DEVICE_READ_WRITE);
+	CU_ASSERT_EQUAL(chunks[0].size_bytes + chunks[1].size_bytes, info.placed_bytes);
+	for (unsigned int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(quoll_heap_iova(heap, chunks[i].va, chunks[i].size_bytes), chunks[i].iova);
+	other = mmap(NULL, chunks[1].size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, chunks[1].fd, 0);
+	CU_ASSERT_FATAL(other != MAP_FAILED);
+	strcpy(rw, "here");
+	CU_ASSERT_STRING_EQUAL((char *)other + ((char *)rw - (char *)chunks[1].va), "here");
+	munmap(other, chunks[1].size_bytes);
+	quoll_heap_destroy(heap);
+}
+
 static const struct unit_test tests[] = {
 	{"memory is mapped in every IOAS at the same IOVA", memory_is_mapped_in_every_ioas_at_the_same_iova},
 	{"the look-up refuses what is not all inside", the_look_up_refuses_what_is_not_all_inside},
@@ -599,6 +630,7 @@ static const struct unit_test tests[] = {
 	{"a growth that fails in one IOAS is undone in all", a_growth_that_fails_in_one_ioas_is_undone_in_all},
 	{"a small program needs little locked memory", a_small_program_needs_little_locked_memory},
 	{"many requests make few mappings", many_requests_make_few_mappings},
+	{"chunks are what another process can map", chunks_are_what_another_process_can_map},
 	{"chunks are sealed memfds", chunks_are_sealed_memfds},
 	{"a peer cannot write what devices only read", a_peer_cannot_write_what_devices_only_read},
 	{"destroying gives everything back", destroying_gives_everything_back},
