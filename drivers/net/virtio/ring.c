@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ring.c - rings of both kinds as a whole: their memory, how they begin, who tells whom of news. The data path is in
+ * rx.c and tx.c.
+ *
+ * All of a ring lies in one piece of memory that the device may write; nothing is read back from it but what the device
+ * is there to write.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "virtio.h"
+
+/* The elements of a used ring begin 4 bytes in; put there, none of them lies on two cache lines. */
+#define USED_SHIFT_BYTES 4u
+
+static uint64_t line_up(uint64_t bytes)
+{
+	return (bytes + QUOLL_CACHE_LINE_BYTES - 1) & ~(uint64_t)(QUOLL_CACHE_LINE_BYTES - 1);
+}
+
+int virtio_ring_make(struct virtio_port *v, struct virtio_ring *ring, unsigned int size, bool is_tx,
+		     struct quoll_error *err)
+{
+	uint64_t driver_at = line_up((uint64_t)size * VIRTQ_DESC_BYTES), device_at, hdrs_at;
+	void *mem;
+	int rc;
+
+	ring->size = (uint16_t)size;
+	ring->packed = virtio_has(v, VIRTIO_F_RING_PACKED);
+	ring->event_idx = virtio_has(v, VIRTIO_F_EVENT_IDX);
+	ring->kick_fd = -1;
+	if (ring->packed) {
+		device_at = driver_at + QUOLL_CACHE_LINE_BYTES;
+		hdrs_at = device_at + QUOLL_CACHE_LINE_BYTES;
+	} else {
+		device_at = line_up(driver_at + virtq_avail_bytes(size)) + USED_SHIFT_BYTES;
+		hdrs_at = line_up(device_at + virtq_used_bytes(size));
+	}
+	ring->bytes = hdrs_at + (is_tx ? (uint64_t)size * VIRTIO_HDR_BYTES : 0);
+	rc = quoll_arena_alloc(v->arena, ring->bytes, 4096, &mem, err);
+	if (rc)
+		return rc;
+	ring->mem = mem;
+	ring->desc = mem;
+	ring->driver = (uint8_t *)mem + driver_at;
+	ring->device = (uint8_t *)mem + device_at;
+	ring->hdrs = is_tx ? (struct virtio_net_hdr *)((uint8_t *)mem + hdrs_at) : NULL;
+	virtio_ring_clear(ring);
+	return 0;
+}
+
+void virtio_ring_free(struct virtio_port *v, struct virtio_ring *ring)
+{
+	if (ring->mem)
+		(void)quoll_arena_free(v->arena, ring->mem, ring->bytes);
+	memset(ring, 0, sizeof(*ring));
+}
+
+/* Where a split ring's driver says at which index it wants to be interrupted: behind the available ring. */
+static quoll_le16 *used_event(const struct virtio_ring *ring)
+{
+	return ((struct virtq_avail *)ring->driver)->ring + ring->size;
+}
+
+void virtio_ring_interrupts(struct virtio_ring *ring, uint16_t used, bool on)
+{
+	struct virtq_packed_event *event = ring->driver;
+	struct virtq_avail *avail = ring->driver;
+
+	/* Relaxed: who arms has a full fence behind it. */
+	if (ring->packed)
+		__atomic_store_n(&event->flags, quoll_cpu_to_le16(on ? VIRTQ_EVENT_ENABLE : VIRTQ_EVENT_DISABLE),
+				 __ATOMIC_RELAXED);
+	else if (ring->event_idx)
+		/* Not wanted: once in 65,536, which costs nobody anything. */
+		__atomic_store_n(used_event(ring), quoll_cpu_to_le16(on ? used : (uint16_t)(used - 1)),
+				 __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(&avail->flags, quoll_cpu_to_le16(on ? 0 : VIRTQ_AVAIL_NO_INTERRUPT), __ATOMIC_RELAXED);
+}
+
+void virtio_ring_clear(struct virtio_ring *ring)
+{
+	struct virtq_avail *avail = ring->driver;
+
+	memset(ring->mem, 0, ring->bytes);
+	for (unsigned int i = 0; !ring->packed && i < ring->size; i++)
+		avail->ring[i] = quoll_cpu_to_le16((uint16_t)i);
+	virtio_ring_interrupts(ring, 0, false);
+}
+
+/* Packed: the device's event structure, read at once. */
+static bool packed_wants(const struct virtio_ring *ring, uint16_t now, uint16_t n)
+{
+	uint32_t word = quoll_le32_to_cpu(*(const volatile quoll_le32 *)ring->device);
+	uint32_t flags = word >> 16 & 3, event = word & ~VIRTQ_EVENT_WRAP & UINT16_MAX;
+	bool wrap = word & VIRTQ_EVENT_WRAP, our_wrap = !(now & ring->size);
+
+	if (flags != VIRTQ_EVENT_DESC)
+		return flags == VIRTQ_EVENT_ENABLE;
+	now &= ring->size - 1;
+	if (wrap != our_wrap)
+		event -= ring->size;
+	return virtq_need_event((uint16_t)event, now, (uint16_t)(now - n));
+}
+
+static bool split_wants(const struct virtio_ring *ring, uint16_t now, uint16_t n)
+{
+	const struct virtq_used *used = ring->device;
+	const quoll_le16 *event = (const quoll_le16 *)(used->ring + ring->size);
+
+	if (ring->event_idx)
+		return virtq_need_event(quoll_le16_to_cpu(*(const volatile quoll_le16 *)event), now,
+					(uint16_t)(now - n));
+	return !(quoll_le16_to_cpu(*(const volatile quoll_le16 *)&used->flags) & VIRTQ_USED_NO_NOTIFY);
+}
+
+void virtio_ring_kick(const struct virtio_ring *ring, uint16_t now, uint16_t n)
+{
+	static const uint64_t one = 1;
+
+	if (QUOLL_LIKELY(!(ring->packed ? packed_wants(ring, now, n) : split_wants(ring, now, n))))
+		return;
+	if (ring->kick_reg) {
+		quoll_mmio_wmb();
+		quoll_mmio_write16(ring->kick_reg, ring->idx);
+	} else if (ring->kick_fd >= 0 && write(ring->kick_fd, &one, sizeof(one)) < 0) {
+		return; /* full: so many kicks are there that nobody has read */
+	}
+}
