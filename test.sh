@@ -134,17 +134,17 @@ python_unit() { # python_unit FILE...
 	done
 }
 
-# SPDK and Quoll as each other's peers, where SPDK is in PATH.
-spdk() {
+# Other programs as peers, where they are in PATH: SPDK, DPDK.
+peers() { # peers SECTION NAME PROGRAM
 	local case rc
-	section 'SPDK, both ways'
-	for case in $(tests/user/spdk --list); do
+	section "$1"
+	for case in $("$3" --list); do
 		rc=0
-		tests/user/spdk "$case" >"$work/spdk" 2>&1 || rc=$?
+		"$3" "$case" >"$work/peer" 2>&1 || rc=$?
 		case $rc in
-		0) pass "SPDK: $(tests/user/spdk --describe "$case")" ;;
-		77) skip "SPDK: $(tests/user/spdk --describe "$case")" "$(tail -n 1 "$work/spdk")" ;;
-		*) fail "SPDK: $(tests/user/spdk --describe "$case")" "$work/spdk" ;;
+		0) pass "$2: $("$3" --describe "$case")" ;;
+		77) skip "$2: $("$3" --describe "$case")" "$(tail -n 1 "$work/peer")" ;;
+		*) fail "$2: $("$3" --describe "$case")" "$work/peer" ;;
 		esac
 	done
 }
@@ -201,7 +201,7 @@ fuzz() {
 		if [ ! -x "$prog" ] || [ -d "$prog" ]; then continue; fi
 		name=${prog##*/fuzz_}
 		case $name in
-		tgt_* | vfio_user_* | rpc | target_config) seconds=30 ;; # what another process says at any time
+		tgt_* | vfio_user_* | rpc | target_config | virtio_ring) seconds=30 ;; # what another process says at any time
 		*) seconds=5 ;;
 		esac
 		[ "$long" = 0 ] || seconds=300
@@ -283,7 +283,8 @@ unit 'unit' "$QUOLL_BUILD"
 python_unit tests/*/test_*.py
 native 'native' "$QUOLL_BUILD/apps/quoll/quoll"
 instructions
-spdk
+peers 'SPDK, both ways' SPDK tests/user/spdk
+peers 'DPDK as back end of virtio-user' virtio-user tests/user/virtio-user
 benchmarks
 sanitizers
 fuzz
