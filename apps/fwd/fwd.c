@@ -249,8 +249,9 @@ const struct cli_verb verb_fwd = {
 		"the fourth. A single port sends back what it receives. Frames are not changed unless --mac-rewrite\n"
 		"or --dst-mac says so; what a port cannot take at once is dropped and counted.\n"
 		"Ports: pci:0000:01:00.0 (bound with quoll bind), xdp:IFNAME (an interface, by AF_XDP),\n"
-		"virtio-user:PATH[?queues=N&packed=1&server=1&mac=MAC] (a vhost-user back end), null:[?size=BYTES],\n"
-		"ring:NAME[?loop=1]. The PCI ports of one forwarder share their buffers, and so one address space.\n"
+		"tap:NAME (made if it is not there), virtio-user:PATH[?queues=N&packed=1&server=1&mac=MAC] (a\n"
+		"vhost-user back end), null:[?size=BYTES], ring:NAME[?loop=1]. The PCI ports of one forwarder share\n"
+		"their buffers, and so one address space.\n"
 		"useful_ns_per_packet is the time in polls that forwarded something; polls that found nothing are not\n"
 		"counted. Where the CPU's counter counts instructions (QEMU -icount shift=0) it is instructions a "
 		"packet.",

@@ -7,6 +7,7 @@
 
 # shellcheck source=netns.sh
 . "${here:?the folder of this file}/netns.sh"
+rows=("${rows[@]}") # of demo-lib.sh
 
 wire_hosts() {
 	local host
