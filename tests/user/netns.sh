@@ -55,7 +55,8 @@ netns_down() {
 
 # fwd_start OPTION...: forwards in the background; returns when it does; 1 if it has ended. Output in $dir/fwd.log, fwd.err
 fwd_start() {
-	: >"$dir/fwd.log"
+	rm -f "$dir/fwd.log" "$dir/fwd.err" # of an earlier one, which would look as if this one ran
+	touch "$dir/fwd.log" "$dir/fwd.err"
 	ip netns exec "$ns-m" "$quoll" fwd "$@" >"$dir/fwd.log" 2>"$dir/fwd.err" &
 	fwd_pid=$!
 	if ! wait_for 30 fwd_runs || fwd_ended; then

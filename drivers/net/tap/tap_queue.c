@@ -155,7 +155,7 @@ static uint16_t header_csum(const uint8_t *header, uint32_t bytes)
 		sum += word;
 	}
 	sum = (sum >> 16) + (sum & 0xffff);
-	return (uint16_t)~((sum >> 16) + sum);
+	return (uint16_t) ~((sum >> 16) + sum);
 }
 
 /* Segments get their header checksums from whoever cuts; but nobody may, if the frame goes up the kernel's stack. */
