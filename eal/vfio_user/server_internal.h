@@ -14,13 +14,12 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#include <linux/aio_abi.h>
-
 #include <quoll/listen.h>
 #include <quoll/server.h>
 
 #include "vfio_user/caps.h"
 #include "vfio_user/message.h"
+#include "vfio_user/server_signal.h"
 
 /* What we announce: QEMU ends the connection if a server states more than 16. Up to VUSER_MAX_FDS are taken. */
 #define SERVER_MSG_FDS 16u
@@ -78,18 +77,6 @@ struct server_vector {
 	int eventfd;
 	bool masked;
 	bool pending;
-};
-
-/**
- * struct server_signal - see server_signal.c. Under the server's irq_lock
- * @context:    of asynchronous I/O; 0: there is none
- * @sink_fd:    what its operations write to
- * @nr_reports: that may be in its ring
- */
-struct server_signal {
-	aio_context_t context;
-	int sink_fd;
-	unsigned int nr_reports;
 };
 
 struct server_visitor {
@@ -186,13 +173,6 @@ int server_serve_read(struct quoll_server *server, uint64_t deadline_ns);
 int server_serve_version(struct quoll_server *server);
 /* Answer a first message with an error. */
 void server_refuse(struct vuser_conn *conn, int errnum);
-
-void server_signal_open(struct server_signal *signal);
-void server_signal_close(struct server_signal *signal);
-/* Whether a client's file is one that may be signalled. */
-bool server_signal_prepare(const struct server_signal *signal, int eventfd);
-/* Add 1 to it, or to nothing if it is full. Never waits. */
-void server_signal(struct server_signal *signal, int eventfd);
 
 int server_irqs_create(struct quoll_server *server);
 /* Signal nobody any more: all eventfds are closed, nothing is masked. */

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server_internal.h"
+#include "server_signal.h"
 
 #define REPORTS 64
 
