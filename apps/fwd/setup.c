@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quoll/guard.h"
+
 #include "fwd.h"
 
 #define MIN_CACHE_SIZE 512u
@@ -25,6 +27,9 @@ static int open_ports(struct fwd_run *run, const struct quoll_addr *addrs, unsig
 		ret = claims_heap(&run->claims, run->opts.pages, run->opts.heap_bytes, err);
 	if (!ret)
 		ret = quoll_net_create(run->claims.env, run->claims.heap, &run->net, err);
+	/* Without it only peers' memory that is sealed is taken. */
+	if (!ret)
+		(void)guard_add_net(run->net);
 	for (unsigned int i = 0; !ret && i < nr_addrs; i++) {
 		struct fwd_port *port = &run->ports[i];
 
@@ -275,6 +280,7 @@ void fwd_close(struct fwd_run *run)
 	}
 	/* Refused while buffers are missing; the heap's memory goes with the heap. */
 	quoll_pool_destroy(run->pool);
+	guard_remove_net(run->net);
 	if (run->net)
 		quoll_net_destroy(run->net);
 	claims_close(&run->claims);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * guard.c - the handler of SIGBUS, and the devices and servers that it asks. Process-wide, as signals are; the library
- * has none.
+ * guard.c - the handler of SIGBUS, and the devices, servers and net that it asks. Process-wide, as signals are; the
+ * library has none.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -11,12 +11,18 @@
 
 static struct quoll_device *devices[CLAIMS_MAX_DEVICES];
 static struct quoll_server *servers[GUARD_MAX_SERVERS];
+static struct quoll_net *the_net;
 static unsigned int nr_guarded;
 static struct sigaction before;
 
 static void on_bus_error(int sig, siginfo_t *info, void *context)
 {
+	/* Pairs with the release in guard_add_net(). */
+	struct quoll_net *net = __atomic_load_n(&the_net, __ATOMIC_ACQUIRE);
+
 	(void)context;
+	if (net && quoll_net_bus_error(net, info->si_addr))
+		return;
 	for (unsigned int i = 0; i < CLAIMS_MAX_DEVICES; i++) {
 		/* Pairs with the release in guard_add(). */
 		struct quoll_device *dev = __atomic_load_n(&devices[i], __ATOMIC_ACQUIRE);
@@ -106,5 +112,22 @@ void guard_remove_server(struct quoll_server *server)
 	if (at == GUARD_MAX_SERVERS)
 		return;
 	__atomic_store_n(&servers[at], NULL, __ATOMIC_RELEASE);
+	drop_handler();
+}
+
+bool guard_add_net(struct quoll_net *net)
+{
+	if (the_net || !hold_handler())
+		return false;
+	quoll_net_guarded(net);
+	__atomic_store_n(&the_net, net, __ATOMIC_RELEASE);
+	return true;
+}
+
+void guard_remove_net(struct quoll_net *net)
+{
+	if (!net || net != the_net)
+		return;
+	__atomic_store_n(&the_net, NULL, __ATOMIC_RELEASE);
 	drop_handler();
 }

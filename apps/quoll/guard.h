@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * guard.h - a handler of SIGBUS for as long as there are devices whose registers, or servers' clients whose memory,
- * another process may take away.
+ * guard.h - a handler of SIGBUS for as long as there are devices whose registers, servers' clients or ports' peers
+ * whose memory another process may take away.
  *
- * Thread rule: devices and servers come and go in one thread at a time.
+ * Thread rule: devices, servers and the net come and go in one thread at a time.
  */
 #ifndef QUOLL_APPS_GUARD_H
 #define QUOLL_APPS_GUARD_H
 
+#include <net/net.h>
 #include <quoll/device.h>
 #include <quoll/server.h>
 
@@ -34,5 +35,16 @@ bool guard_add_server(struct quoll_server *server);
  * guard_remove_server() - it is about to be destroyed, and polled no more
  */
 void guard_remove_server(struct quoll_server *server);
+
+/**
+ * guard_add_net() - a SIGBUS in the memory of a port's peer ends its session; and the net is told that it is so
+ * Return: false if there is one already, or where no handler can be installed.
+ */
+bool guard_add_net(struct quoll_net *net);
+
+/**
+ * guard_remove_net() - it is about to be destroyed; NULL, or one that was never added: nothing happens
+ */
+void guard_remove_net(struct quoll_net *net);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "net_driver.h"
+#include "net_guard.h"
 
 /* In the order of the words in meson.build. */
 #define NET_DRIVER(name) &net_##name,
@@ -21,6 +22,7 @@ struct quoll_net {
 	struct quoll_heap *heap;
 	struct quoll_clock clock;
 	struct quoll_port *ports; /* by rising id */
+	struct net_guards guards;
 };
 
 int quoll_net_create(const struct quoll_env *env, struct quoll_heap *heap, struct quoll_net **result,
@@ -64,6 +66,11 @@ struct quoll_heap *net_heap(const struct quoll_port *port)
 struct quoll_port *net_first_port(const struct quoll_port *port)
 {
 	return port->net->ports;
+}
+
+struct net_guards *net_guards(struct quoll_net *net)
+{
+	return &net->guards;
 }
 
 void *net_alloc(size_t bytes)

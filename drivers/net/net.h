@@ -64,6 +64,20 @@ QUOLL_API int quoll_net_create(const struct quoll_env *env, struct quoll_heap *h
 QUOLL_API int quoll_net_destroy(struct quoll_net *net);
 
 /**
+ * quoll_net_guarded() - the program has a handler of SIGBUS, which asks quoll_net_bus_error(): ports may map a peer's
+ * files though they can get shorter. Thread rule: before ports are opened.
+ */
+QUOLL_API void quoll_net_guarded(struct quoll_net *net);
+
+/**
+ * quoll_net_bus_error() - in a handler of SIGBUS: was it a peer's memory that has vanished?
+ * @va: si_addr
+ *
+ * Return: true: it is empty memory now, go on; the port that it belonged to ends its session at the next check.
+ */
+QUOLL_API bool quoll_net_bus_error(struct quoll_net *net, void *va);
+
+/**
  * quoll_port_open() - bring a port up as far as it goes without buffers: reset, MAC address, link
  * @addr: null:[?size=BYTES] frames of that size without end, and nowhere; ring:NAME one end of a ring in this process,
  *        the second port of that name is the other end, or with ?loop=1 what is sent comes back; pci: with @dev;
