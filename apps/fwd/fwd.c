@@ -249,6 +249,7 @@ const struct cli_verb verb_fwd = {
 		"the fourth. A single port sends back what it receives. Frames are not changed unless --mac-rewrite\n"
 		"or --dst-mac says so; what a port cannot take at once is dropped and counted.\n"
 		"Ports: pci:0000:01:00.0 (bound with quoll bind), xdp:IFNAME (an interface, by AF_XDP),\n"
+		"vhost:/run/y.sock[?queues=N&client=1&packed=0] (a virtual machine's network device),\n"
 		"tap:NAME (made if it is not there), virtio-user:PATH[?queues=N&packed=1&server=1&mac=MAC] (a\n"
 		"vhost-user back end), null:[?size=BYTES], ring:NAME[?loop=1]. The PCI ports of one forwarder share\n"
 		"their buffers, and so one address space.\n"

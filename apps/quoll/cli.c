@@ -178,7 +178,8 @@ int cli_device_addrs(const struct cli *cli, struct quoll_addr **addrs)
 
 int cli_port_addrs(const struct cli *cli, struct quoll_addr **addrs)
 {
-	return parse_addrs(cli, quoll_addr_parse, "pci:0000:01:00.0, xdp:eth0, tap:NAME, null: or ring:NAME", addrs);
+	return parse_addrs(cli, quoll_addr_parse,
+			   "pci:0000:01:00.0, xdp:eth0, tap:NAME, vhost:/run/y.sock, null: or ring:NAME", addrs);
 }
 
 const struct quoll_addr **cli_addr_list(const struct cli *cli, const struct quoll_addr *addrs)

@@ -83,6 +83,7 @@ QUOLL_API bool quoll_net_bus_error(struct quoll_net *net, void *va);
  *        the second port of that name is the other end, or with ?loop=1 what is sent comes back; pci: with @dev;
  *        xdp:IFNAME[?queues=A[-B]&zerocopy=auto|on|off&mode=auto|native|generic&busy=N] AF_XDP on an interface of the
  *        kernel's (xdp/README.md); tap:NAME[?persist=0|1] the other end of a TAP interface (tap/README.md);
+ *        vhost:PATH[?queues=N&client=1&packed=0] the device of a virtual machine;
  *        virtio-user:PATH a vhost-user back end, which is shown the heap's memory (virtio/README.md)
  * @dev:  the open device of a pci: address, which stays the caller's; NULL for others. Until the port is closed
  *        quoll_device_events() is the port's

@@ -113,6 +113,12 @@ int vhost_expect(struct vhost_conn *conn, uint32_t bytes, unsigned int max_fds);
 /* The i-th fd of the received message now belongs to the caller. Return: -1 if there is none, or it was taken. */
 int vhost_take_fd(struct vhost_conn *conn, unsigned int i);
 
+/* Whether a message has begun to come in, and is not whole yet. */
+static inline bool vhost_begun(const struct vhost_conn *conn)
+{
+	return conn->got_bytes && !conn->complete;
+}
+
 static inline bool vhost_is_reply(const struct vhost_header *header)
 {
 	return header->flags & VHOST_FLAG_REPLY;

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * inflight.c - where rings were when a back end died, in memory that the front end keeps for its successor.
+ *
+ * We give chains back in the order in which they came, before a call ends, so nothing is ever in flight; what a
+ * successor has to know is the place, and for split rings the ring itself tells it (the used index). For packed rings
+ * it is written down after each call; a call that was cut short left slots that are given back already, and how many
+ * each chain takes is written down before.
+ *
+ * Source: QEMU, "Vhost-user Protocol", "Inflight I/O tracking". What is in there is the front end's word, and checked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "inflight.h"
+#include "ring.h"
+
+/* Of one ring: whole cache lines. */
+static size_t queue_bytes(bool packed, uint32_t size)
+{
+	size_t bytes = packed ? sizeof(struct vhost_inflight_packed) + size * sizeof(struct vhost_inflight_packed_desc)
+			      : sizeof(struct vhost_inflight_split) + size * sizeof(struct vhost_inflight_split_desc);
+
+	return (bytes + QUOLL_CACHE_LINE_BYTES - 1) / QUOLL_CACHE_LINE_BYTES * QUOLL_CACHE_LINE_BYTES;
+}
+
+static int check(const struct vhost_port *vp, const struct vhost_inflight *what)
+{
+	return !what->nr_queues || what->nr_queues > 2 * vp->nr_pairs || !what->queue_size ||
+			       what->queue_size > VIRTQ_MAX_SIZE
+		       ? -EINVAL
+		       : 0;
+}
+
+/* Return: the fd, which is the caller's; -errno. */
+int vhost_inflight_make(struct vhost_port *vp, struct vhost_inflight *what)
+{
+	int fd, rc = check(vp, what);
+
+	if (rc)
+		return rc;
+	fd = memfd_create("quoll-vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	what->mmap_bytes = what->nr_queues * queue_bytes(vp->features & VIRTIO_F_RING_PACKED, what->queue_size);
+	what->mmap_offset = 0;
+	if (ftruncate(fd, (off_t)what->mmap_bytes) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+void vhost_inflight_drop(struct vhost_port *vp)
+{
+	if (vp->inflight)
+		munmap(vp->inflight, vp->inflight_bytes);
+	vp->inflight = NULL;
+}
+
+int vhost_inflight_set(struct vhost_port *vp, const struct vhost_inflight *what, int fd)
+{
+	bool sealed = false;
+	void *base;
+
+	if (check(vp, what) || what->mmap_offset % 4096 || what->mmap_offset > INT64_MAX ||
+	    what->mmap_bytes < what->nr_queues * queue_bytes(vp->features & VIRTIO_F_RING_PACKED, what->queue_size))
+		return -EINVAL;
+	/* It is the one that we made, or one like it. */
+	if (what->mmap_bytes > SIZE_MAX / 2 ||
+	    !vhost_file_page_bytes(fd, what->mmap_offset, what->mmap_bytes, &sealed) || !sealed)
+		return -EINVAL;
+	base = mmap(NULL, what->mmap_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)what->mmap_offset);
+	if (base == MAP_FAILED)
+		return -errno;
+	vhost_inflight_drop(vp);
+	vp->inflight = base;
+	vp->inflight_bytes = what->mmap_bytes;
+	vp->inflight_queues = what->nr_queues;
+	vp->inflight_size = what->queue_size;
+	vp->inflight_packed = vp->features & VIRTIO_F_RING_PACKED;
+	return 0;
+}
+
+static void begin_split(struct vhost_ring *ring)
+{
+	ring->inflight_split->version = VHOST_INFLIGHT_VERSION;
+	ring->inflight_split->nr_descs = (uint16_t)ring->size;
+	ring->inflight_split->used_idx = ring->next;
+}
+
+/* The place that was written down, and from there on over what was given back before we died. */
+static void resume_packed(struct vhost_ring *ring)
+{
+	struct vhost_inflight_packed *in = ring->inflight_packed;
+	uint32_t slot = __atomic_load_n(&in->used_idx, __ATOMIC_RELAXED);
+	bool wrap = __atomic_load_n(&in->used_wrap, __ATOMIC_RELAXED) & 1;
+
+	if (slot >= ring->size)
+		return;
+	for (uint32_t left = ring->size; left; left--) {
+		uint16_t flags = __atomic_load_n(&ring->packed[slot].flags, __ATOMIC_ACQUIRE);
+		uint32_t num = __atomic_load_n(&in->descs[slot].num, __ATOMIC_RELAXED);
+
+		if (!(in->descs[slot].inflight & 1) || !num || num > ring->size ||
+		    !!(flags & VIRTQ_DESC_USED) != wrap || !!(flags & VIRTQ_DESC_AVAIL) != wrap)
+			break;
+		vhost_packed_step(ring->size, &slot, &wrap, num);
+	}
+	ring->next = (uint16_t)slot;
+	ring->wrap = wrap;
+}
+
+void vhost_inflight_begin(struct vhost_port *vp, unsigned int idx, struct vhost_ring *ring)
+{
+	struct vhost_inflight_packed *in;
+
+	ring->inflight_split = NULL;
+	if (!vp->inflight || idx >= vp->inflight_queues || ring->size > vp->inflight_size ||
+	    vp->inflight_packed != ring->is_packed)
+		return;
+	in = (void *)((uint8_t *)vp->inflight + idx * queue_bytes(ring->is_packed, vp->inflight_size));
+	ring->inflight_packed = in;
+	if (!ring->is_packed) {
+		begin_split(ring);
+		return;
+	}
+	if (in->version == VHOST_INFLIGHT_VERSION && in->nr_descs == ring->size)
+		resume_packed(ring);
+	in->version = VHOST_INFLIGHT_VERSION;
+	in->nr_descs = (uint16_t)ring->size;
+	vhost_inflight_packed_after(ring);
+}
+
+void vhost_inflight_end(struct vhost_ring *ring)
+{
+	if (ring->inflight_packed && ring->is_packed)
+		ring->inflight_packed->version = 0;
+	ring->inflight_packed = NULL;
+}
+
+void vhost_inflight_packed_before(const struct vhost_ring *ring)
+{
+	struct vhost_inflight_packed *in = ring->inflight_packed;
+	uint32_t slot = ring->next;
+	bool wrap = ring->wrap;
+
+	for (uint32_t i = 0; i < ring->nr_done; i++) {
+		in->descs[slot].num = ring->done[i].slots;
+		in->descs[slot].inflight = 1;
+		vhost_packed_step(ring->size, &slot, &wrap, ring->done[i].slots);
+	}
+	/* Before the ring says so. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+/* One store for all, as we may die between two. */
+void vhost_inflight_packed_after(const struct vhost_ring *ring)
+{
+	uint64_t wrap = ring->wrap, next = ring->next;
+	uint64_t *place = (uint64_t *)(void *)((uint8_t *)ring->inflight_packed +
+					       offsetof(struct vhost_inflight_packed, used_idx));
+
+	__atomic_store_n(place, next | next << 16 | wrap << 32 | wrap << 40, __ATOMIC_RELEASE);
+}

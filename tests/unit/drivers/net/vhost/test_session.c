@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_session.c - a vhost port and its front ends: what is agreed on, rings that come and go, front ends that come and
+ * go, memory that does; who sleeps, and what a back end finds that comes after one that died.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <quoll/listen.h>
+
+#include "front.h"
+
+#define BOTH(name)                                                                                                     \
+	static void name(void)                                                                                         \
+	{                                                                                                              \
+		name##_with(0);                                                                                        \
+		name##_with(VIRTIO_F_RING_PACKED);                                                                     \
+	}
+
+/* One frame each way. */
+static void check_frames(struct front *f, uint16_t id)
+{
+	struct quoll_buf *buf;
+	uint32_t bytes;
+	uint16_t got;
+	bool written;
+
+	front_send_frame(f, 0, id, 'f', 60);
+	CU_ASSERT_EQUAL_FATAL(front_rx(f, 0, &buf, 1), 1);
+	CU_ASSERT_TRUE(front_is(buf, 'f', 60));
+	front_post(f, 0, id, FRONT_BUF_BYTES);
+	CU_ASSERT_EQUAL_FATAL(front_tx(f, 0, &buf, 1), 1);
+	CU_ASSERT_TRUE(front_used(f, 0, &got, &bytes, &written));
+	CU_ASSERT_EQUAL(bytes, 72);
+	CU_ASSERT_TRUE(front_used(f, 1, &got, &bytes, &written));
+}
+
+static void options_out_of_range_are_refused(void)
+{
+	static const char *const wrong[] = {"vhost:/tmp/x?queues=0",   "vhost:/tmp/x?queues=65",
+					    "vhost:/tmp/x?queues=a",   "vhost:/tmp/x?client=2",
+					    "vhost:/tmp/x?packed=yes", "vhost:/nowhere/at/all"};
+	struct quoll_port_info info;
+	struct quoll_port *port;
+	struct fix f;
+
+	fix_open(&f);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		CU_ASSERT_TRUE(fix_port_try(&f, wrong[i], &port) < 0);
+	port = fix_port(&f, "vhost:/tmp/quoll-vhost-options.sock?queues=3");
+	quoll_port_info(port, &info);
+	CU_ASSERT_EQUAL(info.max_rxqs, 3);
+	quoll_port_close(port);
+	CU_ASSERT_NOT_EQUAL(access("/tmp/quoll-vhost-options.sock", F_OK), 0);
+	fix_close(&f);
+}
+
+static uint64_t offered(struct front *f)
+{
+	CU_ASSERT_TRUE(front_get(f, VHOST_GET_FEATURES, NULL, 0));
+	return f->conn.payload.u64;
+}
+
+static void what_is_offered_follows_from_settings(void)
+{
+	static const struct {
+		const char *options;
+		uint32_t offloads;
+		unsigned int nr_pairs;
+		uint64_t yes, no;
+	} cases[] = {
+		{"", 0, 1, VIRTIO_F_RING_PACKED | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX,
+		 VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_MQ | VHOST_F_LOG_ALL},
+		{"?packed=0", QUOLL_OFFLOAD_RX_L4_CSUM, 2, VIRTIO_NET_F_CSUM | VIRTIO_NET_F_MQ,
+		 VIRTIO_F_RING_PACKED | VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_GUEST_CSUM},
+		{"", QUOLL_OFFLOAD_RX_GSO, 1, VIRTIO_NET_F_CSUM | VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6,
+		 VIRTIO_NET_F_HOST_UFO | VIRTIO_NET_F_GUEST_TSO4},
+		{"", QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO6, 1,
+		 VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_CSUM},
+	};
+	struct front f;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		front_open(&f, cases[i].options, cases[i].nr_pairs);
+		f.settings.offloads = cases[i].offloads;
+		front_start(&f);
+		front_connect(&f);
+		CU_ASSERT_EQUAL(offered(&f) & cases[i].yes, cases[i].yes);
+		CU_ASSERT_EQUAL(f.conn.payload.u64 & cases[i].no, 0);
+		front_close(&f);
+	}
+}
+
+static void a_ring_is_used_from_the_last_word_on(void)
+{
+	struct quoll_buf *buf;
+	struct front f;
+
+	front_up(&f, 0, 1);
+	CU_ASSERT_EQUAL(front_ask_state(&f, VHOST_SET_VRING_ENABLE, 1, 0), 0);
+	front_send_frame(&f, 0, 0, 'a', 60);
+	CU_ASSERT_EQUAL(front_rx(&f, 0, &buf, 1), 0);
+	CU_ASSERT_TRUE(front_link(&f)); /* the other ring is there */
+	CU_ASSERT_EQUAL(front_ask_state(&f, VHOST_SET_VRING_ENABLE, 1, 1), 0);
+	CU_ASSERT_EQUAL_FATAL(front_rx(&f, 0, &buf, 1), 1);
+	front_put(&f, &buf, 1);
+	front_close(&f);
+}
+
+static void a_ring_that_is_stopped_says_where_it_was_with(uint64_t features)
+{
+	struct front f;
+
+	front_up(&f, features, 1);
+	for (unsigned int i = 0; i < 300; i++)
+		check_frames(&f, (uint16_t)(i % FRONT_SIZE));
+	for (unsigned int i = 0; i < 2; i++) {
+		struct vhost_vring_state state = {.idx = i};
+
+		CU_ASSERT_TRUE(front_get(&f, VHOST_GET_VRING_BASE, &state, sizeof(state)));
+		/* Packed: 300 is 44 in the second turn. */
+		CU_ASSERT_EQUAL(f.conn.payload.state.num, features ? 44 | 44 << 16 : 300);
+	}
+	CU_ASSERT_FALSE(front_link(&f));
+	/* And goes on from there. */
+	for (unsigned int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(front_ask_state(&f, VHOST_SET_VRING_BASE, i, features ? 44 : 300), 0);
+		CU_ASSERT_EQUAL(front_set_kick(&f, i, f.rings[i].kick_fd), 0);
+	}
+	CU_ASSERT_TRUE(front_link(&f));
+	check_frames(&f, 0);
+	front_close(&f);
+}
+BOTH(a_ring_that_is_stopped_says_where_it_was)
+
+static void front_ends_come_and_go_with(uint64_t features)
+{
+	struct front f;
+
+	front_up(&f, features, 1);
+	for (unsigned int i = 0; i < 5; i++) {
+		check_frames(&f, 1);
+		front_disconnect(&f);
+		front_await_link(&f, false);
+		front_connect(&f);
+		front_hello(&f);
+		CU_ASSERT_TRUE(front_link(&f));
+	}
+	check_frames(&f, 1);
+	CU_ASSERT_EQUAL(front_xstat(&f, "sessions"), 6);
+	CU_ASSERT_EQUAL(front_xstat(&f, "sessions_ended_as_bad"), 0);
+	/* So do starts and stops of the port. */
+	CU_ASSERT_EQUAL(quoll_port_stop(f.port), 0);
+	CU_ASSERT_EQUAL(vhost_recv(&f.conn, vhost_now_ns() + 20000000000u), -ECONNRESET);
+	front_disconnect(&f);
+	front_start(&f);
+	front_connect(&f);
+	front_hello(&f);
+	check_frames(&f, 1);
+	front_close(&f);
+}
+BOTH(front_ends_come_and_go)
+
+static void one_front_end_at_a_time(void)
+{
+	struct front f, other;
+
+	front_up(&f, 0, 1);
+	other = f;
+	front_connect(&other);
+	front_send(&other, VHOST_GET_FEATURES, NULL, 0, NULL, 0);
+	for (unsigned int i = 0; i < 10; i++)
+		front_turn(&f);
+	CU_ASSERT_EQUAL(vhost_recv_step(&other.conn), 0);
+	check_frames(&f, 1);
+	front_disconnect(&f);
+	CU_ASSERT_FALSE(front_is_gone(&other)); /* the answer */
+	CU_ASSERT_EQUAL(other.conn.header.request, VHOST_GET_FEATURES);
+	front_disconnect(&other);
+	front_close(&f);
+}
+
+static void a_client_connects_again_and_again(void)
+{
+	struct quoll_listen listen;
+	struct quoll_error err;
+	struct front f;
+	uint64_t deadline = vhost_now_ns() + 20000000000u;
+	int fd;
+
+	front_open(&f, "?client=1", 1);
+	front_start(&f);
+	front_turn(&f);
+	front_memory(&f, true);
+	CU_ASSERT_EQUAL_FATAL(quoll_listen_open(f.path, &listen, &err), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		do {
+			front_turn(&f);
+			fd = accept4(listen.fd, NULL, NULL, SOCK_CLOEXEC);
+		} while (fd < 0 && vhost_now_ns() < deadline);
+		CU_ASSERT_TRUE_FATAL(fd >= 0);
+		vhost_conn_init(&f.conn, fd);
+		front_hello(&f);
+		check_frames(&f, 1);
+		front_disconnect(&f);
+		front_await_link(&f, false);
+	}
+	quoll_listen_close(&listen);
+	front_close(&f);
+}
+
+static void answers_are_given_where_they_are_wanted(void)
+{
+	struct front f;
+
+	front_up(&f, 0, 1);
+	CU_ASSERT_EQUAL(front_ask_u64(&f, VHOST_NET_SET_MTU, 1500), 0);
+	CU_ASSERT_EQUAL(front_ask_u64(&f, VHOST_NET_SET_MTU, 1501), 1);
+	CU_ASSERT_EQUAL(front_ask_u64(&f, VHOST_NET_SET_MTU, 0), 1);
+	CU_ASSERT_EQUAL(front_ask_u64(&f, VHOST_SET_STATUS, 15), 0);
+	CU_ASSERT_TRUE(front_get(&f, VHOST_GET_STATUS, NULL, 0));
+	CU_ASSERT_EQUAL(f.conn.payload.u64, 15);
+	CU_ASSERT_TRUE(front_get(&f, VHOST_GET_QUEUE_NUM, NULL, 0));
+	CU_ASSERT_EQUAL(f.conn.payload.u64, 1);
+	CU_ASSERT_TRUE(front_get(&f, VHOST_GET_MAX_MEM_SLOTS, NULL, 0));
+	CU_ASSERT_TRUE(f.conn.payload.u64 >= 8);
+	/* A reset of the device. */
+	CU_ASSERT_TRUE(front_link(&f));
+	CU_ASSERT_EQUAL(front_ask_u64(&f, VHOST_SET_STATUS, 0), 0);
+	CU_ASSERT_FALSE(front_link(&f));
+	CU_ASSERT_EQUAL(front_xstat(&f, "requests_refused"), 2);
+	front_close(&f);
+}
+
+static void memory_comes_and_goes_slot_by_slot(void)
+{
+	struct vhost_mem_reg reg = {.region = front_region()};
+	struct front f;
+
+	front_up(&f, 0, 1);
+	check_frames(&f, 0);
+	CU_ASSERT_EQUAL(front_ask(&f, VHOST_REM_MEM_REG, &reg, sizeof(reg), NULL, 0), 0);
+	CU_ASSERT_FALSE(front_link(&f));
+	CU_ASSERT_EQUAL(front_ask(&f, VHOST_REM_MEM_REG, &reg, sizeof(reg), NULL, 0), 1);
+	CU_ASSERT_EQUAL(front_ask(&f, VHOST_ADD_MEM_REG, &reg, sizeof(reg), &f.mem_fd, 1), 0);
+	CU_ASSERT_TRUE(front_link(&f));
+	check_frames(&f, 1);
+	/* The table at once: the same memory again. */
+	CU_ASSERT_EQUAL(front_set_mem_table(&f), 0);
+	check_frames(&f, 2);
+	front_close(&f);
+}
+
+static void a_guest_that_moved_here_is_announced(void)
+{
+	uint8_t mac[8] = {2, 1, 2, 3, 4, 5};
+	struct quoll_buf *buf;
+	struct front f;
+
+	front_up(&f, 0, 1);
+	CU_ASSERT_EQUAL(front_ask(&f, VHOST_SEND_RARP, mac, sizeof(mac), NULL, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(front_rx(&f, 0, &buf, 1), 1);
+	CU_ASSERT_EQUAL(buf->total_bytes, 60);
+	CU_ASSERT_EQUAL(memcmp((uint8_t *)quoll_buf_data(buf) + 6, mac, 6), 0);
+	CU_ASSERT_EQUAL(memcmp((uint8_t *)quoll_buf_data(buf) + 12, "\x80\x35", 2), 0);
+	front_put(&f, &buf, 1);
+	CU_ASSERT_EQUAL(front_rx(&f, 0, &buf, 1), 0);
+	front_close(&f);
+}
+
+/* Sleeping. */
+
+static bool readable(int fd)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
+static void kick(struct front *f, unsigned int idx)
+{
+	uint64_t one = 1;
+
+	CU_ASSERT_EQUAL(write(f->rings[idx].kick_fd, &one, sizeof(one)), sizeof(one));
+}
+
+static bool wants_kicks(struct front *f)
+{
+	if (f->packed)
+		return ((struct virtq_packed_event *)(f->rings[1].mem + FRONT_USED))->flags == VIRTQ_EVENT_ENABLE;
+	return !(((struct virtq_used *)(f->rings[1].mem + FRONT_USED))->flags & VIRTQ_USED_NO_NOTIFY);
+}
+
+static void a_sleeper_is_woken_by_kicks_and_by_the_socket_with(uint64_t features)
+{
+	struct quoll_rxq *rxq;
+	struct quoll_buf *buf;
+	struct front f;
+
+	front_open(&f, "", 1);
+	f.features |= features;
+	f.packed = features;
+	front_start(&f);
+	front_memory(&f, true);
+	rxq = quoll_port_rxq(f.port, 0);
+	CU_ASSERT_TRUE_FATAL(quoll_rxq_fd(rxq) >= 0);
+	CU_ASSERT_EQUAL(quoll_rxq_arm(rxq), 0);
+	quoll_rxq_disarm(rxq);
+	CU_ASSERT_FALSE(readable(quoll_rxq_fd(rxq)));
+	front_connect(&f);
+	CU_ASSERT_TRUE(readable(quoll_rxq_fd(rxq)));
+	front_hello(&f);
+	/* A ring was handed out. */
+	CU_ASSERT_TRUE(readable(quoll_rxq_fd(rxq)));
+	quoll_rxq_disarm(rxq);
+	CU_ASSERT_FALSE(readable(quoll_rxq_fd(rxq)));
+	CU_ASSERT_FALSE(wants_kicks(&f));
+	for (unsigned int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(quoll_rxq_arm(rxq), 0);
+		CU_ASSERT_TRUE(wants_kicks(&f));
+		front_send_frame(&f, 0, (uint16_t)i, 'k', 60);
+		kick(&f, 1);
+		CU_ASSERT_TRUE(readable(quoll_rxq_fd(rxq)));
+		quoll_rxq_disarm(rxq);
+		CU_ASSERT_FALSE(readable(quoll_rxq_fd(rxq)));
+		CU_ASSERT_FALSE(wants_kicks(&f));
+		/* Not slept on: there is something. */
+		CU_ASSERT_EQUAL(quoll_rxq_arm(rxq), 1);
+		quoll_rxq_disarm(rxq);
+		CU_ASSERT_EQUAL(front_rx(&f, 0, &buf, 1), 1);
+		front_put(&f, &buf, 1);
+	}
+	front_disconnect(&f);
+	CU_ASSERT_TRUE(readable(quoll_rxq_fd(rxq)));
+	front_close(&f);
+}
+BOTH(a_sleeper_is_woken_by_kicks_and_by_the_socket)
+
+/* Inflight. */
+
+static int take_inflight(struct front *f, struct vhost_inflight *what)
+{
+	*what = (struct vhost_inflight){.nr_queues = 2, .queue_size = FRONT_SIZE};
+	CU_ASSERT_TRUE_FATAL(front_get(f, VHOST_GET_INFLIGHT_FD, what, sizeof(*what)));
+	CU_ASSERT_EQUAL_FATAL(f->conn.nr_fds, 1);
+	*what = f->conn.payload.in_flight;
+	return vhost_take_fd(&f->conn, 0);
+}
+
+static void up_with_inflight(struct front *f, const struct vhost_inflight *what, int fd, bool fresh)
+{
+	front_connect(f);
+	front_send(f, VHOST_SET_PROTOCOL_FEATURES, &(uint64_t){FRONT_PROTOCOL}, 8, NULL, 0);
+	CU_ASSERT_EQUAL(front_ask_u64(f, VHOST_SET_FEATURES, f->features), 0);
+	CU_ASSERT_EQUAL(front_set_mem_table(f), 0);
+	CU_ASSERT_EQUAL(front_ask(f, VHOST_SET_INFLIGHT_FD, what, sizeof(*what), &fd, 1), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		if (fresh)
+			front_ring_init(f, i);
+		front_start_ring(f, i);
+	}
+}
+
+/* A back end dies (to the rings it is the same as a connection that ends), and the front end says that they are at
+ * their beginning, as DPDK's does: the next one goes on where they are. */
+static void the_next_back_end_goes_on_with(uint64_t features)
+{
+	struct vhost_inflight what;
+	struct front f;
+	int fd;
+
+	front_up(&f, features, 1);
+	fd = take_inflight(&f, &what);
+	front_disconnect(&f);
+	front_await_link(&f, false);
+	up_with_inflight(&f, &what, fd, true);
+	for (unsigned int round = 0; round < 3; round++) {
+		for (unsigned int i = 0; i < 150; i++)
+			check_frames(&f, (uint16_t)i);
+		front_disconnect(&f);
+		front_await_link(&f, false);
+		up_with_inflight(&f, &what, fd, false);
+	}
+	check_frames(&f, 7);
+	close(fd);
+	front_close(&f);
+}
+BOTH(the_next_back_end_goes_on)
+
+/* It died with three chains given back of a call, one of them of two slots, and had not written down that they are. */
+static void what_was_given_back_before_the_end_is_not_taken_again(void)
+{
+	struct front_desc two[] = {{front_buf(50), 12, 0}, {front_buf(50) + 12, 60, 0}};
+	struct vhost_inflight what;
+	struct quoll_buf *bufs[8];
+	uint8_t *noted, before[32];
+	struct front f;
+	int fd;
+
+	front_up(&f, VIRTIO_F_RING_PACKED, 1);
+	fd = take_inflight(&f, &what);
+	front_disconnect(&f);
+	front_await_link(&f, false);
+	up_with_inflight(&f, &what, fd, true);
+	noted = mmap(NULL, what.mmap_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(noted, MAP_FAILED);
+	memcpy(before, noted + what.mmap_bytes / 2, sizeof(before));
+	front_send_frame(&f, 0, 1, 'a', 60);
+	front_frame(&f, 50, 'b', 60);
+	front_chain(&f, 1, 50, two, 2);
+	front_send_frame(&f, 0, 3, 'c', 60);
+	CU_ASSERT_EQUAL_FATAL(front_rx(&f, 0, bufs, 8), 3);
+	front_put(&f, bufs, 3);
+	front_disconnect(&f);
+	front_await_link(&f, false);
+	memcpy(noted + what.mmap_bytes / 2, before, sizeof(before));
+	up_with_inflight(&f, &what, fd, false);
+	CU_ASSERT_EQUAL(front_rx(&f, 0, bufs, 8), 0);
+	front_send_frame(&f, 0, 4, 'd', 60);
+	CU_ASSERT_EQUAL_FATAL(front_rx(&f, 0, bufs, 8), 1);
+	CU_ASSERT_TRUE(front_is(bufs[0], 'd', 60));
+	front_put(&f, bufs, 1);
+	munmap(noted, what.mmap_bytes);
+	close(fd);
+	front_close(&f);
+}
+
+static const struct unit_test tests[] = {
+	{"options out of range are refused", options_out_of_range_are_refused},
+	{"what is offered follows from options and settings", what_is_offered_follows_from_settings},
+	{"a ring is used while it is enabled", a_ring_is_used_from_the_last_word_on},
+	{"a ring that is stopped says where it was, and goes on from there", a_ring_that_is_stopped_says_where_it_was},
+	{"front ends come and go, and so do starts and stops", front_ends_come_and_go},
+	{"one front end at a time, the next waits", one_front_end_at_a_time},
+	{"a client connects again and again", a_client_connects_again_and_again},
+	{"answers are given where they are wanted", answers_are_given_where_they_are_wanted},
+	{"memory comes and goes, slot by slot or as a table", memory_comes_and_goes_slot_by_slot},
+	{"a guest that moved here is announced", a_guest_that_moved_here_is_announced},
+	{"a sleeper is woken by kicks, and by the socket", a_sleeper_is_woken_by_kicks_and_by_the_socket},
+	{"the next back end goes on where the rings are", the_next_back_end_goes_on},
+	{"what was given back before the end is not taken again",
+	 what_was_given_back_before_the_end_is_not_taken_again},
+};
+
+UNIT_MAIN("drivers/net/vhost/session", tests)
