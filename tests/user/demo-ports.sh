@@ -68,6 +68,6 @@ if [ -n "$reason" ]; then
 	echo "  left out: $reason"
 	row 'packets between two hosts' "left out: $reason"
 else
-	trap netns_down EXIT
+	trap netns_cleanup EXIT
 	packets
 fi

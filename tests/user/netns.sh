@@ -50,6 +50,12 @@ netns_down() {
 		ip netns pids "$ns-$host" 2>/dev/null | xargs -r kill -9 2>/dev/null
 		ip netns del "$ns-$host" 2>/dev/null
 	done
+	fwd_pid=''
+}
+
+# shellcheck disable=SC2317 # called by a trap
+netns_cleanup() {
+	netns_down
 	user_cleanup
 }
 

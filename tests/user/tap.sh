@@ -64,7 +64,7 @@ reason=$(netns_missing)
 if [ -n "$reason" ]; then
 	skip 'tap: host to host through TAP interfaces' "$reason"
 else
-	trap netns_down EXIT
+	trap netns_cleanup EXIT
 	check 'tap: two hosts' netns_up
 	check 'tap: ping and UDP; frames in equal frames out, on all counters' same_counts
 	check 'tap: the same with three queues on two threads' same_counts --queues 3 --threads 2

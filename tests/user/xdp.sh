@@ -88,7 +88,7 @@ reason=$(netns_missing)
 if [ -n "$reason" ]; then
 	skip 'xdp: veth to veth through AF_XDP' "$reason"
 else
-	trap netns_down EXIT
+	trap netns_cleanup EXIT
 	check 'xdp: two hosts on veth' join_hosts
 	check 'xdp: nothing gets through before' eval '! a_pings_b -c 1 -W 1'
 	check 'xdp: ping and UDP; frames in equal frames out, on all counters' same_counts
