@@ -10,7 +10,7 @@
 
 #include "options.h"
 
-#define MAX_OPTIONS 40
+#define MAX_OPTIONS 96 /* of a verb, common ones included */
 
 struct common_values {
 	bool help;
@@ -29,12 +29,14 @@ static const struct cli_option common_options[] = {
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
 
+#define NR_COMMON (sizeof(common_options) / sizeof(common_options[0]) - 1)
+
 /* Both tables as one array of pointers; common ones last. Return: their number. */
 static unsigned int gather(const struct cli_verb *verb, const struct cli_option **all)
 {
 	unsigned int nr = 0;
 
-	for (const struct cli_option *o = verb->options; o && o->name && nr < MAX_OPTIONS / 2; o++)
+	for (const struct cli_option *o = verb->options; o && o->name && nr < MAX_OPTIONS - NR_COMMON; o++)
 		all[nr++] = o;
 	for (const struct cli_option *o = common_options; o->name; o++)
 		if (verb->has_json || strcmp(o->name, "json"))

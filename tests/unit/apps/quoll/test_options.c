@@ -102,6 +102,32 @@ static void values_reach_the_verb(void)
 	CU_ASSERT_STRING_EQUAL(seen_sysfs, "/x/sys");
 }
 
+/* As many as a large verb has; the last one counts. */
+static void every_row_of_a_long_table_is_an_option(void)
+{
+	static struct cli_option many[61];
+	static char names[60][8];
+	struct cli_verb large = verb;
+	struct cli cli = {.verb = &large};
+	char *argv[] = {"it", "a", "--o59", "word", NULL}, *output = NULL;
+	size_t len;
+
+	for (int i = 0; i < 60; i++) {
+		snprintf(names[i], sizeof(names[i]), "o%d", i);
+		many[i] =
+			(struct cli_option){names[i], CLI_TEXT, offsetof(struct values, text), "TEXT", "a text", 0, 0};
+	}
+	large.options = many;
+	cli.out = cli.err = open_memstream(&output, &len);
+	ran = false;
+	CU_ASSERT_EQUAL(cli_run(&cli, 4, argv), CLI_DONE);
+	CU_ASSERT_TRUE(ran);
+	if (ran)
+		CU_ASSERT_STRING_EQUAL(seen.text, "word");
+	fclose(cli.out);
+	free(output);
+}
+
 static void defaults_hold_without_options(void)
 {
 	expect("a b", CLI_DONE, "");
@@ -253,6 +279,7 @@ static void addresses_of_devices_are_pci_or_vfio_user(void)
 
 static const struct unit_test tests[] = {
 	{"values reach the verb", values_reach_the_verb},
+	{"every row of a long table is an option", every_row_of_a_long_table_is_an_option},
 	{"defaults hold without options", defaults_hold_without_options},
 	{"an option may be given several times, but not without end",
 	 an_option_may_be_given_several_times_but_not_without_end},
