@@ -38,12 +38,13 @@
 #define SERVER_HELD_BYTES (4u << 20)
 /* And all their files: a process has not many, and other clients' messages need some. */
 #define SERVER_HELD_FDS 256u
-#define SERVER_DMA_TIMEOUT_NS 5000000000ull
+/* Less than a neighbour in the same thread gives a server to answer, which is 5 s with our own clients. */
+#define SERVER_DMA_TIMEOUT_NS 3000000000ull
 /*
- * What a client's memory may keep the device waiting for: see server_dma.c. A quarter of a second a poll is a hundred
- * times what the largest command needs of a live client, and what others in the thread can live with.
+ * What a client's memory may keep the device waiting for: see server_dma.c. A tenth of a second a poll is many times
+ * what the largest command needs of a live client; and a neighbour, who sends a message a poll, can still open.
  */
-#define SERVER_DMA_ROUND_NS 250000000ull
+#define SERVER_DMA_ROUND_NS 100000000ull
 #define SERVER_DMA_REFILL 10u
 /* Data of one DMA message: as the client back-end, well below what a socket's buffer holds. */
 #define SERVER_DMA_PIECE_BYTES (64u << 10)

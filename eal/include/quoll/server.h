@@ -208,8 +208,8 @@ QUOLL_API void quoll_server_irq(struct quoll_server *server, unsigned int idx, u
 
 /**
  * quoll_server_dma_read(), quoll_server_dma_write() - reach memory that is offered but not mapped
- * The client is asked, and waited for, at most 5 s. Its waits together are bounded too: what goes beyond 250 ms from
- * one poll to the next is taken from an allowance of 5 s, which grows back at 1/10 of the time, and which the server's
+ * The client is asked, and waited for, at most 3 s. Its waits together are bounded too: what goes beyond 100 ms from
+ * one poll to the next is taken from an allowance of 3 s, which grows back at 1/10 of the time, and which the server's
  * clients share; who has used it up is cut off, with a line in the log, so that others in the thread are served. Its
  * own commands that come in meanwhile are served later, except for a read of a region that comes first: it may be what
  * keeps the client from answering. Return: 0; -EFAULT: not offered, or not with this permission; -ETIMEDOUT,
