@@ -106,14 +106,6 @@ struct vuser_region_info {
 	uint64_t offset; /* where the region begins in the fd's file */
 };
 
-/* DEVICE_GET_REGION_IO_FDS, both ways; pieces of a region follow in the reply. */
-struct vuser_region_io_fds {
-	uint32_t argsz;
-	uint32_t flags; /* 0 */
-	uint32_t index;
-	uint32_t count;
-};
-
 /* DEVICE_GET_IRQ_INFO, both ways; flags: VFIO_IRQ_INFO_*. */
 struct vuser_irq_info {
 	uint32_t argsz;
@@ -179,7 +171,6 @@ VUSER_WIRE_SIZE_(vuser_region_info, 32);
 VUSER_WIRE_AT_(vuser_region_info, cap_offset, 12);
 VUSER_WIRE_AT_(vuser_region_info, size_bytes, 16);
 VUSER_WIRE_AT_(vuser_region_info, offset, 24);
-VUSER_WIRE_SIZE_(vuser_region_io_fds, 16);
 VUSER_WIRE_SIZE_(vuser_irq_info, 16);
 VUSER_WIRE_SIZE_(vuser_irq_set, 20);
 VUSER_WIRE_AT_(vuser_irq_set, start, 12);
