@@ -381,12 +381,15 @@ unsigned int quoll_heap_chunks(const struct quoll_heap *pub, struct quoll_heap_c
 	unsigned int nr = 0;
 
 	for (const struct quoll_arena *arena = heap->arenas; arena; arena = arena->next) {
-		for (unsigned int i = 0; i < arena->nr_chunks; i++, nr++) {
+		for (unsigned int i = 0; i < arena->nr_chunks; i++) {
 			const struct chunk *chunk = &arena->chunks[i];
 
-			if (nr >= n)
+			/* No memory is there, and its file is closed. */
+			if (chunk->bare)
 				continue;
-			chunks[nr] = (struct quoll_heap_chunk){
+			if (nr++ >= n)
+				continue;
+			chunks[nr - 1] = (struct quoll_heap_chunk){
 				.va = (void *)(pub->va_base + chunk->off),
 				.iova = pub->iova_base + chunk->off,
 				.size_bytes = chunk->size_bytes,

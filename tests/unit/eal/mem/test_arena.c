@@ -370,6 +370,7 @@ static void exposed_memory_that_cannot_be_replaced_stays_out_of_use(void)
 	struct fake *fake = fake_new();
 	struct quoll_heap *heap = new_heap(64 * MIB);
 	struct quoll_arena *arena = exposed_arena(fake, heap, &kept, &freed);
+	struct quoll_heap_chunk chunks[2];
 
 	CU_ASSERT_EQUAL(quoll_arena_free(arena, kept, 4096), 0);
 	fake->fail_unmap = true;
@@ -381,6 +382,10 @@ static void exposed_memory_that_cannot_be_replaced_stays_out_of_use(void)
 	freed = must_alloc(arena, 4096, 64);
 	CU_ASSERT(freed > again);
 	CU_ASSERT_EQUAL(fake->nr_maps, 1);
+	/* Its file is closed: another one may have the number. */
+	CU_ASSERT_EQUAL(quoll_heap_chunks(heap, chunks, 2), 1);
+	CU_ASSERT_PTR_EQUAL(chunks[0].va, kept + 65536);
+	CU_ASSERT_EQUAL(chunks[0].fd, fd_of(fake, freed));
 	/* An address space that comes now is told of what is there, and goes again. */
 	CU_ASSERT_EQUAL(quoll_heap_detach(heap, fake->ioas), 0);
 	CU_ASSERT_EQUAL(quoll_heap_attach(heap, fake->ioas, NULL), 0);
