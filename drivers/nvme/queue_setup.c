@@ -264,12 +264,17 @@ int quoll_nvme_queue_create(struct quoll_nvme *nvme, const struct quoll_nvme_que
 		quoll_error_hint(err, "open the controller with a larger max_io_queues");
 		return -ENOSPC;
 	}
-	/* A reset that comes between cuts it off. That is soon over, if it does not come again and again. */
+	/*
+	 * A reset that comes between cuts it off. That is soon over, if it does not come again and again; but over it
+	 * must be, for a queue begins with the namespaces and the doorbells that there are then.
+	 */
 	do {
 		queue = queue_new(nvme, (uint16_t)(i + 1), entries);
 		if (!queue)
 			return quoll_error_set(err, ENOMEM, "queue", nvme->name, "out of memory");
 		rc = queue_make(queue, opts, err);
+		if (rc == -ECANCELED)
+			(void)nvme_reset_finish(nvme); /* the next attempt says so if it is dead */
 	} while (rc == -ECANCELED && ++attempts < CREATE_ATTEMPTS);
 	if (rc)
 		return rc;

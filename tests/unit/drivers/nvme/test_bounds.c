@@ -266,6 +266,33 @@ static void namespaces_that_no_queue_uses_any_more_are_freed(void)
 	fixture_fini(&fx);
 }
 
+/* The first command of a queue's creation is not answered, and after the reset there are other namespaces. */
+static unsigned int cut_off_and_change(struct fake_nvme *fake, uint16_t qid, struct nvme_cqe *cqe)
+{
+	unsigned int answers = cut_off_delete(fake, qid, cqe);
+
+	if (!answers)
+		fake->ns[0].nr_lbas--;
+	return answers;
+}
+
+static void a_queue_made_again_has_the_namespaces_that_there_are_now(void)
+{
+	const struct quoll_nvme_opts opts = {.recovery = QUOLL_NVME_RESET};
+
+	fixture_init(&fx);
+	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &opts), 0);
+	cut_offs = 1;
+	fx.fake.on_cqe = cut_off_and_change;
+	CU_ASSERT_EQUAL_FATAL(create_queue(), 0);
+	CU_ASSERT_EQUAL(state_now().ns_changes, 1);
+	CU_ASSERT_PTR_EQUAL_FATAL(fx.queue->set, fx.nvme->set);
+	(void)quoll_nvme_ctrl_poll(fx.nvme);
+	CU_ASSERT_EQUAL(nr_older(), 0);
+	io_works(fx.queue);
+	fixture_fini(&fx);
+}
+
 /* Two completions of nothing, from the queue's head on. */
 static void write_rubbish(struct quoll_nvme_queue *queue)
 {
@@ -534,6 +561,8 @@ static const struct unit_test tests[] = {
 	{"resets far apart, or asked for, are no reason", resets_far_apart_or_asked_for_are_no_reason},
 	{"max_resets out of range are refused", max_resets_out_of_range_are_refused},
 	{"namespaces that no queue uses any more are freed", namespaces_that_no_queue_uses_any_more_are_freed},
+	{"a queue made again has the namespaces that there are now",
+	 a_queue_made_again_has_the_namespaces_that_there_are_now},
 	{"a device that writes on holds no queue", a_device_that_writes_on_holds_no_queue},
 	{"a command is cut off before it is fetched", a_command_is_cut_off_before_it_is_fetched},
 	{"a controller is cut off before it sees that it is enabled",
