@@ -21,12 +21,19 @@ static void *ring_map(struct tgt_guest *guest, uint64_t iova, uint64_t bytes, un
 	return (uintptr_t)va & 7 ? NULL : va;
 }
 
-/* Where the value of a doorbell is: the admin queue's is never a shadow. */
-static const quoll_le32 *mq_doorbell(const struct tgt_mq *mq, uint16_t qid, bool is_cq)
+/*
+ * Where the value of a doorbell is: the admin queue's is never a shadow. One whose shadow the host has taken away,
+ * @was, goes on from @at, where we are: the device's own is as old as the host's last write to it.
+ */
+static const quoll_le32 *mq_doorbell(struct tgt_mq *mq, unsigned int bell, const quoll_le32 *was, uint32_t at)
 {
-	const quoll_le32 *table = qid && mq->shadow ? mq->shadow : mq->doorbells;
+	quoll_le32 *own = &mq->doorbells[bell];
 
-	return &table[2u * qid + is_cq];
+	if (bell > 1 && mq->shadow)
+		return &mq->shadow[bell];
+	if (was != own)
+		__atomic_store_n(own, quoll_cpu_to_le32(at), __ATOMIC_RELAXED);
+	return own;
 }
 
 void tgt_mq_remap(struct tgt_mq *mq)
@@ -43,13 +50,13 @@ void tgt_mq_remap(struct tgt_mq *mq)
 		if (sq) {
 			sq->ring = ring_map(mq->guest, sq->iova, (uint64_t)sq->entries * sizeof(struct nvme_sqe),
 					    TGT_GUEST_READ);
-			sq->tail_db = mq_doorbell(mq, i, false);
+			sq->tail_db = mq_doorbell(mq, 2u * i, sq->tail_db, sq->head);
 			sq->fetch = mq->ctrl->batch == 1 ? TGT_FETCH_ONE : TGT_FETCH_ALL;
 		}
 		if (cq) {
 			cq->ring = ring_map(mq->guest, cq->iova, (uint64_t)cq->entries * sizeof(struct nvme_cqe),
 					    TGT_GUEST_WRITE);
-			cq->head_db = mq_doorbell(mq, i, true);
+			cq->head_db = mq_doorbell(mq, 2u * i + 1, cq->head_db, cq->head);
 		}
 	}
 }

@@ -243,6 +243,49 @@ static void doorbell_buffers_that_went_away_are_not_touched(void)
 	host_end(&host);
 }
 
+/* The device's own doorbells are behind by all that the host has not written there: its commands would run again. */
+static void what_has_run_does_not_run_again_when_the_shadows_go_away(void)
+{
+	const uint64_t at = HOST_BASE + HOST_BYTES;
+	struct nvme_sqe cmd = {.opcode = nvme_admin_dbbuf, .prp1 = at, .prp2 = at + 4096};
+	struct tgt_guest_range range = {.iova = at, .len = 8192, .prot = HOST_RW};
+	struct nvme_sqe read = read_cmd(7);
+	struct host_cqe cqe;
+	quoll_le32 *shadow;
+
+	start();
+	range.va = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_TRUE_FATAL(range.va != MAP_FAILED);
+	shadow = (quoll_le32 *)(void *)range.va;
+	CU_ASSERT_EQUAL(tgt_guest_add(&host.guest, &range), 0);
+	CU_ASSERT_EQUAL(host_create_io(&host, &host.io, 1, 16), 0);
+	CU_ASSERT_EQUAL(host_admin(&host, cmd), 0);
+	for (unsigned int i = 0; i < 5; i++) {
+		host_push(&host, &host.io, &read);
+		shadow[2] = quoll_cpu_to_le32(host.io.tail);
+		CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
+		shadow[3] = quoll_cpu_to_le32(host.io.head);
+	}
+	CU_ASSERT_EQUAL(tgt_guest_remove(&host.guest, at, 8192), 0);
+	host_poll(&host, 3);
+	CU_ASSERT_EQUAL(host.mq->sqs[1]->head, 5);
+	CU_ASSERT_EQUAL(host.mq->cqs[1]->tail, 5);
+	/* A register is heard; and when they are back, so are they. */
+	host_push(&host, &host.io, &read);
+	tgt_mq_doorbell(host.mq, 2, host.io.tail);
+	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
+	shadow[2] = quoll_cpu_to_le32(host.io.tail);
+	shadow[3] = quoll_cpu_to_le32(host.io.head);
+	CU_ASSERT_EQUAL(tgt_guest_add(&host.guest, &range), 0);
+	host_push(&host, &host.io, &read);
+	shadow[2] = quoll_cpu_to_le32(host.io.tail);
+	CU_ASSERT_TRUE(host_reap(&host, &host.io, &cqe));
+	CU_ASSERT_EQUAL(host.mq->sqs[1]->head, 7);
+	CU_ASSERT_EQUAL(tgt_guest_remove(&host.guest, at, 8192), 0);
+	munmap(range.va, 8192);
+	host_end(&host);
+}
+
 static const struct unit_test tests[] = {
 	{"doorbells may be in the host's memory", doorbells_may_be_in_the_hosts_memory},
 	{"a host with shadow doorbells is silent while we are awake",
@@ -253,6 +296,8 @@ static const struct unit_test tests[] = {
 	{"shadows may be mapped for reading only", shadows_may_be_mapped_for_reading_only},
 	{"doorbell buffers that are not pages are refused", doorbell_buffers_that_are_not_pages_are_refused},
 	{"doorbell buffers that went away are not touched", doorbell_buffers_that_went_away_are_not_touched},
+	{"what has run does not run again when the shadows go away",
+	 what_has_run_does_not_run_again_when_the_shadows_go_away},
 };
 
 UNIT_MAIN("apps/target/mq_shadow", tests)
