@@ -309,6 +309,7 @@ static int session_connect(struct vfio_user_session *s, struct quoll_error *err)
 		return connect_refused(s->path, -rc, err);
 	}
 	vuser_conn_init(&s->conn, fd);
+	s->conn.owner = s;
 	return 0;
 }
 
@@ -326,6 +327,7 @@ static int take_twin(struct vfio_user_session *s, int *fds, unsigned int nr_fds)
 	if (getsockopt(fds[index], SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM)
 		return -EPROTO;
 	vuser_conn_init(&s->twin, fds[index]);
+	s->twin.owner = s;
 	fds[index] = -1;
 	return 0;
 }

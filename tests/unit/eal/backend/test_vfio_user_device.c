@@ -2,10 +2,14 @@
 /*
  * test_vfio_user_device.c - files that a server sends for its regions, and what mapping them may not do to the client.
  */
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "eal/vfio_user/lingering.h"
+#include "vfio_user/closer.h"
 #include "vfio_user_world.h"
 
 /* The kernel rounds such a mapping up to whole huge pages: with a fixed address, over whatever lies behind. */
@@ -81,10 +85,41 @@ static void a_file_that_shrinks_while_mapped_makes_the_device_gone(void)
 	world_close(&w);
 }
 
+/* What one server has sent, and nobody can close, is no matter for the sessions with others. */
+static void files_that_cannot_be_closed_are_a_matter_of_one_session(void)
+{
+	struct world other, w;
+	uint32_t value = 0;
+	const void *owner;
+	int fds[2], peer;
+
+	world_init(&other);
+	CU_ASSERT_EQUAL_FATAL(world_open(&other), 0);
+	world_init(&w);
+	CU_ASSERT_EQUAL_FATAL(world_open(&w), 0);
+	owner = world_session(&w)->conn.owner;
+	closer_close(lingering_socket(&peer), owner);
+	CU_ASSERT_EQUAL_FATAL(pipe2(fds, O_CLOEXEC), 0);
+	for (unsigned int i = 1; i < CLOSER_OWNER_FDS; i++)
+		closer_close(fcntl(fds[0], F_DUPFD_CLOEXEC, 0), owner);
+	close(fds[0]);
+	close(fds[1]);
+	CU_ASSERT_TRUE(closer_full(owner));
+	CU_ASSERT_EQUAL(quoll_region_read(other.dev, 0, 0, &value, sizeof(value)), 0);
+	CU_ASSERT_NOT_EQUAL(quoll_region_read(w.dev, 0, 0, &value, sizeof(value)), 0);
+	close(peer);
+	while (closer_full(owner))
+		sched_yield();
+	world_close(&w);
+	world_close(&other);
+}
+
 static const struct unit_test tests[] = {
 	{"a file of huge pages is not mapped", a_file_of_huge_pages_is_not_mapped},
 	{"a file that shrinks while mapped makes the device gone",
 	 a_file_that_shrinks_while_mapped_makes_the_device_gone},
+	{"files that cannot be closed are a matter of one session",
+	 files_that_cannot_be_closed_are_a_matter_of_one_session},
 };
 
 UNIT_MAIN("eal/backend/vfio_user_device", tests)

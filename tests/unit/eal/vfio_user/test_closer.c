@@ -3,38 +3,15 @@
  * test_closer.c - clients that send files whose close() waits, for as long as they like: it keeps no server.
  */
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "lingering.h"
 #include "server_world.h"
 #include "vfio_user/closer.h"
 
 #define RW (VUSER_DMA_READABLE | VUSER_DMA_WRITABLE)
-
-/* A TCP connection that nobody reads at the other end, full, whose close() waits for that: @peer ends it. */
-static int lingering_socket(int *peer)
-{
-	const struct linger linger = {.l_onoff = 1, .l_linger = 1000};
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	static const char data[65536];
-	socklen_t len = sizeof(address);
-
-	CU_ASSERT_EQUAL_FATAL(bind(listener, (struct sockaddr *)&address, sizeof(address)) | listen(listener, 1), 0);
-	CU_ASSERT_EQUAL_FATAL(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-	CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	*peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	CU_ASSERT_TRUE_FATAL(*peer >= 0);
-	close(listener);
-	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
-		;
-	CU_ASSERT_EQUAL_FATAL(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-	return fd;
-}
 
 /* The server has the only one then. */
 static void send_lingering(struct server_world *w, uint16_t command, int *peer)
