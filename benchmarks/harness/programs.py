@@ -5,6 +5,8 @@ Both sides of a pair run on the same CPUs (taskset), with the same pool, cache a
 """
 import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 
 from . import machine, pair, parse
@@ -100,14 +102,21 @@ def _testpmd(name, mode, vdevs, start):
     return Program(name, "dpdk", "dpdk-testpmd", 2, testpmd(mode, *vdevs), measured(start), parse.testpmd, False)
 
 
+VETH = os.path.join(machine.TOP, "benchmarks/veth")
+
+
 def _no_veth(_context):
     if os.geteuid():
         return "needs root: a network namespace"
-    return None if shutil.which("ip") else "iproute2: not installed"
+    if not shutil.which("ip"):
+        return "iproute2: not installed"
+    probe = subprocess.run([VETH, sys.executable, "-B", os.path.join(machine.TOP, "tests/can_xdp.py")], capture_output=True,
+                           check=False, timeout=30)
+    return "network namespaces, veth or AF_XDP: not here" if probe.returncode else None
 
 
 def _in_veth(command):
-    return lambda context: [os.path.join(machine.TOP, "benchmarks/veth"), *command(context)]
+    return lambda context: [VETH, *command(context)]
 
 
 def _no_dpdk_veth(context):

@@ -5,12 +5,13 @@
 #
 # Sourced behind lib.sh. Host a has 10.99.0.1, host b 10.99.0.2, each on eth0; what joins them is the case's.
 
-: "${dir:?comes from lib.sh}" "${quoll:?names the command under test}"
+: "${here:?the folder of this file}" "${dir:?comes from lib.sh}" "${quoll:?names the command under test}"
 
 ns=quoll$$
+no_ipv6=net.ipv6.conf.default.disable_ipv6=1 # of a kernel that has it
 fwd_pid=''
 
-# Why it cannot be done here, if it can't.
+# netns_missing WHAT...: why it cannot be done here, if it can't. WHAT: xdp, tap, bridge
 netns_missing() {
 	local word
 	[ "$(id -u)" = 0 ] || { echo 'needs root: network namespaces'; return; }
@@ -18,8 +19,22 @@ netns_missing() {
 		command -v $word >/dev/null || { echo "$word is not installed"; return; }
 	done
 	ip netns add "$ns-m" 2>/dev/null || { echo 'network namespaces cannot be made here'; return; }
-	ip -n "$ns-m" link add probe type veth peer name probe2 2>/dev/null || echo 'the kernel has no veth'
+	netns_lacks "$@"
 	ip netns del "$ns-m"
+}
+
+# The first thing that the kernel, or who rules this machine, does not let a namespace have.
+netns_lacks() {
+	local word
+	in_ns m sysctl -eqw "$no_ipv6" >/dev/null 2>&1 || { echo 'programs cannot run in network namespaces here, or set nothing there'; return; }
+	ip -n "$ns-m" link add probe type veth peer name probe2 2>/dev/null || { echo 'the kernel has no veth'; return; }
+	for word in "$@"; do
+		case $word in
+		xdp) in_ns m python3 -B "$here/../can_xdp.py" 2>/dev/null || { echo 'the kernel has no AF_XDP, or does not let us'; return; } ;;
+		tap) ip -n "$ns-m" tuntap add probe3 mode tap 2>/dev/null || { echo 'the kernel has no tun, or does not let us'; return; } ;;
+		bridge) ip -n "$ns-m" link add probe4 type bridge 2>/dev/null || { echo 'the kernel has no bridge'; return; } ;;
+		esac
+	done
 }
 
 in_ns() { # in_ns a|b|m COMMAND...
@@ -32,7 +47,7 @@ netns_up() {
 	local host
 	for host in a b m; do
 		ip netns add "$ns-$host" && ip -n "$ns-$host" link set lo up &&
-			in_ns $host sysctl -qw net.ipv6.conf.default.disable_ipv6=1 || return 1
+			in_ns $host sysctl -eqw "$no_ipv6" || return 1
 	done
 }
 

@@ -59,8 +59,7 @@ interface_goes() {
 	start_pair && a_pings_b -c 2 -i 0.1 && ip -n "$ns-a" link del eth0 && fwd_end
 }
 
-reason=$(netns_missing)
-[ -n "$reason" ] || [ -c /dev/net/tun ] || reason='the kernel has no tun: no /dev/net/tun'
+reason=$(netns_missing tap)
 if [ -n "$reason" ]; then
 	skip 'tap: host to host through TAP interfaces' "$reason"
 else

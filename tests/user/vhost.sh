@@ -5,13 +5,15 @@
 
 # testpmd ARG...: in the background, told what to do by pmd_do; it says what it has done in $dir/pmd.log
 pmd_nr=0
+# The first and the last CPU that we may use.
+pmd_cpus=$(taskset -cp $$ | sed 's/.*: *\([0-9]*\)\(.*[-,]\)\{0,1\}\([0-9]*\)$/0@\1,1@\3/')
 pmd_start() { # pmd_start VDEV-OPTIONS QUEUES MODE [START]
 	rm -f "$dir/pmd.in"
 	mkfifo "$dir/pmd.in"
 	: >"$dir/pmd.log"
 	pmd_nr=$((pmd_nr + 1)) # DPDK keeps a lock by that name, and who was killed may hold it yet
 	pmd_prefix=quoll-$$-$pmd_nr
-	timeout 120 stdbuf -oL dpdk-testpmd --no-huge -m 256 --no-pci --no-telemetry --file-prefix "$pmd_prefix" -l 0,1 \
+	timeout 120 stdbuf -oL dpdk-testpmd --no-huge -m 256 --no-pci --no-telemetry --file-prefix "$pmd_prefix" --lcores "$pmd_cpus" \
 		--vdev "net_virtio_user0,path=$dir/vhost.sock,queues=$2,$1" -- -i --forward-mode="$3" --txq="$2" --rxq="$2" \
 		--total-num-mbufs=8192 <"$dir/pmd.in" >"$dir/pmd.log" 2>&1 &
 	pmd_pid=$!

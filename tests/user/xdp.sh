@@ -84,7 +84,7 @@ same_counts_with() { # same_counts_with OPTION: of both ports
 	same_counts
 }
 
-reason=$(netns_missing)
+reason=$(netns_missing xdp)
 if [ -n "$reason" ]; then
 	skip 'xdp: veth to veth through AF_XDP' "$reason"
 else
