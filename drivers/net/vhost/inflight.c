@@ -56,6 +56,9 @@ int vhost_inflight_make(struct vhost_port *vp, struct vhost_inflight *what)
 
 void vhost_inflight_drop(struct vhost_port *vp)
 {
+	/* A ring that has begun goes on without. */
+	for (unsigned int i = 0; vp->vrings && i < 2 * vp->nr_pairs; i++)
+		vp->vrings[i].ring.inflight_split = NULL;
 	if (vp->inflight)
 		munmap(vp->inflight, vp->inflight_bytes);
 	vp->inflight = NULL;

@@ -86,6 +86,9 @@ static int set_features(struct vhost_port *vp)
 
 	if (features & ~vp->offered || !(features & VIRTIO_F_VERSION_1))
 		return -EINVAL;
+	/* What was read of a ring of another kind is worth nothing. */
+	for (unsigned int i = 0; i < 2 * vp->nr_pairs; i++)
+		vp->vrings[i].fresh |= !!((features ^ vp->features) & VIRTIO_F_RING_PACKED);
 	vp->features = features;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <quoll/listen.h>
 
 #include "front.h"
+#include "net/vhost/vhost.h"
 
 #define BOTH(name)                                                                                                     \
 	static void name(void)                                                                                         \
@@ -385,6 +386,15 @@ static void the_next_back_end_goes_on_with(uint64_t features)
 		up_with_inflight(&f, &what, fd, false);
 	}
 	check_frames(&f, 7);
+	/* Given once more, the rings let go of what goes away; and of what was for rings of the other kind. */
+	CU_ASSERT_EQUAL(front_ask(&f, VHOST_SET_INFLIGHT_FD, &what, sizeof(what), &fd, 1), 0);
+	check_frames(&f, 8);
+	front_disconnect(&f);
+	front_await_link(&f, false);
+	up_with_inflight(&f, &what, fd, true);
+	CU_ASSERT_PTR_NOT_NULL(((struct vhost_port *)f.port)->vrings[0].ring.inflight_split);
+	CU_ASSERT_EQUAL(front_ask_u64(&f, VHOST_SET_FEATURES, f.features ^ VIRTIO_F_RING_PACKED), 0);
+	CU_ASSERT_PTR_NULL(((struct vhost_port *)f.port)->vrings[0].ring.inflight_split);
 	close(fd);
 	front_close(&f);
 }
