@@ -68,14 +68,15 @@ static struct quoll_buf *make(const uint8_t *head, uint8_t *frame, uint32_t byte
 {
 	struct quoll_buf lengths = {.flags = QUOLL_BUF_TX_TSO | QUOLL_BUF_TX_TCP_CSUM};
 	struct quoll_buf *buf;
-	uint32_t step = head[1] ? head[1] : 256;
+	/* Half of the pool is for the segments. */
+	uint32_t step = head[1] ? head[1] : 256, least = bytes / (NR_BUFS / 2) + 1;
 
 	lengths.l2_bytes = head[4];
 	lengths.l3_bytes = (uint16_t)seg_be16(head + 5);
 	lengths.l4_bytes = head[7];
 	if (!(head[0] & HOW_PASSED))
 		put_pseudo_sum(&lengths, frame, bytes);
-	buf = soft_frame(cache, frame, bytes, step);
+	buf = soft_frame(cache, frame, bytes, step > least ? step : least);
 	must(buf);
 	buf->mss = (uint16_t)seg_be16(head + 2);
 	buf->flags = lengths.flags;

@@ -37,7 +37,7 @@ for name in q0 q1; do
 done
 # Beside one that behaves, in the same thread, and was there before: a claim takes dozens of messages within 5 s.
 load_start --qd 32 --json
-timeout 100 python3 "$here/slow_memory.py" "$dir/q1.sock" 0.2 "$dir/slow" >"$dir/slow.log" 2>&1 &
+timeout 100 python3 "$here/slow_memory.py" "$dir/q1.sock" 0.06 "$dir/slow" >"$dir/slow.log" 2>&1 &
 slow_pid=$!
 check 'clients: one answers for its memory, slowly' wait_for 30 test -e "$dir/slow"
 check 'clients: one beside it is served' served_beside

@@ -381,7 +381,7 @@ static void exec_admin(struct fake_nvme *fake, const union nvme_sq_slot *sqe)
 	default:
 		status = STATUS_INVALID_OPCODE;
 	}
-	if (!fake->mute_admin)
+	if (!fake->mute_admin && (!fake->mute_opcode || sqe->cmd.opcode != fake->mute_opcode))
 		complete(fake, 0, sqe, result, status);
 }
 

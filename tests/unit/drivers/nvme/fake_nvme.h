@@ -76,8 +76,9 @@ struct fake_nvme {
 	bool never_disabled; /* CSTS.RDY stays 1 */
 	bool fatal_on_enable;
 	bool never_shut_down;
-	bool mute_admin; /* admin commands are fetched and not answered */
-	bool refuses;	 /* admin commands of @refused_opcode fail */
+	bool mute_admin;     /* admin commands are fetched and not answered */
+	uint8_t mute_opcode; /* the same for these only: a reset goes on without its leave; 0: none */
+	bool refuses;	     /* admin commands of @refused_opcode fail */
 	uint8_t refused_opcode;
 	bool mute_io; /* I/O commands are not even fetched */
 	bool hold_io; /* I/O commands are held */

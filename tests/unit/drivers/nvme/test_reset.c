@@ -619,12 +619,12 @@ static void an_admin_time_out_resets_the_controller(void)
 	open_with(QUOLL_NVME_RESET_FAIL, 16);
 	cmd.data = fx.buf;
 	fx.nvme->admin.timeout_ns = 50 * MS;
-	fx.fake.mute_admin = true;
+	fx.fake.mute_opcode = cmd.opcode;
 	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), -ETIMEDOUT);
 	CU_ASSERT_EQUAL(fx.fake.nr_disables, 1);
 	CU_ASSERT_EQUAL(state_now().phase, QUOLL_NVME_RESETTING);
 	fx.nvme->admin.timeout_ns = 10000 * MS;
-	fx.fake.mute_admin = false;
+	fx.fake.mute_opcode = 0;
 	fixture_run(&fx, fx.queue, is_reset);
 	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), 0);
 	io_works();
@@ -638,11 +638,11 @@ static void an_admin_command_that_a_reset_cuts_off_says_so(void)
 
 	open_with(QUOLL_NVME_RESET_FAIL, 16);
 	cmd.data = fx.buf;
-	fx.fake.mute_admin = true;
+	fx.fake.mute_opcode = cmd.opcode;
 	nvme_ctrl_want_reset(fx.nvme); /* as a queue's thread does, for a late command */
 	CU_ASSERT_EQUAL(fixture_admin(&fx, &cmd, NULL), -ECANCELED);
 	CU_ASSERT_EQUAL(fx.fake.nr_disables, 1);
-	fx.fake.mute_admin = false;
+	fx.fake.mute_opcode = 0;
 	fixture_run(&fx, fx.queue, is_reset);
 	fixture_fini(&fx);
 }

@@ -151,7 +151,8 @@ bool fake_ring_wants_interrupt(const struct fake_ring *ring, uint16_t before)
 
 bool fake_ring_receive(struct fake_ring *ring, const struct virtio_net_hdr *hdr, const uint8_t *frame, uint32_t len)
 {
-	struct virtio_net_hdr none = {.nr_bufs = 1}, *where = NULL;
+	struct virtio_net_hdr put = {0};
+	uint8_t *where = NULL; /* which the driver may have put anywhere, when somebody rewrites its ring */
 	struct fake_used used[FAKE_MAX_SEGS];
 	uint16_t before = ring->avail;
 	unsigned int n = 0;
@@ -170,16 +171,15 @@ bool fake_ring_receive(struct fake_ring *ring, const struct virtio_net_hdr *hdr,
 			return false;
 		}
 		if (!n)
-			where = (struct virtio_net_hdr *)seg->va;
+			where = seg->va;
 		part = len < seg->bytes - off ? len : seg->bytes - off;
 		memcpy(seg->va + off, frame, part);
 		frame += part;
 		len -= part;
 		used[n++] = (struct fake_used){chain.id, off + part, 1};
 	} while (len);
-	*where = hdr ? *hdr : none;
-	if (!hdr)
-		where->nr_bufs = (uint16_t)n;
+	put.nr_bufs = (uint16_t)n;
+	memcpy(where, hdr ? hdr : &put, sizeof(put));
 	fake_ring_push(ring, used, n);
 	return true;
 }
