@@ -380,7 +380,8 @@ struct quoll_nvme_queue {
 	unsigned int vector;
 	int irq_fd;
 	int wake_fd;  /* by the controller's thread, for a reset */
-	int sleep_fd; /* epoll set: irq_fd, wake_fd, the device's events, the controller's dead_fd */
+	int watch_fd; /* timer: time to look at what is in flight */
+	int sleep_fd; /* epoll set: irq_fd, wake_fd, watch_fd, the device's events, the controller's dead_fd */
 
 	struct nvme_bell bells[2] QUOLL_CACHE_ALIGNED; /* SQ tail, CQ head */
 

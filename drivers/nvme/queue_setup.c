@@ -209,7 +209,7 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	queue->clock = nvme->clock;
 	queue->check_ticks = nvme->check_ticks;
 	queue->last_check = quoll_ticks(&nvme->clock);
-	queue->irq_fd = queue->wake_fd = queue->sleep_fd = -1;
+	queue->irq_fd = queue->wake_fd = queue->watch_fd = queue->sleep_fd = -1;
 	queue->watch_ticks = nvme->io_timeout_ticks / NVME_WATCHES;
 	queue->last_watch = queue->last_check;
 	queue->reset_nr = nvme->shared.reset_nr;

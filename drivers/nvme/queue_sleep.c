@@ -5,16 +5,20 @@
  * MSI-X is enabled once, with all vectors masked; a queue's completion queue raises its vector for each completion
  * (Base Specification 2.0, 3.3.3.1 and 5.4), which goes nowhere until arm attaches an eventfd. Vector 0 is the admin
  * queue's, which is polled and has none. The eventfd is attached first and completions looked for after that, so none
- * falls in between.
+ * falls in between. A sleeper is woken for its time-outs as well, so that a command that is never answered does not
+ * keep it for ever, nor an interrupt that gets lost.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "nvme_internal.h"
+
+#define NS_PER_S 1000000000u
 
 static int vectors_enable(struct quoll_nvme *nvme, struct quoll_error *err)
 {
@@ -89,10 +93,12 @@ int nvme_queue_sleep_init(struct quoll_nvme_queue *queue, struct quoll_error *er
 		return rc;
 	queue->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	queue->watch_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	queue->sleep_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (queue->irq_fd < 0 || queue->wake_fd < 0 || queue->sleep_fd < 0 ||
+	if (queue->irq_fd < 0 || queue->wake_fd < 0 || queue->watch_fd < 0 || queue->sleep_fd < 0 ||
 	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, queue->irq_fd, &event) ||
 	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, queue->wake_fd, &event) ||
+	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, queue->watch_fd, &event) ||
 	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, nvme->dead_fd, &event) ||
 	    epoll_ctl(queue->sleep_fd, EPOLL_CTL_ADD, quoll_device_event_fd(nvme->dev), &event))
 		return quoll_error_set(err, errno, "queue", nvme->name, "nothing to sleep on: %s",
@@ -109,12 +115,23 @@ void nvme_queue_sleep_fini(struct quoll_nvme_queue *queue)
 		close(queue->irq_fd);
 	if (queue->wake_fd >= 0)
 		close(queue->wake_fd);
-	queue->sleep_fd = queue->irq_fd = queue->wake_fd = -1;
+	if (queue->watch_fd >= 0)
+		close(queue->watch_fd);
+	queue->sleep_fd = queue->irq_fd = queue->wake_fd = queue->watch_fd = -1;
 }
 
 int quoll_nvme_queue_fd(const struct quoll_nvme_queue *queue)
 {
 	return queue->sleep_fd;
+}
+
+/* Setting it anew also forgets that it has run out. */
+static int watch_set(const struct quoll_nvme_queue *queue, bool on)
+{
+	uint64_t ns = on ? quoll_ticks_to_ns(&queue->clock, queue->watch_ticks) : 0;
+	struct itimerspec when = {.it_value = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)}};
+
+	return timerfd_settime(queue->watch_fd, 0, &when, NULL) ? -errno : 0;
 }
 
 int quoll_nvme_queue_arm(struct quoll_nvme_queue *queue)
@@ -142,6 +159,9 @@ int quoll_nvme_queue_arm(struct quoll_nvme_queue *queue)
 	if (rc)
 		return rc;
 	queue->attached = true;
+	rc = watch_set(queue, true);
+	if (rc)
+		return rc;
 	/* Attaching before looking; pairs with the controller's order of completion entry, then interrupt. */
 	quoll_dma_mb();
 	return nvme_queue_completion_is_there(queue);
@@ -166,6 +186,7 @@ void quoll_nvme_queue_disarm(struct quoll_nvme_queue *queue)
 	/* Afterwards nobody writes the eventfd, so that it is empty for the next time. */
 	(void)quoll_irq_attach(queue->nvme->dev, QUOLL_PCI_IRQ_MSIX, queue->vector, -1);
 	fd_drain(queue->irq_fd);
+	(void)watch_set(queue, false);
 }
 
 void nvme_queue_wake(struct quoll_nvme_queue *queue)

@@ -149,6 +149,32 @@ static void an_interrupt_from_before_wakes_once_without_harm(void)
 	fixture_fini(&fx);
 }
 
+/* No interrupt comes, as for a command that is never answered. Ten seconds are for a machine that is busy. */
+static void a_sleeper_is_woken_to_look_at_its_time_outs(void)
+{
+	struct quoll_nvme_opts opts = {.max_io_queues = 4, .io_timeout_ms = 400};
+	struct pollfd p = {.events = POLLIN};
+
+	fixture_init(&fx);
+	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &opts), 0);
+	CU_ASSERT_EQUAL_FATAL(create(16, true, &fx.queue), 0);
+	p.fd = quoll_nvme_queue_fd(fx.queue);
+	send_read(fx.queue, 1);
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(quoll_nvme_queue_arm(fx.queue), 0);
+		CU_ASSERT_EQUAL(poll(&p, 1, 10000), 1);
+		quoll_nvme_queue_disarm(fx.queue);
+		CU_ASSERT_FALSE(readable(p.fd));
+	}
+	fake_nvme_step(&fx.fake);
+	CU_ASSERT_EQUAL(poll_one(fx.queue), 1);
+	/* With nothing in flight there is nothing to look at. */
+	CU_ASSERT_EQUAL(quoll_nvme_queue_arm(fx.queue), 0);
+	CU_ASSERT_EQUAL(poll(&p, 1, 200), 0);
+	quoll_nvme_queue_disarm(fx.queue);
+	fixture_fini(&fx);
+}
+
 static void with_nothing_in_flight_no_vector_is_touched(void)
 {
 	unsigned int before;
@@ -413,6 +439,7 @@ static const struct unit_test tests[] = {
 	{"a completion after arm makes the descriptor readable", a_completion_after_arm_makes_the_descriptor_readable},
 	{"a completion before arm is found by it", a_completion_before_arm_is_found_by_it},
 	{"an interrupt from before wakes once, without harm", an_interrupt_from_before_wakes_once_without_harm},
+	{"a sleeper is woken to look at its time-outs", a_sleeper_is_woken_to_look_at_its_time_outs},
 	{"with nothing in flight no vector is touched", with_nothing_in_flight_no_vector_is_touched},
 	{"each queue has a vector of its own", each_queue_has_a_vector_of_its_own},
 	{"without a vector it is refused, and polling goes on", without_a_vector_it_is_refused_and_polling_goes_on},
