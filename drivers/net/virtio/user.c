@@ -21,7 +21,7 @@
 #include "user.h"
 
 #define ARENA_BYTES (64ull << 20)
-#define BEGIN_NS UINT64_C(5000000000)  /* somebody waits for it: open, start, stop */
+#define BEGIN_NS UINT64_C(10000000000) /* somebody waits for it: open, start, stop */
 #define RETURN_NS UINT64_C(1000000000) /* frames of other ports wait for it */
 #define RETRY_NS UINT64_C(100000000)
 #define PEER_WAIT_NS UINT64_C(30000000000)
