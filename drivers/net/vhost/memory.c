@@ -128,6 +128,9 @@ int vhost_memory_add(struct vhost_port *vp, const struct vhost_region *region, i
 	if (!region->bytes || region->bytes > UINT64_MAX - region->guest_addr ||
 	    region->bytes > UINT64_MAX - region->user_addr || overlaps(memory, region))
 		return -EINVAL;
+	/* A mapping of the front end's lies in its page where the file says; what is aligned there is so here, too. */
+	if ((region->user_addr - region->mmap_offset) % PAGE_BYTES)
+		return -EINVAL;
 	rc = map_file(vp, &area, region->mmap_offset, fd);
 	if (rc)
 		return rc;

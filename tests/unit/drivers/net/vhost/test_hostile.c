@@ -151,7 +151,7 @@ static void memory_tables_that_lie_are_refused(void)
 
 	front_up(&f, 0, 1);
 	fds[0] = fds[1] = f.mem_fd;
-	for (unsigned int lie = 0; lie < 11; lie++) {
+	for (unsigned int lie = 0; lie < 13; lie++) {
 		unsigned int nr_fds = 2;
 
 		table = good;
@@ -178,6 +178,10 @@ static void memory_tables_that_lie_are_refused(void)
 			table.nr_regions = 3;
 		else if (lie == 10)
 			nr_fds = 1;
+		else if (lie == 11)
+			second->user_addr += 8; /* no mapping of that place in the file lies there */
+		else if (lie == 12)
+			second->mmap_offset = 8;
 		CU_ASSERT_EQUAL(front_ask(&f, VHOST_SET_MEM_TABLE, &table, 72, fds, nr_fds), lie ? 1 : 0);
 	}
 	table.nr_regions = UINT32_MAX;
