@@ -16,6 +16,7 @@
 
 #include "backend/backend.h"
 #include "vfio_user/caps.h"
+#include "vfio_user/closer.h"
 #include "vfio_user/message.h"
 
 /*

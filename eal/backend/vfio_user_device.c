@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
 #include <linux/magic.h>
 #include <linux/vfio.h>
@@ -49,17 +48,19 @@ static struct vfio_user_region *region_of(const struct quoll_device *dev, unsign
 	return ((const struct vfio_user_device *)dev->priv)->regions + idx;
 }
 
-static void close_all(const int *fds, unsigned int nr_fds)
+/* Files of the server's choice: what close() may wait for is not waited for. */
+static void close_all(const struct vfio_user_session *s, const int *fds, unsigned int nr_fds)
 {
 	for (unsigned int i = 0; i < nr_fds; i++)
-		close(fds[i]);
+		closer_close(fds[i], s->conn.owner);
 }
 
 /*
  * Which files the areas are in. A region that comes without a file is accessed by message only, whatever its flags say.
  * Takes the fds. Return: 0, -EPROTO if their number fits neither.
  */
-static int region_take_fds(struct vfio_user_region *region, const int *fds, unsigned int nr_fds)
+static int region_take_fds(const struct vfio_user_session *s, struct vfio_user_region *region, const int *fds,
+			   unsigned int nr_fds)
 {
 	bool mappable = region->info.flags & QUOLL_REGION_MMAP;
 	unsigned int nr_areas = region->info.nr_areas;
@@ -67,7 +68,7 @@ static int region_take_fds(struct vfio_user_region *region, const int *fds, unsi
 	bool fits = nr_fds <= 1 || nr_fds == nr_areas || (nr_fds > nr_areas && nr_areas == QUOLL_REGION_MAX_AREAS);
 
 	if (!fits || (nr_fds && !mappable)) {
-		close_all(fds, nr_fds);
+		close_all(s, fds, nr_fds);
 		return -EPROTO;
 	}
 	if (!nr_fds) {
@@ -76,7 +77,7 @@ static int region_take_fds(struct vfio_user_region *region, const int *fds, unsi
 	}
 	memcpy(region->fds, fds, keep * sizeof(*fds));
 	region->nr_fds = keep;
-	close_all(fds + keep, nr_fds - keep);
+	close_all(s, fds + keep, nr_fds - keep);
 	return 0;
 }
 
@@ -108,8 +109,8 @@ static int region_read_info(struct vfio_user_session *s, unsigned int idx, struc
 	if (!rc)
 		rc = vfio_region_info_parse(answer, call.rest_bytes, &region->info, &region->fd_offset, &msix_mappable);
 	if (!rc)
-		return region_take_fds(region, fds, call.nr_fds_in);
-	close_all(fds, call.nr_fds_in);
+		return region_take_fds(s, region, fds, call.nr_fds_in);
+	close_all(s, fds, call.nr_fds_in);
 	return rc;
 }
 
@@ -180,7 +181,7 @@ void vfio_user_device_close(struct quoll_device *dev)
 	struct vfio_user_device *vdev = dev->priv;
 
 	for (unsigned int i = 0; vdev->regions && i < dev->info.nr_regions; i++)
-		close_all(vdev->regions[i].fds, vdev->regions[i].nr_fds);
+		close_all(vdev->session, vdev->regions[i].fds, vdev->regions[i].nr_fds);
 	free(vdev->regions);
 	free(vdev);
 	dev->priv = NULL;

@@ -378,7 +378,7 @@ static int negotiate_with(struct vfio_user_session *s, const char *ours, struct 
 		rc = version_check(s, &version, err);
 	for (unsigned int i = 0; i < call.nr_fds_in; i++)
 		if (fds[i] >= 0)
-			close(fds[i]);
+			closer_close(fds[i], s->conn.owner);
 	return rc;
 }
 

@@ -3,10 +3,13 @@
  * test_vfio_user_device.c - files that a server sends for its regions, and what mapping them may not do to the client.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "eal/vfio_user/lingering.h"
 #include "vfio_user/closer.h"
@@ -114,10 +117,52 @@ static void files_that_cannot_be_closed_are_a_matter_of_one_session(void)
 	world_close(&other);
 }
 
+struct reader {
+	int peer;
+	sem_t done;
+	bool was_needed;
+};
+
+/* Reads at last, which lets a close() that waits go on: five seconds are a failure. */
+static void *read_at_last(void *arg)
+{
+	struct reader *reader = arg;
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 5;
+	reader->was_needed = sem_timedwait(&reader->done, &until);
+	close(reader->peer);
+	return NULL;
+}
+
+static void a_file_that_cannot_be_closed_keeps_nobody_waiting(void)
+{
+	struct reader reader;
+	pthread_t thread;
+	struct world w;
+	int fd = lingering_socket(&reader.peer);
+
+	world_init(&w);
+	w.nr_fds_before -= 2;
+	w.server.area_fds[0] = fd;
+	CU_ASSERT_EQUAL_FATAL(world_open(&w), 0);
+	close(fd);
+	sem_init(&reader.done, 0, 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, read_at_last, &reader), 0);
+	quoll_device_close(w.dev);
+	w.dev = NULL;
+	sem_post(&reader.done);
+	pthread_join(thread, NULL);
+	CU_ASSERT_FALSE(reader.was_needed);
+	world_close(&w);
+}
+
 static const struct unit_test tests[] = {
 	{"a file of huge pages is not mapped", a_file_of_huge_pages_is_not_mapped},
 	{"a file that shrinks while mapped makes the device gone",
 	 a_file_that_shrinks_while_mapped_makes_the_device_gone},
+	{"a file that cannot be closed keeps nobody waiting", a_file_that_cannot_be_closed_keeps_nobody_waiting},
 	{"files that cannot be closed are a matter of one session",
 	 files_that_cannot_be_closed_are_a_matter_of_one_session},
 };
