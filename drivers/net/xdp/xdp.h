@@ -161,7 +161,7 @@ void xdp_sock_statistics(const struct xdp_sock *sock, struct xdp_statistics *sum
 
 /* xdp_rx.c */
 void xdp_rxq_init(struct xdp_rxq *q);
-/* Fill up; false if there were not enough buffers. */
+/* Fill up as far as there is room now; false if there were not enough buffers. */
 bool xdp_refill(struct xdp_rxq *q, uint32_t n);
 
 /* xdp_tx.c */

@@ -20,11 +20,11 @@ bool xdp_refill(struct xdp_rxq *q, uint32_t n)
 	struct quoll_buf *bufs[XDP_REFILL];
 	uint32_t idx;
 
-	while (n >= XDP_REFILL) {
-		/* The ring has room for all that is owed. */
-		if (quoll_buf_get(q->rxq.cache, bufs, XDP_REFILL) ||
-		    !xsk_ring_prod__reserve(&sock->fill, XDP_REFILL, &idx))
+	/* The kernel shows frames first and the room that they leave in the ring only then: what finds none waits. */
+	while (n >= XDP_REFILL && xsk_prod_nb_free(&sock->fill, XDP_REFILL) >= XDP_REFILL) {
+		if (quoll_buf_get(q->rxq.cache, bufs, XDP_REFILL))
 			return false;
+		(void)xsk_ring_prod__reserve(&sock->fill, XDP_REFILL, &idx);
 		for (uint32_t i = 0; i < XDP_REFILL; i++) {
 			uint32_t nr = (uint32_t)(bufs[i] - map->bufs);
 

@@ -159,6 +159,33 @@ static void the_fill_ring_is_kept_full_or_says_so(void)
 	fix_close(&f);
 }
 
+/* The kernel shows frames before it shows that their chunks have left the fill ring (xsk_flush). */
+static void room_in_the_fill_ring_may_come_after_the_frames(void)
+{
+	struct quoll_buf *bufs[FAKE_ENTRIES];
+	struct quoll_port_stats stats;
+	struct quoll_port *port;
+	uint32_t nr_free;
+	struct fix f;
+
+	fix_open(&f);
+	port = fake_port(&f, NULL);
+	nr_free = quoll_pool_nr_free(f.pool);
+	for (uint8_t i = 0; i < FAKE_ENTRIES; i++)
+		fake_frame(port, rings, 60, i, false);
+	rings->consumers[FAKE_FILL] -= FAKE_ENTRIES;
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(port, 0), bufs, FAKE_ENTRIES), FAKE_ENTRIES);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(f.pool), nr_free);
+	quoll_port_stats(port, &stats);
+	CU_ASSERT_EQUAL(stats.rx_no_buf, 0);
+	rings->consumers[FAKE_FILL] += FAKE_ENTRIES;
+	CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(port, 0), bufs, FAKE_ENTRIES), 0);
+	CU_ASSERT_EQUAL(rings->producers[FAKE_FILL] - rings->consumers[FAKE_FILL], FAKE_ENTRIES);
+	quoll_buf_put(f.caches[0], bufs, FAKE_ENTRIES);
+	quoll_port_close(port);
+	fix_close(&f);
+}
+
 static void frames_sent_come_back_once(void)
 {
 	struct quoll_buf *bufs[FAKE_ENTRIES + 1];
@@ -271,6 +298,7 @@ static const struct unit_test tests[] = {
 	{"parts make one frame", parts_make_one_frame},
 	{"a frame too long is dropped with all its parts", a_frame_too_long_is_dropped_with_all_its_parts},
 	{"the fill ring is kept full, or says so", the_fill_ring_is_kept_full_or_says_so},
+	{"room in the fill ring may come after the frames", room_in_the_fill_ring_may_come_after_the_frames},
 	{"frames sent come back once", frames_sent_come_back_once},
 	{"chains are sent link by link", chains_are_sent_link_by_link},
 	{"frames of other pools are copied", frames_of_other_pools_are_copied},
