@@ -563,7 +563,8 @@ static int pcie_disconnect(void *arg)
 	else if (!pcie_reset(pcie) && !pcie->abandoned)
 		return -EAGAIN;
 	while (pcie->guest.nr_ranges) {
-		const struct tgt_guest_range *range = &pcie->guest.ranges[0];
+		/* From the end: the others need not move up. */
+		const struct tgt_guest_range *range = &pcie->guest.ranges[pcie->guest.nr_ranges - 1];
 
 		/* Nothing is in flight that could register it again. */
 		if (range->va && !tgt_ctrl_let_go(tgt_mq_ctrl(pcie->mq), range->va, range->len) && !pcie->ended)

@@ -199,7 +199,7 @@ static void renew_exposed(struct quoll_arena *arena)
 {
 	heap_look_exposed(arena);
 	for (unsigned int i = 0; i < arena->nr_chunks; i++)
-		if (arena->chunks[i].exposed && is_free(arena, &arena->chunks[i]))
+		if (arena->chunks[i].exposed && !arena->chunks[i].shown && is_free(arena, &arena->chunks[i]))
 			heap_renew(arena, &arena->chunks[i]);
 }
 

@@ -195,6 +195,7 @@ void heap_look_exposed(struct quoll_arena *arena)
 void heap_renew(struct quoll_arena *arena, struct chunk *chunk)
 {
 	struct heap *heap = arena->heap;
+	bool said = chunk->bare;
 	struct quoll_error err;
 	int rc;
 
@@ -210,7 +211,8 @@ void heap_renew(struct quoll_arena *arena, struct chunk *chunk)
 		if (rc)
 			chunk_remove(chunk_va(heap, chunk), chunk->size_bytes, chunk->fd);
 	}
-	if (rc)
+	/* It is tried again whenever memory is wanted. */
+	if (rc && !said)
 		quoll_log(&heap->env, QUOLL_LOG_WARN, "heap", "%s: 0x%" PRIx64 " bytes stay out of use: %s",
 			  arena->name, chunk->size_bytes, err.what);
 	chunk->exposed = chunk->bare = rc;
@@ -380,15 +382,16 @@ unsigned int quoll_heap_chunks(const struct quoll_heap *pub, struct quoll_heap_c
 	const struct heap *heap = (const struct heap *)pub;
 	unsigned int nr = 0;
 
-	for (const struct quoll_arena *arena = heap->arenas; arena; arena = arena->next) {
+	for (struct quoll_arena *arena = heap->arenas; arena; arena = arena->next) {
 		for (unsigned int i = 0; i < arena->nr_chunks; i++) {
-			const struct chunk *chunk = &arena->chunks[i];
+			struct chunk *chunk = &arena->chunks[i];
 
 			/* No memory is there, and its file is closed. */
 			if (chunk->bare)
 				continue;
 			if (nr++ >= n)
 				continue;
+			chunk->shown = true;
 			chunks[nr - 1] = (struct quoll_heap_chunk){
 				.va = (void *)(pub->va_base + chunk->off),
 				.iova = pub->iova_base + chunk->off,

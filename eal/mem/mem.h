@@ -54,6 +54,7 @@ struct chunk {
 	int fd;
 	bool exposed; /* somebody who has no business there may still reach it: nothing is handed out of it */
 	bool bare;    /* exposed, and could not be replaced: no memory is there, and it is mapped nowhere */
+	bool shown;   /* somebody has, or had, its file to show to a peer: it keeps that */
 };
 
 struct chunk_want {

@@ -71,13 +71,18 @@ static void mapped_sub(struct quoll_server *server, uint64_t bytes)
 /* Return: false: it would be too much. */
 static bool mapped_add(struct quoll_server *server, uint64_t bytes)
 {
-	unsigned int nr = __atomic_add_fetch(&process_mapped, 1, __ATOMIC_RELAXED);
-	uint64_t all_bytes = __atomic_add_fetch(&process_mapped_bytes, bytes, __ATOMIC_RELAXED);
+	unsigned int nr;
+	uint64_t all_bytes;
 
+	/* Its own limits first: what one client may not have takes no room from the others, not even for a moment. */
+	if (server->nr_mapped >= server->device.max_mapped || bytes > server->device.max_mapped_bytes ||
+	    server->mapped_bytes > server->device.max_mapped_bytes - bytes)
+		return false;
+	nr = __atomic_add_fetch(&process_mapped, 1, __ATOMIC_RELAXED);
+	all_bytes = __atomic_add_fetch(&process_mapped_bytes, bytes, __ATOMIC_RELAXED);
 	server->nr_mapped++;
 	server->mapped_bytes += bytes;
-	if (nr <= server->process_maps && all_bytes <= SERVER_PROCESS_BYTES &&
-	    server->nr_mapped <= server->device.max_mapped && server->mapped_bytes <= server->device.max_mapped_bytes)
+	if (nr <= server->process_maps && all_bytes <= SERVER_PROCESS_BYTES)
 		return true;
 	mapped_sub(server, bytes);
 	return false;

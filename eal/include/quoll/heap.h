@@ -138,6 +138,9 @@ struct quoll_heap_chunk {
  * quoll_heap_chunks() - what a heap's memory is made of now
  * @chunks: room for @n, ascending by arena and address; NULL if @n is 0
  *
+ * Those that were filled in keep their files for good, as a peer may have been shown them: where a vfio-user server
+ * that is gone may still reach one, it stays out of use, and is not replaced by new memory.
+ *
  * Return: how many there are; the first @n were filled in. Thread rule: the heap's thread.
  */
 QUOLL_API unsigned int quoll_heap_chunks(const struct quoll_heap *heap, struct quoll_heap_chunk *chunks,

@@ -398,6 +398,26 @@ static void exposed_memory_that_cannot_be_replaced_stays_out_of_use(void)
 	CU_ASSERT_EQUAL(fake_delete(fake), 0);
 }
 
+/* A back end of vhost-user has the file, say, and reads what is sent from it. */
+static void exposed_memory_that_was_shown_keeps_its_file(void)
+{
+	uint8_t *kept, *freed, *again;
+	struct fake *fake = fake_new();
+	struct quoll_heap *heap = new_heap(64 * MIB);
+	struct quoll_arena *arena = exposed_arena(fake, heap, &kept, &freed);
+	struct quoll_heap_chunk chunks[4], now[4];
+	unsigned int nr = quoll_heap_chunks(heap, chunks, 4);
+
+	CU_ASSERT_EQUAL(quoll_arena_free(arena, kept, 4096), 0);
+	again = must_alloc(arena, 4096, 64);
+	CU_ASSERT(again >= kept + 65536);
+	CU_ASSERT(quoll_heap_chunks(heap, now, 4) >= nr);
+	for (unsigned int i = 0; i < nr; i++)
+		CU_ASSERT(now[i].va == chunks[i].va && now[i].fd == chunks[i].fd);
+	quoll_heap_destroy(heap);
+	CU_ASSERT_EQUAL(fake_delete(fake), 0);
+}
+
 static const struct unit_test tests[] = {
 	{"alignment holds for VA and IOVA", alignment_holds_for_va_and_iova},
 	{"nonsense is refused", nonsense_is_refused},
@@ -416,6 +436,7 @@ static const struct unit_test tests[] = {
 	{"what is exposed stays so when it is unmapped", what_is_exposed_stays_so_when_it_is_unmapped},
 	{"exposed memory that cannot be replaced stays out of use",
 	 exposed_memory_that_cannot_be_replaced_stays_out_of_use},
+	{"exposed memory that was shown keeps its file", exposed_memory_that_was_shown_keeps_its_file},
 };
 
 UNIT_MAIN("arena", tests)
