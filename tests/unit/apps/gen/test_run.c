@@ -206,6 +206,31 @@ static void full_rings_hold_frames_back(void)
 	finish();
 }
 
+/* A port that takes nothing does not keep the run from its end; also where the warm-up was not over by then. */
+static void full_rings_do_not_hold_up_the_end(void)
+{
+	for (int phase = SOURCE_WARM_UP; phase <= SOURCE_MEASURE; phase++) {
+		struct gen_opts opts = base;
+		struct source *s;
+
+		opts.receive = false;
+		start(&opts, "ring:a", NULL); /* the other end is not there */
+		s = run->source;
+		s->nr_left = s->end = s->limit = UINT64_MAX;
+		s->phase = phase;
+		source_poll(s);
+		source_poll(s);
+		CU_ASSERT_EQUAL(s->nr_pending, 32);
+		CU_ASSERT_EQUAL(s->phase, phase);
+		s->end = quoll_ticks(&s->clock);
+		CU_ASSERT_EQUAL(source_poll(s), 0);
+		CU_ASSERT_EQUAL(s->phase, SOURCE_DONE);
+		CU_ASSERT_EQUAL(s->nr_pending, 32);
+		CU_ASSERT_EQUAL(sums().sent, s->nr_packets);
+		finish();
+	}
+}
+
 static void what_goes_nowhere_is_lost(void)
 {
 	struct gen_opts opts = base;
@@ -387,6 +412,7 @@ static const struct unit_test tests[] = {
 	{"the pace is kept by the clock", pace_is_kept_by_the_clock},
 	{"waiting is part of latency", waiting_is_part_of_latency},
 	{"full rings hold frames back, none is lost", full_rings_hold_frames_back},
+	{"full rings do not hold up the end", full_rings_do_not_hold_up_the_end},
 	{"what goes nowhere is lost", what_goes_nowhere_is_lost},
 	{"frames that are not ours are told apart", frames_that_are_not_ours_are_told_apart},
 	{"frames cut short or forged do no harm", forged_frames_do_no_harm},
