@@ -84,11 +84,11 @@ unit() { # unit SECTION DIRECTORY [PATTERN of programs]
 	done < <(find "$dir/tests/unit" "$dir/tests/user" -maxdepth 3 -type f -name 'test_*' -perm -u+x | grep -E "$pattern" | sort)
 }
 
-# Target and driver against each other on sockets; prints results in the same form.
-native() { # native SECTION COMMAND
+# Target and driver, generator and forwarder against each other; prints results in the same form.
+native() { # native SECTION COMMAND [PACKETS [SECONDS]]: so many go through each kind of port, see flow.sh
 	local name=$1 log=$work/native.log rc=0
 	section "$name"
-	QUOLL=$2 results=$work/native.results timeout 600 tests/user/run 2>&1 | tee "$log" |
+	QUOLL=$2 packets=${3:-1000000} results=$work/native.results timeout "${4:-900}" tests/user/run 2>&1 | tee "$log" |
 		sed -u "s/^\\(ok\\|not ok\\|skip\\) /\\1 $name: /" | tee -a "$results"
 	rc=${PIPESTATUS[0]}
 	if [ "$rc" -ne 0 ] && ! grep -q '^not ok' "$log"; then
@@ -281,7 +281,11 @@ style
 cold_build
 unit 'unit' "$QUOLL_BUILD"
 python_unit tests/*/test_*.py
-native 'native' "$QUOLL_BUILD/apps/quoll/quoll"
+if [ "$long" = 1 ]; then
+	native 'native' "$QUOLL_BUILD/apps/quoll/quoll" 1000000000 3600
+else
+	native 'native' "$QUOLL_BUILD/apps/quoll/quoll" 10000000
+fi
 instructions
 peers 'SPDK, both ways' SPDK tests/user/spdk
 peers 'DPDK as back end of virtio-user' virtio-user tests/user/virtio-user

@@ -15,8 +15,10 @@ static void enter(struct source *s, enum source_phase phase)
 /* What was warm-up counts for nothing: numbers begin anew. */
 static void begin_to_measure(struct source *s)
 {
-	for (uint32_t i = 0; i < s->nr_flows; i++)
+	for (uint32_t i = 0; i < s->nr_flows; i++) {
+		s->nr_warm_up += s->flows[i].nr_sent;
 		s->flows[i].nr_sent = 0;
+	}
 	s->limit = s->end;
 	enter(s, SOURCE_MEASURE);
 }

@@ -33,6 +33,7 @@ enum source_phase {
  * @nr_left:  frames still to be measured; UINT64_MAX: no limit
  * @pending, @nr_pending: filled frames that the port had no room for
  * @nr_packets, @nr_bytes: measured; FCS not included. Written by the source's thread, read by any
+ * @nr_warm_up: sent before
  * @nr_full:  polls in which the port did not take all of a burst; @nr_no_buf: in which there were no buffers
  * @phase:    release order when it becomes SOURCE_DONE
  * @behind_ticks: how late it was when it ended, at @done_ticks
@@ -59,6 +60,7 @@ struct source {
 	struct quoll_buf *pending[GEN_MAX_BURST];
 	uint64_t nr_packets QUOLL_CACHE_ALIGNED;
 	uint64_t nr_bytes;
+	uint64_t nr_warm_up;
 	uint64_t nr_full;
 	uint64_t nr_no_buf;
 	uint64_t behind_ticks;

@@ -57,9 +57,9 @@ static json_t *describe_source(const struct gen_run *run)
 	if (!s)
 		return json_null();
 	doc = describe_rate(s->nr_packets, s->nr_bytes, seconds_of(run));
-	more = json_pack("{s:o, s:I, s:I, s:I, s:I}", "address", render_text(run->ports[0].info.name), "full_polls",
-			 (json_int_t)s->nr_full, "no_buf_polls", (json_int_t)s->nr_no_buf, "unsent",
-			 (json_int_t)s->nr_pending, "behind_ns",
+	more = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "address", render_text(run->ports[0].info.name),
+			 "warm_up_packets", (json_int_t)s->nr_warm_up, "full_polls", (json_int_t)s->nr_full,
+			 "no_buf_polls", (json_int_t)s->nr_no_buf, "unsent", (json_int_t)s->nr_pending, "behind_ns",
 			 (json_int_t)quoll_ticks_to_ns(&run->clock, s->behind_ticks));
 	json_object_update(doc, more);
 	json_decref(more);

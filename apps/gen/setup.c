@@ -46,12 +46,12 @@ static unsigned int ring_entries(const struct gen_run *run, const struct quoll_p
 	return quoll_round_up_pow2(entries);
 }
 
-/* Where devices only read, they cannot write into what is sent; a pool each for the two directions. */
+/* A pool each for the two directions: where a device only reads, it cannot write into what is sent. */
 static int make_pool(struct gen_run *run, unsigned int which, const struct quoll_port_info *info,
 		     struct quoll_error *err)
 {
 	enum quoll_arena_access access =
-		which == GEN_TX_CACHE ? QUOLL_ARENA_DEVICE_READ : QUOLL_ARENA_DEVICE_READ_WRITE;
+		which == GEN_TX_CACHE && !info->tx_writable ? QUOLL_ARENA_DEVICE_READ : QUOLL_ARENA_DEVICE_READ_WRITE;
 	struct quoll_pool_opts opts = {.headroom_bytes = PLAN_HEADROOM_BYTES};
 	struct quoll_arena *arena;
 	int ret;

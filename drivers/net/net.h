@@ -114,6 +114,7 @@ QUOLL_API void quoll_port_close(struct quoll_port *port);
  * @max_macs:  further addresses it can filter in hardware
  * @max_tx_links: longest chain that transmit takes
  * @max_tso_bytes: longest frame with QUOLL_BUF_TX_TSO, headers included; 0 without that
+ * @tx_writable: what is sent must lie in an arena of QUOLL_ARENA_DEVICE_READ_WRITE, as who receives it maps no other
  * @rss_types: QUOLL_RSS_* that it can spread by; 0 if it spreads as it likes, or can't be told
  * @rss_table_entries: of its redirection table, a power of two; 0 if it has none
  * @numa_node: -1 if unknown
@@ -131,6 +132,7 @@ struct quoll_port_info {
 	unsigned int max_macs;
 	unsigned int max_tx_links;
 	unsigned int max_tso_bytes;
+	bool tx_writable;
 	uint32_t rss_types;
 	unsigned int rss_table_entries;
 	int numa_node;

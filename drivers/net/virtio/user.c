@@ -425,6 +425,7 @@ static int user_open(struct quoll_port *port, const struct quoll_addr *addr, str
 	if (!rc) {
 		memcpy(u->v.config.mac, u->mac, sizeof(u->mac));
 		u->v.config.max_pairs = quoll_cpu_to_le16((uint16_t)(queues < u->max_pairs ? queues : u->max_pairs));
+		port->info.tx_writable = true; /* see chunks_keep() */
 		rc = virtio_fill_info(&u->v, err);
 	}
 	if (rc)

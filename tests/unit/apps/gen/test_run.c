@@ -359,6 +359,7 @@ static void warm_up_counts_for_nothing(void)
 	start(&opts, "ring:a?loop=1", NULL);
 	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
 	CU_ASSERT_TRUE(run->sink->nr_warm_up > 0);
+	CU_ASSERT_EQUAL(run->sink->nr_warm_up, run->source->nr_warm_up);
 	expect_all(opts.max_packets);
 	finish();
 }

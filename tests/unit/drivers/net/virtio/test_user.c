@@ -59,6 +59,7 @@ static void the_port_is_what_the_back_end_can_do(void)
 	quoll_port_info(v.port, &info);
 	CU_ASSERT_STRING_EQUAL(info.driver, "virtio-user");
 	CU_ASSERT_EQUAL(info.max_rxqs, 3);
+	CU_ASSERT_TRUE(info.tx_writable);
 	CU_ASSERT_EQUAL(info.mac[5], 1);
 	CU_ASSERT_EQUAL(info.rss_types, 0);
 	CU_ASSERT_EQUAL(info.offloads, QUOLL_OFFLOAD_RX_L4_CSUM | QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO |
