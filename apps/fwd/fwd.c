@@ -182,8 +182,8 @@ static void warn_of_nodes(const struct cli *cli, const struct fwd_run *run)
 {
 	for (unsigned int i = 0; i < run->nr_paths; i++) {
 		const struct plan_queue *plan = &run->paths[i].plan;
-		const struct fwd_thread *thread = &run->threads[plan->thread];
-		const struct fwd_port *port = &run->ports[plan->port];
+		const struct ports_thread *thread = &run->p.threads[plan->thread];
+		const struct ports_port *port = &run->p.ports[plan->port];
 
 		if (port->info.numa_node >= 0 && thread->node >= 0 && port->info.numa_node != thread->node)
 			fprintf(cli->err,
@@ -225,7 +225,7 @@ static int run_fwd(struct cli *cli, const void *values)
 		quoll_error_set(&err, ENOMEM, "start", "", "out of memory");
 		return cli_error(cli, &err);
 	}
-	run->claims.env = &cli->env;
+	run->p.claims.env = &cli->env;
 	status = take_options(cli, values, &run->opts);
 	if (!status)
 		status = cli_port_addrs(cli, &addrs);

@@ -7,14 +7,13 @@
 #define QUOLL_APPS_FWD_FWD_H
 
 #include <jansson.h>
-#include <quoll/thread.h>
 
-#include "quoll/claims.h"
+#include "ports/ports.h"
 
 #include "path.h"
 
-#define FWD_MAX_PORTS CLAIMS_MAX_DEVICES
-#define FWD_MAX_THREADS 128
+#define FWD_MAX_PORTS PORTS_MAX
+#define FWD_MAX_THREADS PORTS_MAX_THREADS
 #define FWD_MAX_EVENTS 64
 
 /* Why a run ended. */
@@ -70,37 +69,15 @@ struct fwd_opts {
 };
 
 /**
- * struct fwd_port - a port and what was last seen of it
- * @started:   it is to be stopped
+ * struct fwd_seen - what was last seen of a port
  * @nr_primed: frames that it sent before the run
  * @link:      as last looked at
  * @nr_link_changes: since the run began
  */
-struct fwd_port {
-	struct quoll_port *port;
-	struct quoll_port_info info;
-	bool started;
+struct fwd_seen {
 	unsigned int nr_primed;
 	struct quoll_port_link link;
 	uint32_t nr_link_changes;
-};
-
-/**
- * struct fwd_thread - one thread: a loop, and a cache that all of its queues share
- * @core, @node: -1: not pinned, unknown
- * @handle: NULL for the calling thread
- * @ret: what its loop ended with
- */
-struct fwd_thread {
-	struct fwd_run *run;
-	struct quoll_loop *loop;
-	struct quoll_buf_cache *cache;
-	int core;
-	int node;
-	struct quoll_thread *handle;
-	int ret;
-	uint64_t start_ticks;
-	uint64_t end_ticks;
 };
 
 /* A link that went up or down while forwarding. */
@@ -123,33 +100,19 @@ struct fwd_totals {
 
 /**
  * struct fwd_run - everything
- * @cache_size, @nr_bufs, @buf_bytes: as they came out
+ * @p:       with one pool, for all ports
+ * @cache_size, @buf_bytes: as they came out
  * @paths:   one a receive queue, in the order of plan_queues()
- * @control: the loop with signals and timers: that of the only thread where it need not be pinned, else one of the
- * calling thread's own
- * @nr_missing: buffers that were not back in the pool at the end
  */
 struct fwd_run {
 	struct fwd_opts opts;
-	struct quoll_clock clock;
-	struct claims claims;
-	struct quoll_net *net;
-	struct quoll_arena *arena;
-	struct quoll_pool *pool;
+	struct ports p;
 	uint32_t cache_size;
-	uint32_t nr_bufs;
 	uint32_t buf_bytes;
-	unsigned int nr_ports;
 	unsigned int nr_paths;
-	unsigned int nr_threads;
-	struct fwd_port ports[FWD_MAX_PORTS];
+	struct fwd_seen seen[FWD_MAX_PORTS];
 	struct fwd_path *paths;
-	struct fwd_thread threads[FWD_MAX_THREADS];
 
-	struct quoll_loop *control;
-	bool own_control;
-	struct quoll_timer look_timer;
-	struct quoll_timer live_timer;
 	struct quoll_timer end_timer;
 	enum fwd_end end;
 	uint64_t start_ticks;
@@ -159,12 +122,11 @@ struct fwd_run {
 	struct fwd_totals live_before;
 	unsigned int nr_events; /* all of them; the first FWD_MAX_EVENTS are kept */
 	struct fwd_event events[FWD_MAX_EVENTS];
-	uint32_t nr_missing;
 };
 
 /**
  * fwd_open() - ports, buffers, threads' loops, and queues in them; fwd_close() after success or failure
- * @run:   zeroed, but for @opts and claims.env
+ * @run:   zeroed, but for @opts and p.claims.env
  * @addrs: array of @nr_addrs addresses: 1, or an even number
  */
 int fwd_open(struct fwd_run *run, const struct quoll_addr *addrs, unsigned int nr_addrs, struct quoll_error *err);

@@ -41,12 +41,12 @@ static double useful_ns_per_packet(const struct fwd_run *run, const struct count
 {
 	uint64_t ticks = measure_net_ticks(c->timed_ticks, c->nr_timed, run->timer_ticks);
 
-	return per((double)quoll_ticks_to_ns(&run->clock, ticks), c->timed_packets);
+	return per((double)quoll_ticks_to_ns(&run->p.clock, ticks), c->timed_packets);
 }
 
 static uint64_t elapsed_ns(const struct fwd_run *run)
 {
-	return quoll_ticks_to_ns(&run->clock, run->end_ticks - run->start_ticks);
+	return quoll_ticks_to_ns(&run->p.clock, run->end_ticks - run->start_ticks);
 }
 
 static double seconds_of(const struct fwd_run *run)
@@ -74,8 +74,8 @@ static json_t *describe_mac(const uint8_t *mac)
 
 static json_t *describe_queue(const struct fwd_run *run, const struct fwd_path *path)
 {
-	const struct fwd_port *in = &run->ports[path->plan.port], *out = &run->ports[path->plan.out_port];
-	const struct fwd_thread *thread = &run->threads[path->plan.thread];
+	const struct ports_port *in = &run->p.ports[path->plan.port], *out = &run->p.ports[path->plan.out_port];
+	const struct ports_thread *thread = &run->p.threads[path->plan.thread];
 
 	return json_pack("{s:i, s:o, s:s, s:o, s:o, s:i, s:i, s:o, s:i, s:o, s:o, s:b}", "port", (int)path->plan.port,
 			 "address", render_text(in->info.name), "driver", in->info.driver, "mac",
@@ -134,7 +134,7 @@ static int add_queue_counts(const struct fwd_run *run, json_t *queues)
 
 static json_t *describe_port(const struct fwd_run *run, unsigned int idx)
 {
-	const struct fwd_port *port = &run->ports[idx];
+	const struct ports_port *port = &run->p.ports[idx];
 	struct quoll_port_stats s;
 	struct counts c = {0};
 
@@ -146,21 +146,22 @@ static json_t *describe_port(const struct fwd_run *run, unsigned int idx)
 			 "s:I, s:I, s:I, s:i}",
 			 "port", (int)idx, "address", render_text(port->info.name), "driver", port->info.driver, "mac",
 			 describe_mac(port->info.mac), "numa_node", number_or_null(port->info.numa_node), "out_port",
-			 (int)plan_out_port(run->nr_ports, idx), "link_up", port->link.up, "link_mbit_per_s",
-			 (json_int_t)port->link.mbit_per_s, "link_changes", (json_int_t)port->nr_link_changes,
-			 "rx_packets", (json_int_t)s.rx_packets, "rx_bytes", (json_int_t)s.rx_bytes, "tx_packets",
-			 (json_int_t)s.tx_packets, "tx_bytes", (json_int_t)s.tx_bytes, "primed",
-			 (json_int_t)port->nr_primed, "rx_missed", (json_int_t)s.rx_missed, "rx_no_buf",
-			 (json_int_t)s.rx_no_buf, "rx_errors", (json_int_t)s.rx_errors, "rx_bad", (json_int_t)s.rx_bad,
-			 "tx_full", (json_int_t)c.full, "tx_bad", (json_int_t)s.tx_bad, "tx_errors",
-			 (json_int_t)s.tx_errors, "errno", -quoll_port_error(port->port));
+			 (int)plan_out_port(run->p.nr_ports, idx), "link_up", run->seen[idx].link.up, "link_mbit_per_s",
+			 (json_int_t)run->seen[idx].link.mbit_per_s, "link_changes",
+			 (json_int_t)run->seen[idx].nr_link_changes, "rx_packets", (json_int_t)s.rx_packets, "rx_bytes",
+			 (json_int_t)s.rx_bytes, "tx_packets", (json_int_t)s.tx_packets, "tx_bytes",
+			 (json_int_t)s.tx_bytes, "primed", (json_int_t)run->seen[idx].nr_primed, "rx_missed",
+			 (json_int_t)s.rx_missed, "rx_no_buf", (json_int_t)s.rx_no_buf, "rx_errors",
+			 (json_int_t)s.rx_errors, "rx_bad", (json_int_t)s.rx_bad, "tx_full", (json_int_t)c.full,
+			 "tx_bad", (json_int_t)s.tx_bad, "tx_errors", (json_int_t)s.tx_errors, "errno",
+			 -quoll_port_error(port->port));
 }
 
 /* Frames in one direction. All that a port sends comes from its partner, but for those sent to begin with. */
 static json_t *describe_pair(const struct fwd_run *run, unsigned int idx)
 {
-	unsigned int out = plan_out_port(run->nr_ports, idx);
-	uint64_t primed = (uint64_t)run->ports[out].nr_primed * run->opts.frame_bytes, bytes;
+	unsigned int out = plan_out_port(run->p.nr_ports, idx);
+	uint64_t primed = (uint64_t)run->seen[out].nr_primed * run->opts.frame_bytes, bytes;
 	double seconds = seconds_of(run);
 	struct quoll_port_stats s;
 	struct counts c = {0};
@@ -168,18 +169,18 @@ static json_t *describe_pair(const struct fwd_run *run, unsigned int idx)
 	for (unsigned int i = 0; i < run->nr_paths; i++)
 		if (run->paths[i].plan.port == idx)
 			add_path(&c, &run->paths[i]);
-	quoll_port_stats(run->ports[out].port, &s);
+	quoll_port_stats(run->p.ports[out].port, &s);
 	bytes = s.tx_bytes > primed ? s.tx_bytes - primed : 0;
 	return json_pack("{s:i, s:i, s:o, s:o, s:I, s:I, s:f, s:f, s:f}", "port", (int)idx, "out_port", (int)out,
-			 "from", render_text(run->ports[idx].info.name), "to", render_text(run->ports[out].info.name),
-			 "packets", (json_int_t)c.packets, "bytes", (json_int_t)bytes, "packets_per_s",
-			 (double)c.packets / seconds, "gbit_per_s", (double)bytes * 8 / 1e9 / seconds,
-			 "useful_ns_per_packet", useful_ns_per_packet(run, &c));
+			 "from", render_text(run->p.ports[idx].info.name), "to",
+			 render_text(run->p.ports[out].info.name), "packets", (json_int_t)c.packets, "bytes",
+			 (json_int_t)bytes, "packets_per_s", (double)c.packets / seconds, "gbit_per_s",
+			 (double)bytes * 8 / 1e9 / seconds, "useful_ns_per_packet", useful_ns_per_packet(run, &c));
 }
 
 static json_t *describe_thread(const struct fwd_run *run, unsigned int idx)
 {
-	const struct fwd_thread *thread = &run->threads[idx];
+	const struct ports_thread *thread = &run->p.threads[idx];
 	double ticks = (double)(thread->end_ticks - thread->start_ticks), all_ns;
 	struct quoll_loop_stats s;
 	struct counts c = {0};
@@ -206,7 +207,7 @@ static json_t *describe_event(const struct fwd_run *run, unsigned int idx)
 	const struct fwd_event *event = &run->events[idx];
 
 	return json_pack("{s:I, s:o, s:b, s:I}", "time_ns", (json_int_t)event->time_ns, "address",
-			 render_text(run->ports[event->port].info.name), "up", event->up, "mbit_per_s",
+			 render_text(run->p.ports[event->port].info.name), "up", event->up, "mbit_per_s",
 			 (json_int_t)event->mbit_per_s);
 }
 
@@ -233,20 +234,20 @@ static json_t *describe_sums(const struct fwd_run *run)
 
 	for (unsigned int i = 0; i < run->nr_paths; i++)
 		add_path(&c, &run->paths[i]);
-	for (unsigned int i = 0; i < run->nr_threads; i++)
-		ticks += (double)(run->threads[i].end_ticks - run->threads[i].start_ticks);
+	for (unsigned int i = 0; i < run->p.nr_threads; i++)
+		ticks += (double)(run->p.threads[i].end_ticks - run->p.threads[i].start_ticks);
 	fwd_totals(run, &totals);
-	quoll_heap_info(run->claims.heap, &heap);
+	quoll_heap_info(run->p.claims.heap, &heap);
 	return json_pack("{s:s, s:I, s:I, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I}",
 			 "ended_by", end_names[run->end], "elapsed_ns", (json_int_t)elapsed_ns(run), "packets",
 			 (json_int_t)c.packets, "packets_per_s", (double)c.packets / seconds, "gbit_per_s",
 			 (double)totals.tx_bytes * 8 / 1e9 / seconds, "tx_full", (json_int_t)c.full,
 			 "packets_per_burst", per((double)c.packets, c.bursts), "ticks_per_packet",
 			 per(ticks, c.packets), "useful_ns_per_packet", useful_ns_per_packet(run, &c), "tick_hz",
-			 (json_int_t)run->clock.tick_hz, "timer_ns",
-			 (json_int_t)quoll_ticks_to_ns(&run->clock, run->timer_ticks), "burst", (int)run->opts.burst,
-			 "bufs", (json_int_t)run->nr_bufs, "buf_bytes", (json_int_t)run->buf_bytes, "bufs_missing",
-			 (json_int_t)run->nr_missing, "page_bytes", (json_int_t)heap.page_bytes, "nr_link_changes",
+			 (json_int_t)run->p.clock.tick_hz, "timer_ns",
+			 (json_int_t)quoll_ticks_to_ns(&run->p.clock, run->timer_ticks), "burst", (int)run->opts.burst,
+			 "bufs", (json_int_t)run->p.nr_bufs[0], "buf_bytes", (json_int_t)run->buf_bytes, "bufs_missing",
+			 (json_int_t)run->p.nr_missing, "page_bytes", (json_int_t)heap.page_bytes, "nr_link_changes",
 			 (json_int_t)run->nr_events);
 }
 
@@ -255,9 +256,9 @@ json_t *fwd_describe(const struct fwd_run *run)
 	unsigned int nr_kept = run->nr_events < FWD_MAX_EVENTS ? run->nr_events : FWD_MAX_EVENTS;
 	json_t *doc = describe_sums(run), *map = fwd_describe_map(run), *lists;
 
-	lists = json_pack("{s:o, s:o, s:o, s:o}", "ports", array_of(run, describe_port, run->nr_ports), "pairs",
-			  array_of(run, describe_pair, run->nr_ports), "threads",
-			  array_of(run, describe_thread, run->nr_threads), "link_changes",
+	lists = json_pack("{s:o, s:o, s:o, s:o}", "ports", array_of(run, describe_port, run->p.nr_ports), "pairs",
+			  array_of(run, describe_pair, run->p.nr_ports), "threads",
+			  array_of(run, describe_thread, run->p.nr_threads), "link_changes",
 			  array_of(run, describe_event, nr_kept));
 	if (!doc || !map || !lists || add_queue_counts(run, json_object_get(map, "queues")) ||
 	    json_object_update(doc, map) || json_object_update(doc, lists)) {

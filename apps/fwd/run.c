@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * run.c - the run: frames sent to begin with, threads, the control loop with its timers and signals, and the end.
- *
- * A single thread that is not pinned is the calling one, and its loop is the control loop too. Else the calling thread
- * keeps the control loop for itself and forwards nothing, so that it need not be pinned.
+ * run.c - the run: frames sent to begin with, the control loop with its timers and signals, and the end.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -37,10 +34,10 @@ void fwd_totals(const struct fwd_run *run, struct fwd_totals *totals)
 		totals->packets += quoll_counted(&run->paths[i].nr_packets);
 		totals->tx_full += quoll_counted(&run->paths[i].nr_full);
 	}
-	for (unsigned int i = 0; i < run->nr_ports; i++) {
+	for (unsigned int i = 0; i < run->p.nr_ports; i++) {
 		struct quoll_port_stats one;
 
-		quoll_port_stats(run->ports[i].port, &one);
+		quoll_port_stats(run->p.ports[i].port, &one);
 		totals->tx_bytes += one.tx_bytes;
 		sum->rx_missed += one.rx_missed;
 		sum->rx_no_buf += one.rx_no_buf;
@@ -56,26 +53,27 @@ void fwd_totals(const struct fwd_run *run, struct fwd_totals *totals)
 static void finish(struct fwd_run *run, enum fwd_end end)
 {
 	run->end = end;
-	quoll_loop_stop(run->control);
+	quoll_loop_stop(run->p.control);
 }
 
 static void note_link(struct fwd_run *run, unsigned int idx, const struct quoll_port_link *link)
 {
-	uint64_t ns = quoll_ticks_to_ns(&run->clock, quoll_ticks(&run->clock) - run->start_ticks);
+	uint64_t ns = quoll_ticks_to_ns(&run->p.clock, quoll_ticks(&run->p.clock) - run->start_ticks);
 	char line[QUOLL_ADDR_MAX_BYTES + 64];
 
 	if (run->nr_events < FWD_MAX_EVENTS)
 		run->events[run->nr_events] = (struct fwd_event){ns, idx, link->up, link->mbit_per_s};
 	run->nr_events++;
-	run->ports[idx].nr_link_changes += link->nr_changes - run->ports[idx].link.nr_changes;
-	run->ports[idx].link = *link;
+	run->seen[idx].nr_link_changes += link->nr_changes - run->seen[idx].link.nr_changes;
+	run->seen[idx].link = *link;
 	if (!run->opts.say)
 		return;
 	if (link->up)
-		snprintf(line, sizeof(line), "%s: link up after %.1f s, %u Mbit/s", run->ports[idx].info.name,
+		snprintf(line, sizeof(line), "%s: link up after %.1f s, %u Mbit/s", run->p.ports[idx].info.name,
 			 (double)ns / 1e9, link->mbit_per_s);
 	else
-		snprintf(line, sizeof(line), "%s: link down after %.1f s", run->ports[idx].info.name, (double)ns / 1e9);
+		snprintf(line, sizeof(line), "%s: link down after %.1f s", run->p.ports[idx].info.name,
+			 (double)ns / 1e9);
 	run->opts.say(run->opts.say_arg, line);
 }
 
@@ -84,13 +82,13 @@ static void look(void *arg)
 {
 	struct fwd_run *run = arg;
 
-	for (unsigned int i = 0; i < run->nr_ports; i++) {
+	for (unsigned int i = 0; i < run->p.nr_ports; i++) {
 		struct quoll_port_link link;
 
-		if (quoll_port_check(run->ports[i].port))
+		if (quoll_port_check(run->p.ports[i].port))
 			finish(run, FWD_END_ERROR);
-		quoll_port_link(run->ports[i].port, &link);
-		if (link.nr_changes != run->ports[i].link.nr_changes)
+		quoll_port_link(run->p.ports[i].port, &link);
+		if (link.nr_changes != run->seen[i].link.nr_changes)
 			note_link(run, i, &link);
 	}
 }
@@ -98,12 +96,12 @@ static void look(void *arg)
 static void live(void *arg)
 {
 	struct fwd_run *run = arg;
-	uint64_t now = quoll_ticks(&run->clock);
+	uint64_t now = quoll_ticks(&run->p.clock);
 	struct fwd_totals totals;
 	char line[256];
 
 	fwd_totals(run, &totals);
-	fwd_live_line(&run->live_before, &totals, quoll_ticks_to_ns(&run->clock, now - run->live_ticks), line,
+	fwd_live_line(&run->live_before, &totals, quoll_ticks_to_ns(&run->p.clock, now - run->live_ticks), line,
 		      sizeof(line));
 	run->opts.live(line);
 	run->live_before = totals;
@@ -123,27 +121,23 @@ static void on_signal(void *arg, int signo)
 
 static int start_control(struct fwd_run *run, struct quoll_error *err)
 {
-	sigset_t set;
-	int ret;
+	struct ports_control control = {.look = look,
+					.look_ns = LOOK_NS,
+					.live = run->opts.live ? live : NULL,
+					.live_ns = run->opts.live_ns,
+					.on_signal = on_signal,
+					.arg = run};
+	int ret = ports_start_control(&run->p, &control, err);
 
-	run->look_timer = (struct quoll_timer){.fn = look, .arg = run};
-	run->live_timer = (struct quoll_timer){.fn = live, .arg = run};
 	run->end_timer = (struct quoll_timer){.fn = time_is_up, .arg = run};
-	signals_that_end(&set);
-	ret = quoll_loop_signals(run->control, &set, on_signal, run);
-	if (!ret)
-		ret = quoll_timer_start(run->control, &run->look_timer, LOOK_NS, LOOK_NS);
-	if (!ret && run->opts.live)
-		ret = quoll_timer_start(run->control, &run->live_timer, run->opts.live_ns, run->opts.live_ns);
-	if (!ret && run->opts.time_ns)
-		ret = quoll_timer_start(run->control, &run->end_timer, run->opts.time_ns, 0);
-	return ret ? quoll_error_set(err, -ret, "start", "", "signals and timers cannot be set up") : 0;
+	if (!ret && run->opts.time_ns && quoll_timer_start(run->p.control, &run->end_timer, run->opts.time_ns, 0))
+		return quoll_error_set(err, ENOMEM, "start", "", "there is no timer");
+	return ret;
 }
 
 static void stop_control(struct fwd_run *run)
 {
-	quoll_timer_cancel(&run->look_timer);
-	quoll_timer_cancel(&run->live_timer);
+	ports_stop_control(&run->p);
 	quoll_timer_cancel(&run->end_timer);
 }
 
@@ -155,14 +149,14 @@ static void fill_frame(const struct fwd_run *run, const struct fwd_path *path, s
 
 	memset(data, 0, run->opts.frame_bytes);
 	memcpy(data, broadcast, QUOLL_MAC_BYTES);
-	memcpy(data + QUOLL_MAC_BYTES, run->ports[path->plan.out_port].info.mac, QUOLL_MAC_BYTES);
+	memcpy(data + QUOLL_MAC_BYTES, run->p.ports[path->plan.out_port].info.mac, QUOLL_MAC_BYTES);
 	memcpy(data + 2 * QUOLL_MAC_BYTES, experimental, sizeof(experimental));
 	buf->data_bytes = buf->total_bytes = run->opts.frame_bytes;
 }
 
 static int prime(struct fwd_run *run, struct fwd_path *path, struct quoll_error *err)
 {
-	struct fwd_port *out = &run->ports[path->plan.out_port];
+	struct fwd_seen *out = &run->seen[path->plan.out_port];
 	unsigned int sent = 0;
 	struct quoll_buf *buf;
 
@@ -176,66 +170,10 @@ static int prime(struct fwd_run *run, struct fwd_path *path, struct quoll_error 
 	out->nr_primed += sent;
 	if (sent == run->opts.nr_prime)
 		return 0;
-	quoll_error_set(err, ENOBUFS, "prime", out->info.name, "queue %u took %u of --prime's %u frames",
-			path->plan.queue, sent, run->opts.nr_prime);
+	quoll_error_set(err, ENOBUFS, "prime", run->p.ports[path->plan.out_port].info.name,
+			"queue %u took %u of --prime's %u frames", path->plan.queue, sent, run->opts.nr_prime);
 	quoll_error_hint(err, "fewer frames, or more --entries and --bufs");
 	return -ENOBUFS;
-}
-
-/* Threads. */
-
-static int thread_main(void *arg)
-{
-	struct fwd_thread *thread = arg;
-	const struct quoll_clock *clock = &thread->run->clock;
-
-	thread->start_ticks = quoll_ticks(clock);
-	thread->ret = quoll_loop_run(thread->loop);
-	thread->end_ticks = quoll_ticks(clock);
-	quoll_loop_stop(thread->run->control);
-	return 0;
-}
-
-static int run_threads(struct fwd_run *run, struct quoll_error *err)
-{
-	int ret = 0;
-
-	for (unsigned int i = 0; !ret && i < run->nr_threads; i++) {
-		struct quoll_thread_opts opts = {.name = "quoll-fwd", .cpu = run->threads[i].core};
-
-		ret = quoll_thread_start(&opts, thread_main, &run->threads[i], &run->threads[i].handle, err);
-	}
-	if (!ret)
-		quoll_loop_run(run->control);
-	for (unsigned int i = 0; i < run->nr_threads; i++)
-		if (run->threads[i].handle)
-			quoll_loop_stop(run->threads[i].loop);
-	for (unsigned int i = 0; i < run->nr_threads; i++)
-		if (run->threads[i].handle)
-			quoll_thread_join(run->threads[i].handle);
-	return ret;
-}
-
-/* A port that died, or a loop that ended by itself. */
-static int failure(struct fwd_run *run, struct quoll_error *err)
-{
-	for (unsigned int i = 0; i < run->nr_ports; i++) {
-		int error = quoll_port_error(run->ports[i].port);
-
-		if (!error)
-			continue;
-		run->end = FWD_END_ERROR;
-		return quoll_error_set(err, -error, "port", run->ports[i].info.name, "%s",
-				       error == -ENODEV ? "the device is gone, or the kernel wants it back"
-							: "the device does not work any more");
-	}
-	for (unsigned int i = 0; i < run->nr_threads; i++) {
-		if (!run->threads[i].ret)
-			continue;
-		run->end = FWD_END_ERROR;
-		return quoll_error_set(err, -run->threads[i].ret, "loop", "", "the loop of thread %u ended", i);
-	}
-	return 0;
 }
 
 int fwd_loop(struct fwd_run *run, struct quoll_error *err)
@@ -243,21 +181,21 @@ int fwd_loop(struct fwd_run *run, struct quoll_error *err)
 	int ret = start_control(run, err);
 
 	run->end = FWD_END_PACKETS; /* unless something else ends it */
-	run->timer_ticks = measure_timer_ticks(&run->clock);
+	run->timer_ticks = measure_timer_ticks(&run->p.clock);
 	for (unsigned int i = 0; !ret && run->opts.nr_prime && i < run->nr_paths; i++)
 		ret = prime(run, &run->paths[i], err);
 	fwd_totals(run, &run->live_before);
-	run->start_ticks = run->end_ticks = run->live_ticks = quoll_ticks(&run->clock);
-	if (!ret && run->own_control)
-		ret = run_threads(run, err);
-	else if (!ret)
-		thread_main(&run->threads[0]);
-	run->end_ticks = quoll_ticks(&run->clock);
+	run->start_ticks = run->end_ticks = run->live_ticks = quoll_ticks(&run->p.clock);
+	if (!ret)
+		ret = ports_run(&run->p, "quoll-fwd", err);
+	run->end_ticks = quoll_ticks(&run->p.clock);
 	stop_control(run);
 	if (run->end == FWD_END_SIGNAL)
 		signals_kill_from_now();
 	look(run);
+	if (!ret)
+		ret = ports_failure(&run->p, err);
 	if (ret)
 		run->end = FWD_END_ERROR;
-	return ret ? ret : failure(run, err);
+	return ret;
 }

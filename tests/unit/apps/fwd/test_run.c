@@ -39,7 +39,7 @@ static int open_run(const struct fwd_opts *opts, const char *const *names, unsig
 	memset(&err, 0, sizeof(err));
 	nr_live = 0;
 	run->opts = *opts;
-	run->claims.env = &env;
+	run->p.claims.env = &env;
 	for (unsigned int i = 0; i < nr; i++)
 		CU_ASSERT_EQUAL_FATAL(quoll_addr_parse(names[i], &addrs[i], NULL), 0);
 	ret = fwd_open(run, addrs, nr, &err);
@@ -70,9 +70,9 @@ static void stop_and_balance(void)
 	struct quoll_port_stats s;
 
 	CU_ASSERT_EQUAL(fwd_stop(run, &err), 0);
-	CU_ASSERT_EQUAL(run->nr_missing, 0);
-	for (unsigned int i = 0; i < run->nr_ports; i++) {
-		quoll_port_stats(run->ports[i].port, &s);
+	CU_ASSERT_EQUAL(run->p.nr_missing, 0);
+	for (unsigned int i = 0; i < run->p.nr_ports; i++) {
+		quoll_port_stats(run->p.ports[i].port, &s);
 		received += s.rx_packets;
 	}
 	for (unsigned int i = 0; i < run->nr_paths; i++)
@@ -91,7 +91,7 @@ static void a_number_of_packets_is_met_exactly_by_one_thread(void)
 	CU_ASSERT_EQUAL(run->end, FWD_END_PACKETS);
 	CU_ASSERT_EQUAL(fwd_packets(run), 100001);
 	stop_and_balance();
-	quoll_port_stats(run->ports[1].port, &s);
+	quoll_port_stats(run->p.ports[1].port, &s);
 	CU_ASSERT_EQUAL(s.tx_packets, run->paths[0].nr_packets);
 	CU_ASSERT_EQUAL(s.tx_bytes, 64 * run->paths[0].nr_packets);
 	CU_ASSERT_EQUAL(s.rx_bytes, 1514 * s.rx_packets);
@@ -121,7 +121,7 @@ static void a_port_alone_sends_back_what_it_receives(void)
 	opts.max_packets = 5000;
 	start(&opts, "null:", NULL);
 	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
-	quoll_port_stats(run->ports[0].port, &s);
+	quoll_port_stats(run->p.ports[0].port, &s);
 	CU_ASSERT_EQUAL(s.rx_packets, 5000);
 	CU_ASSERT_EQUAL(s.tx_packets, 5000);
 	stop_and_balance();
@@ -142,8 +142,8 @@ static void frames_sent_to_begin_with_go_round_and_none_is_lost(void)
 	CU_ASSERT_EQUAL(fwd_packets(run), 1000000);
 	CU_ASSERT_EQUAL(run->paths[0].nr_full + run->paths[1].nr_full, 0);
 	for (unsigned int i = 0; i < 2; i++) {
-		quoll_port_stats(run->ports[i].port, &s[i]);
-		CU_ASSERT_EQUAL(run->ports[i].nr_primed, 32);
+		quoll_port_stats(run->p.ports[i].port, &s[i]);
+		CU_ASSERT_EQUAL(run->seen[i].nr_primed, 32);
 		CU_ASSERT_EQUAL(s[i].tx_bytes, 80 * s[i].tx_packets);
 	}
 	CU_ASSERT_EQUAL(s[0].tx_packets + s[1].tx_packets, 1000000 + 64);
@@ -176,7 +176,7 @@ static void time_ends_it(void)
 	start(&opts, "null:", "null:");
 	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
 	CU_ASSERT_EQUAL(run->end, FWD_END_TIME);
-	CU_ASSERT(quoll_ticks_to_ns(&run->clock, run->end_ticks - run->start_ticks) >= 4900000);
+	CU_ASSERT(quoll_ticks_to_ns(&run->p.clock, run->end_ticks - run->start_ticks) >= 4900000);
 	stop_and_balance();
 	finish();
 }
@@ -185,7 +185,7 @@ static void stop_when_full(const char *line)
 {
 	(void)line;
 	if (run->paths[0].nr_full)
-		quoll_loop_stop(run->control);
+		quoll_loop_stop(run->p.control);
 }
 
 static void more_than_a_ring_holds_is_dropped_and_counted(void)
@@ -250,7 +250,7 @@ static void kill_port(const char *line)
 {
 	(void)line;
 	if (++nr_live == 2)
-		net_port_kill(run->ports[1].port, -ENODEV);
+		net_port_kill(run->p.ports[1].port, -ENODEV);
 }
 
 static void a_port_that_dies_ends_it_by_name_and_the_others_stop(void)
@@ -262,9 +262,9 @@ static void a_port_that_dies_ends_it_by_name_and_the_others_stop(void)
 		start(&opts, "null:", "ring:gone?loop=1");
 		CU_ASSERT_EQUAL(fwd_loop(run, &err), -ENODEV);
 		CU_ASSERT_EQUAL(run->end, FWD_END_ERROR);
-		CU_ASSERT_STRING_EQUAL(err.subject, run->ports[1].info.name);
+		CU_ASSERT_STRING_EQUAL(err.subject, run->p.ports[1].info.name);
 		CU_ASSERT_EQUAL(fwd_stop(run, &err), 0);
-		CU_ASSERT_EQUAL(run->nr_missing, 0);
+		CU_ASSERT_EQUAL(run->p.nr_missing, 0);
 		finish();
 	}
 }
@@ -273,11 +273,11 @@ static void toggle_link(const char *line)
 {
 	(void)line;
 	if (++nr_live == 2)
-		net_port_set_link(run->ports[0].port, false, false, 0);
+		net_port_set_link(run->p.ports[0].port, false, false, 0);
 	else if (run->nr_events == 1)
-		net_port_set_link(run->ports[0].port, true, true, 100);
+		net_port_set_link(run->p.ports[0].port, true, true, 100);
 	else if (run->nr_events == 2)
-		quoll_loop_stop(run->control);
+		quoll_loop_stop(run->p.control);
 }
 
 static unsigned int nr_said;
@@ -301,8 +301,8 @@ static void links_that_change_are_told_and_kept(void)
 	CU_ASSERT_EQUAL(run->nr_events, 2);
 	CU_ASSERT_EQUAL(nr_said, 2);
 	CU_ASSERT(!run->events[0].up && run->events[1].up && run->events[1].mbit_per_s == 100);
-	CU_ASSERT_EQUAL(run->ports[0].nr_link_changes, 2);
-	CU_ASSERT_TRUE(run->ports[0].link.up);
+	CU_ASSERT_EQUAL(run->seen[0].nr_link_changes, 2);
+	CU_ASSERT_TRUE(run->seen[0].link.up);
 	stop_and_balance();
 	finish();
 }
@@ -314,12 +314,12 @@ static void a_buffer_that_is_missing_is_an_error(void)
 
 	opts.max_packets = 1000;
 	start(&opts, "null:", "null:");
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(run->threads[0].cache, &kept, 1), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(run->p.threads[0].caches[0], &kept, 1), 0);
 	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
 	CU_ASSERT_EQUAL(fwd_stop(run, &err), -EBUSY);
-	CU_ASSERT_EQUAL(run->nr_missing, 1);
+	CU_ASSERT_EQUAL(run->p.nr_missing, 1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.what, "1 of"));
-	quoll_buf_put(run->threads[0].cache, &kept, 1);
+	quoll_buf_put(run->p.threads[0].caches[0], &kept, 1);
 	CU_ASSERT_EQUAL(fwd_stop(run, &err), 0);
 	finish();
 }
@@ -354,8 +354,8 @@ static void a_thread_stays_on_its_core(void)
 	opts.cores[0] = cpu;
 	opts.max_packets = 1000;
 	start(&opts, "null:", "null:");
-	CU_ASSERT_EQUAL(run->threads[0].core, (int)cpu);
-	CU_ASSERT_TRUE(run->own_control);
+	CU_ASSERT_EQUAL(run->p.threads[0].core, (int)cpu);
+	CU_ASSERT_TRUE(run->p.own_control);
 	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
 	CU_ASSERT_EQUAL(fwd_packets(run), 1000);
 	stop_and_balance();
