@@ -116,7 +116,29 @@ static void make_one(const struct flow_opts *o, struct flow *flow)
 	flow->udp_sum = sum_words(sum_words(flow_be16(PROTO_UDP), ip + at, 2 * n), udp, 4);
 }
 
-void flow_make(const struct flow_opts *opts, uint64_t key, struct flow *flows, struct flow_layout *layout)
+static void swap(void *a, void *b, size_t bytes)
+{
+	uint8_t kept[16];
+
+	memcpy(kept, a, bytes);
+	memcpy(a, b, bytes);
+	memcpy(b, kept, bytes);
+}
+
+void flow_reverse(struct flow_opts *opts)
+{
+	static const enum flow_vary others[] = {
+		[FLOW_SRC_PORT] = FLOW_DST_PORT, [FLOW_DST_PORT] = FLOW_SRC_PORT, [FLOW_SRC_IP] = FLOW_DST_IP,
+		[FLOW_DST_IP] = FLOW_SRC_IP,	 [FLOW_SRC_MAC] = FLOW_DST_MAC,	  [FLOW_DST_MAC] = FLOW_SRC_MAC};
+
+	swap(opts->src_mac, opts->dst_mac, sizeof(opts->src_mac));
+	swap(opts->src_ip, opts->dst_ip, sizeof(opts->src_ip));
+	swap(&opts->src_port, &opts->dst_port, sizeof(opts->src_port));
+	opts->vary = others[opts->vary];
+}
+
+void flow_make(const struct flow_opts *opts, uint32_t first_idx, uint64_t key, struct flow *flows,
+	       struct flow_layout *layout)
 {
 	layout->l2_bytes = l2_bytes_of(opts);
 	layout->udp_at = layout->l2_bytes + ip_bytes_of(opts);
@@ -128,5 +150,6 @@ void flow_make(const struct flow_opts *opts, uint64_t key, struct flow *flows, s
 
 		vary(&one, i);
 		make_one(&one, &flows[i]);
+		flows[i].idx = (uint16_t)(first_idx + i);
 	}
 }

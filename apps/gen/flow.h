@@ -47,11 +47,13 @@ struct flow_opts {
 /**
  * struct flow - one flow, as it is sent
  * @header:  lengths and checksums 0
+ * @idx:     what its stamps say
  * @ip_sum, @udp_sum: of the header and the pseudo-header, without lengths: words as they lie in memory
  * @nr_sent: frames; the next one's sequence number is its low half
  */
 struct flow {
 	uint8_t header[FLOW_HEADER_ROOM];
+	uint16_t idx;
 	uint32_t ip_sum;
 	uint32_t udp_sum;
 	uint64_t nr_sent;
@@ -72,9 +74,15 @@ struct flow_layout {
 uint32_t flow_min_size(const struct flow_opts *opts);
 
 /**
- * flow_make() - @flows: room for opts->nr_flows
+ * flow_reverse() - the opposite direction: source and destination change places, and so does what varies
  */
-void flow_make(const struct flow_opts *opts, uint64_t key, struct flow *flows, struct flow_layout *layout);
+void flow_reverse(struct flow_opts *opts);
+
+/**
+ * flow_make() - @flows: room for opts->nr_flows, whose stamps count from @first_idx
+ */
+void flow_make(const struct flow_opts *opts, uint32_t first_idx, uint64_t key, struct flow *flows,
+	       struct flow_layout *layout);
 
 static inline uint16_t flow_be16(uint32_t value)
 {
@@ -106,10 +114,10 @@ static inline uint64_t flow_stamp_sum(const uint8_t *at)
  * @data: FLOW_HEADER_ROOM + STAMP_BYTES at least
  * @bytes: of the frame, without FCS
  */
-static inline void flow_fill(const struct flow_layout *layout, struct flow *flow, uint16_t idx, uint64_t due_ticks,
-			     uint8_t *data, uint32_t bytes)
+static inline void flow_fill(const struct flow_layout *layout, struct flow *flow, uint64_t due_ticks, uint8_t *data,
+			     uint32_t bytes)
 {
-	struct stamp stamp = {.due_ticks = due_ticks, .seq = (uint32_t)flow->nr_sent++, .flow = idx};
+	struct stamp stamp = {.due_ticks = due_ticks, .seq = (uint32_t)flow->nr_sent++, .flow = flow->idx};
 	uint16_t ip_bytes = flow_be16(bytes - layout->l2_bytes), udp_bytes = flow_be16(bytes - layout->udp_at), csum;
 	uint8_t *ip = data + layout->l2_bytes, *udp = data + layout->udp_at;
 

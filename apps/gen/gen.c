@@ -32,8 +32,10 @@ struct gen_values {
 	uint64_t linger_ms;
 	bool tx_only;
 	bool rx_only;
+	bool both;
 	bool same_clock;
 	uint64_t key;
+	uint64_t nr_queues;
 	uint64_t nr_threads;
 	const char *cores;
 	uint64_t burst;
@@ -48,13 +50,13 @@ struct gen_values {
 static const struct gen_values defaults = {
 	.rate = "max",
 	.sizes = "64",
-	.nr_flows = 1,
 	.src_ip = "198.18.0.1", /* RFC 2544: for benchmarks */
 	.dst_ip = "198.19.0.1",
 	.src_port = 49152,
 	.dst_port = 9,
 	.vlan = NO_VLAN,
 	.linger_ms = 100,
+	.nr_queues = 1,
 	.nr_threads = 1,
 	.burst = 32,
 	.interval = 1,
@@ -72,8 +74,8 @@ static const struct cli_option options[] = {
 	       0, 0),
 	OPTION("size", CLI_TEXT, sizes, "SIZES",
 	       "of frames, FCS included: 64, 64-1518 (each, mixed), imix, or 64:7,594:4,1518:1 (with weights)", 0, 0),
-	OPTION("flows", CLI_NUMBER, nr_flows, "N", "flows that frames take turns in; 1 unless told otherwise", 1,
-	       FLOW_MAX),
+	OPTION("flows", CLI_NUMBER, nr_flows, "N",
+	       "flows that frames take turns in, in each direction; one a queue unless told otherwise", 1, FLOW_MAX),
 	OPTION("vary", CLI_CHOICE, vary, "src-port|dst-port|src-ip|dst-ip|src-mac|dst-mac",
 	       "what is counted up from flow to flow; src-port unless told otherwise", 0, 0),
 	OPTION("src-ip", CLI_TEXT, src_ip, "IP", "of the first flow, IPv4 or IPv6", 0, 0),
@@ -85,18 +87,24 @@ static const struct cli_option options[] = {
 	OPTION("vlan", CLI_NUMBER, vlan, "ID", "of a tag in every frame; none unless told otherwise", 0, 4095),
 	OPTION("time", CLI_NUMBER, seconds, "SECONDS",
 	       "how long, after the warm-up; until a signal unless told otherwise", 1, 1000000000),
-	OPTION("count", CLI_NUMBER, max_packets, "N", "stop after so many frames", 1, 0),
+	OPTION("count", CLI_NUMBER, max_packets, "N", "stop after so many frames, in each direction", 1, 0),
 	OPTION("warmup", CLI_NUMBER, warm_up, "SECONDS", "first, which counts for nothing", 0, 1000000),
 	OPTION("linger", CLI_NUMBER, linger_ms, "MS",
 	       "at the end, wait so long for frames that have not come; 100 unless told otherwise", 0, 1000000),
 	OPTION("tx-only", CLI_FLAG, tx_only, NULL, "only send", 0, 0),
 	OPTION("rx-only", CLI_FLAG, rx_only, NULL, "only receive: frames of another generator with the same --key", 0,
 	       0),
+	OPTION("both", CLI_FLAG, both, NULL,
+	       "the second port also sends to the first: the same flows, source and destination in each other's place",
+	       0, 0),
 	OPTION("same-clock", CLI_FLAG, same_clock, NULL,
 	       "with --rx-only: the other generator is on this machine, so latencies can be told", 0, 0),
 	OPTION("key", CLI_NUMBER, key, "N",
 	       "tells frames of one run from those of others; of both ends that shall understand each other", 0, 0),
-	OPTION("threads", CLI_NUMBER, nr_threads, "N", "2: one sends, one receives; 1 unless told otherwise", 1,
+	OPTION("queues", CLI_NUMBER, nr_queues, "N", "of each port, in each direction; 1 unless told otherwise", 1,
+	       QUOLL_PORT_MAX_QUEUES),
+	OPTION("threads", CLI_NUMBER, nr_threads, "N",
+	       "queues are dealt out over, first those that send, then those that receive; 1 unless told otherwise", 1,
 	       GEN_MAX_THREADS),
 	OPTION("cores", CLI_TEXT, cores, "LIST", "pin the threads to these, one each", 0, 0),
 	OPTION("burst", CLI_NUMBER, burst, "N", "frames at a time, at most; 32 unless told otherwise", 1,
@@ -130,7 +138,12 @@ static int take_ips(const struct cli *cli, const struct gen_values *v, struct fl
 
 static int take_flow(const struct cli *cli, const struct gen_values *v, struct flow_opts *flow)
 {
-	flow->nr_flows = (unsigned int)v->nr_flows;
+	flow->nr_flows = (unsigned int)(v->nr_flows ? v->nr_flows : v->nr_queues);
+	if (flow->nr_flows < v->nr_queues)
+		return cli_wrong(cli, "--flows %u: less than one for each of %" PRIu64 " queues", flow->nr_flows,
+				 v->nr_queues);
+	if (v->both && flow->nr_flows > FLOW_MAX / 2)
+		return cli_wrong(cli, "--flows %u: with --both there are %u at most", flow->nr_flows, FLOW_MAX / 2);
 	flow->vary = (enum flow_vary)v->vary;
 	flow->src_port = (uint16_t)v->src_port;
 	flow->dst_port = (uint16_t)v->dst_port;
@@ -171,12 +184,24 @@ static int take_directions(const struct cli *cli, const struct gen_values *v, st
 		return cli_wrong(cli, "%s: one port is enough for one direction", cli->args[1]);
 	if (v->same_clock && !v->rx_only)
 		return cli_wrong(cli, "--same-clock: only with --rx-only");
+	if (v->both && cli->nr_args < 2)
+		return cli_wrong(cli, "--both: takes two ports");
 	opts->send = !v->rx_only;
 	opts->receive = !v->tx_only;
 	opts->same_clock = v->same_clock;
-	opts->nr_threads = opts->send && opts->receive ? (unsigned int)v->nr_threads : 1;
-	if (opts->nr_threads != v->nr_threads)
-		return cli_wrong(cli, "--threads %" PRIu64 ": there is one direction", v->nr_threads);
+	opts->both = v->both;
+	return 0;
+}
+
+static int take_threads(const struct cli *cli, const struct gen_values *v, struct gen_opts *opts)
+{
+	uint64_t nr = v->nr_queues * (opts->both ? 2 : 1) * (opts->send && opts->receive ? 2 : 1);
+
+	opts->nr_queues = (unsigned int)v->nr_queues;
+	opts->nr_threads = (unsigned int)v->nr_threads;
+	if (v->nr_threads > nr)
+		return cli_wrong(cli, "--threads %" PRIu64 ": there are %" PRIu64 " queues to deal out", v->nr_threads,
+				 nr);
 	if (v->cores && cores_option(cli, v->cores, opts->cores, GEN_MAX_THREADS, &opts->nr_cores))
 		return CLI_WRONG_USE;
 	if (opts->nr_cores && opts->nr_cores != opts->nr_threads)
@@ -189,6 +214,8 @@ static int take_options(const struct cli *cli, const struct gen_values *v, struc
 {
 	int status = take_directions(cli, v, opts);
 
+	if (!status)
+		status = take_threads(cli, v, opts);
 	if (!status)
 		status = take_flow(cli, v, &opts->flow);
 	if (!status)
@@ -241,7 +268,7 @@ static int run_gen(struct cli *cli, const void *values)
 		quoll_error_set(&err, ENOMEM, "start", "", "out of memory");
 		return cli_error(cli, &err);
 	}
-	run->claims.env = &cli->env;
+	run->p.claims.env = &cli->env;
 	status = take_options(cli, values, &run->opts, &sizes);
 	if (!status)
 		status = cli_port_addrs(cli, &addrs);
@@ -262,7 +289,9 @@ const struct cli_verb verb_gen = {
 	.max_args = GEN_MAX_PORTS,
 	.summary = "generate packets, and measure what comes back",
 	.details =
-		"Sends UDP frames and receives them, on one port or from the first to the second. Each frame carries\n"
+		"Sends UDP frames and receives them, on one port, from the first to the second, or with --both also "
+		"the\n"
+		"other way. Each frame carries\n"
 		"flow, sequence number, and the time at which it was due: what was lost, reordered or there twice is\n"
 		"told for each flow, and latency counts from when a frame was due, not from when it could be sent, so\n"
 		"that a pause costs every frame that it held up. With --rate max every frame is due when it is made.\n"

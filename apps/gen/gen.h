@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * gen.h - a generator: ports, buffers, one source, one sink, threads, and the run. Set up in setup.c, run in run.c;
- * what it counted is put into words in report.c.
+ * gen.h - a generator: ports, buffers, sources and sinks, threads, and the run. Set up in setup.c, run in run.c; what
+ * it counted is put into words in report.c.
  */
 #ifndef QUOLL_APPS_GEN_GEN_H
 #define QUOLL_APPS_GEN_GEN_H
 
 #include <jansson.h>
-#include <quoll/thread.h>
 
-#include "quoll/claims.h"
+#include "ports/ports.h"
 
 #include "path.h"
 
 #define GEN_MAX_PORTS 2u
-#define GEN_MAX_THREADS 2u
-#define GEN_TX_CACHE 0u
-#define GEN_RX_CACHE 1u
+#define GEN_MAX_THREADS PORTS_MAX_THREADS
+#define GEN_TX 0u /* pools, and threads' caches of them */
+#define GEN_RX 1u
 
 /* Why a run ended. */
 enum gen_end {
@@ -28,13 +27,15 @@ enum gen_end {
 
 /**
  * struct gen_opts - what is asked for; constant while it runs
- * @flow:     the first flow; MAC addresses of zeroes: of the ports
+ * @flow:     the first flow; MAC addresses of zeroes: of the ports. So many flows in each direction
  * @sizes, @nr_sizes: of frames, FCS included; stay the caller's
  * @send, @receive: at least one
+ * @both:     of two ports, each sends to the other
+ * @nr_queues: of each port and direction; flows are dealt out over them, at least one each
  * @same_clock: without @send: stamps are of this machine's clock
- * @nr_threads: 1, or 2: one for each direction
+ * @nr_threads: that queues are dealt out over, those that send first
  * @time_ns:  how long frames are sent; 0 for no limit. @warm_up_ns of that come first
- * @max_packets: after the warm-up; 0 for no limit
+ * @max_packets: after the warm-up, in each direction; 0 for no limit
  * @linger_ns: how long frames are waited for that were sent and have not come
  * @say, @live: as those of fwd
  */
@@ -45,7 +46,9 @@ struct gen_opts {
 	unsigned int nr_sizes;
 	bool send;
 	bool receive;
+	bool both;
 	bool same_clock;
+	unsigned int nr_queues;
 	unsigned int nr_threads;
 	unsigned int nr_cores;
 	unsigned int cores[GEN_MAX_THREADS];
@@ -63,19 +66,6 @@ struct gen_opts {
 	void (*live)(const char *line);
 };
 
-struct gen_port {
-	struct quoll_port *port;
-	struct quoll_port_info info;
-	bool started;
-};
-
-struct gen_thread {
-	struct gen_run *run;
-	struct quoll_loop *loop;
-	struct quoll_thread *handle;
-	int ret;
-};
-
 /* For the live line. */
 struct gen_totals {
 	uint64_t tx_packets;
@@ -86,30 +76,23 @@ struct gen_totals {
 
 /**
  * struct gen_run - everything
- * @pools:  sent from (device-read), received into
- * @source, @sink: NULL in a direction that is not asked for
+ * @p:      pool GEN_TX is sent from, GEN_RX received into
+ * @nr_directions: from the first port to the second (or itself), and back
+ * @nr_lanes: of @sources, of @sinks: one a queue, direction after direction
+ * @sources, @sinks: NULL if nothing is sent, received
+ * @flows:  of all directions, opts.flow.nr_flows each; their stamps count through
+ * @tracks: of each thread that receives, all flows
  * @begin_ticks, @end_ticks: of what is measured
  */
 struct gen_run {
 	struct gen_opts opts;
-	struct quoll_clock clock;
-	struct claims claims;
-	struct quoll_net *net;
-	struct quoll_pool *pools[2];
-	struct quoll_buf_cache *caches[2];
-	uint32_t nr_bufs[2];
-	unsigned int nr_ports;
-	struct gen_port ports[GEN_MAX_PORTS];
-	struct source *source;
-	struct sink *sink;
+	struct ports p;
+	unsigned int nr_directions;
+	unsigned int nr_lanes;
+	struct source *sources;
+	struct sink *sinks;
 	struct flow *flows;
-	struct track *tracks;
-	unsigned int nr_threads;
-	struct gen_thread threads[GEN_MAX_THREADS];
-	struct quoll_loop *control;
-	bool own_control;
-	struct quoll_timer look_timer;
-	struct quoll_timer live_timer;
+	struct track *tracks[GEN_MAX_THREADS];
 	enum gen_end end;
 	uint64_t start_ticks;
 	uint64_t begin_ticks;
@@ -117,23 +100,27 @@ struct gen_run {
 	uint64_t linger_until;
 	uint64_t live_ticks;
 	struct gen_totals live_before;
-	uint32_t nr_missing;
 };
 
-/* The port that a direction uses: with two of them, the first sends and the second receives. */
-static inline struct gen_port *gen_tx_port(struct gen_run *run)
+/* The ports that a direction uses: with two of them, the first one's is from the first to the second. */
+static inline struct ports_port *gen_tx_port(struct gen_run *run, unsigned int direction)
 {
-	return &run->ports[0];
+	return &run->p.ports[direction ? run->p.nr_ports - 1 : 0];
 }
 
-static inline struct gen_port *gen_rx_port(struct gen_run *run)
+static inline struct ports_port *gen_rx_port(struct gen_run *run, unsigned int direction)
 {
-	return &run->ports[run->nr_ports - 1];
+	return &run->p.ports[direction ? 0 : run->p.nr_ports - 1];
+}
+
+static inline unsigned int gen_nr_flows(const struct gen_run *run)
+{
+	return run->nr_directions * run->opts.flow.nr_flows;
 }
 
 /**
  * gen_open() - ports, buffers, loops; gen_close() after success or failure
- * @run: zeroed, but for @opts and claims.env
+ * @run: zeroed, but for @opts and p.claims.env
  */
 int gen_open(struct gen_run *run, const struct quoll_addr *addrs, unsigned int nr_addrs, struct quoll_error *err);
 

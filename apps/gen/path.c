@@ -71,7 +71,7 @@ static uint64_t fill_burst(struct source *s, struct quoll_buf *const *bufs, uint
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t frame_bytes = sizes[i] - SHAPE_FCS_BYTES;
 
-		flow_fill(&s->layout, &s->flows[flow], (uint16_t)flow, dues[i], quoll_buf_data(bufs[i]), frame_bytes);
+		flow_fill(&s->layout, &s->flows[flow], dues[i], quoll_buf_data(bufs[i]), frame_bytes);
 		bufs[i]->data_bytes = bufs[i]->total_bytes = frame_bytes;
 		bytes += frame_bytes;
 		s->due += shape_step(&s->pace, sizes[i]);
@@ -184,7 +184,10 @@ static inline bool find_stamp(const struct sink *s, const struct quoll_buf *buf,
 	return look_for_stamp(s, buf, stamp);
 }
 
+/* What a burst counts. Stamps @earliest to @latest are of frames that count; what is later makes no sense. */
 struct taken {
+	uint64_t earliest;
+	uint64_t latest;
 	uint64_t packets;
 	uint64_t bytes;
 	uint64_t warm_up;
@@ -202,11 +205,11 @@ static inline void take(struct sink *s, const struct quoll_buf *buf, uint64_t no
 		t->foreign++;
 		return;
 	}
-	if (QUOLL_UNLIKELY(stamp.flow >= s->nr_flows || (s->stamps_tell && stamp.due_ticks > now))) {
+	if (QUOLL_UNLIKELY(stamp.flow - s->first_flow >= s->nr_flows || stamp.due_ticks > t->latest)) {
 		t->odd++;
 		return;
 	}
-	if (QUOLL_UNLIKELY((s->by_arrival ? now : stamp.due_ticks) < s->begin)) {
+	if (QUOLL_UNLIKELY(stamp.due_ticks < t->earliest)) {
 		t->warm_up++;
 		return;
 	}
@@ -217,12 +220,12 @@ static inline void take(struct sink *s, const struct quoll_buf *buf, uint64_t no
 		quoll_hist_record(&s->latency, quoll_ticks_to_ns(&s->clock, now - stamp.due_ticks));
 }
 
-/* Into the cache whose pool they are of, as far as there is one: the other way takes longer. */
+/* Into the cache whose pool they are of: the other way takes longer. */
 static void give_back(struct sink *s, struct quoll_buf *const *bufs, uint32_t n, uint32_t links)
 {
 	struct quoll_buf_cache *cache = s->caches[0];
 
-	if (s->caches[1] && bufs[0]->pool == s->caches[1]->pool)
+	if (bufs[0]->pool == s->caches[1]->pool)
 		cache = s->caches[1];
 	if (QUOLL_LIKELY(links == 1)) {
 		quoll_buf_put(cache, bufs, n);
@@ -243,6 +246,8 @@ int sink_poll(void *arg)
 	if (!n)
 		return 0;
 	now = quoll_ticks(&s->clock);
+	t.earliest = !s->by_arrival ? s->begin : now < s->begin ? UINT64_MAX : 0;
+	t.latest = s->stamps_tell ? now : UINT64_MAX;
 	for (uint32_t i = 0; i < n; i++)
 		take(s, bufs[i], now, &t);
 	give_back(s, bufs, n, t.links);

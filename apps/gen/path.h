@@ -26,7 +26,8 @@ enum source_phase {
 };
 
 /**
- * struct source - the sending end, the hot part first
+ * struct source - one transmit queue, the hot part first
+ * @flows, @nr_flows: its own, which no other source has
  * @due:      of the next frame: ticks times 2^32
  * @limit:    when the phase ends, in ticks
  * @end:      when to stop, in ticks; UINT64_MAX: never
@@ -70,8 +71,9 @@ struct source {
 };
 
 /**
- * struct sink - the receiving end
- * @caches: of this thread: where frames go back to, by their pool; the second may be NULL
+ * struct sink - one receive queue
+ * @tracks: of its thread, of all flows; its direction has @nr_flows of them from @first_flow on
+ * @caches: of this thread: where frames go back to, by their pool
  * @begin:  what was due, or with @by_arrival came, before is of the warm-up, in ticks
  * @stamps_tell: stamps are of this machine's clock: latency is counted
  * @nr_packets, @nr_bytes: ours, measured; @nr_warm_up: ours, not measured; @nr_foreign: not ours, or damaged;
@@ -86,6 +88,7 @@ struct sink {
 	struct quoll_clock clock;
 	uint64_t begin;
 	uint32_t nr_flows;
+	uint32_t first_flow;
 	uint32_t burst;
 	bool by_arrival;
 	bool stamps_tell;

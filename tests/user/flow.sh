@@ -18,7 +18,10 @@ forwarder_start() { # forwarder_start PORT PORT OPTION...
 	touch "$dir/fwd.err"
 	"${inside[@]}" "$quoll" fwd "$@" --json >"$dir/fwd.json" 2>"$dir/fwd.err" &
 	fwd_pid=$!
-	wait_for 30 forwards && ! fwd_ended || { cat "$dir/fwd.err"; return 1; }
+	if ! wait_for 30 forwards || fwd_ended; then
+		cat "$dir/fwd.err"
+		return 1
+	fi
 }
 
 # shellcheck disable=SC2317 # called through wait_for
@@ -59,7 +62,7 @@ accounted() {
 		{ sent: ($runs | sum(.sent.packets + .sent.warm_up_packets)),
 		  received: ($runs | sum(.received.packets + .received.warm_up_packets)),
 		  missed: ($runs | sum(.received.rx_missed + .received.rx_no_buf + .received.rx_bad)),
-		  fwd_in: $fwd[0].ports[0].rx_packets, fwd_out: $fwd[0].ports[1].tx_packets,
+		  fwd_in: ($fwd[0].ports | sum(.rx_packets)), fwd_out: ($fwd[0].ports | sum(.tx_packets)),
 		  dropped: ($fwd[0].ports | sum(.rx_missed + .rx_no_buf + .rx_errors + .rx_bad + .tx_full + .tx_bad + .tx_errors)),
 		  kernel: ($all[0] | sum(.stats64 | .rx.dropped + .rx.errors + .rx.missed_errors + .tx.dropped + .tx.errors)),
 		  bufs_missing: $fwd[0].bufs_missing } |
@@ -93,28 +96,30 @@ spread() {
 		{ jq -c '.queues[]' "$dir/fwd.json"; return 1; }
 }
 
-through_vhost() { # through_vhost OPTIONS of virtio-user
+through_vhost() { # through_vhost OPTIONS of virtio-user [QUEUES]
+	local queues=${2:-1}
 	rm -f "$dir"/[ab].sock
-	flows_through exactly "vhost:$dir/a.sock" "vhost:$dir/b.sock" -- \
-		"virtio-user:$dir/a.sock?$1" "virtio-user:$dir/b.sock?$1" --flows 64 --warmup 1
+	flows_through exactly "vhost:$dir/a.sock" "vhost:$dir/b.sock" --queues "$queues" --threads "$queues" -- \
+		"virtio-user:$dir/a.sock?$1" "virtio-user:$dir/b.sock?$1" --flows 64 --both --queues "$queues" --warmup 1
 }
 
 # Two pairs of veth: we have one end of each, and `quoll fwd` the other.
-through_xdp() { # through_xdp OPTION... of `quoll fwd`
-	flows_through known xdp:va xdp:vb --entries 4096 "$@" -- xdp:ga xdp:gb --flows 64 --entries 4096
+through_xdp() { # through_xdp OPTION... of `quoll fwd` and `quoll gen`
+	flows_through known xdp:va xdp:vb --entries 4096 "$@" -- xdp:ga xdp:gb --flows 64 --both --entries 4096 "$@"
 }
 
 veth_up() {
 	local i
 	for i in a b; do
-		ip -n "$ns-m" link add "g$i" type veth peer name "v$i" && ip -n "$ns-m" link set "g$i" up && ip -n "$ns-m" link set "v$i" up || return 1
+		ip -n "$ns-m" link add "g$i" numrxqueues 2 numtxqueues 2 type veth peer name "v$i" numrxqueues 2 numtxqueues 2 &&
+			in_ns m ethtool -L "g$i" rx 2 tx 2 && in_ns m ethtool -L "v$i" rx 2 tx 2 && ip -n "$ns-m" link set "g$i" up && ip -n "$ns-m" link set "v$i" up || return 1
 	done
 }
 
 # The kernel bridges a TAP interface of the forwarder's and the other end of a veth pair: it is the kernel that spreads
 # flows over the TAP's queues.
 through_tap() { # through_tap OPTION... of `quoll fwd`
-	flows_through known tap:ta tap:tb "$@" -- xdp:ga xdp:gb --flows 64 --entries 4096
+	flows_through known tap:ta tap:tb "$@" -- xdp:ga xdp:gb --flows 64 --queues 2 --entries 4096
 }
 
 bridges_up() {
@@ -156,8 +161,9 @@ flow_cleanup() {
 }
 
 trap flow_cleanup EXIT
-check 'flow: vhost, split rings: none lost, none out of order' through_vhost packed=0
-check 'flow: vhost, packed rings: none lost, none out of order' through_vhost packed=1
+check 'flow: vhost, split rings, both ways: none lost, none out of order' through_vhost packed=0
+check 'flow: vhost, packed rings, both ways, two queues on two threads: none lost, none out of order' through_vhost 'queues=2&packed=1' 2
+check 'flow: and both queues had some' spread 2
 check "flow: $packets packets through null: ports, every buffer is back" many_through_null
 check "flow: $packets packets through ring: ports, every buffer is back" many_through_ring
 check "flow: $packets packets through vhost: ports, every buffer is back" many_through_vhost
@@ -167,7 +173,8 @@ if [ -n "$reason" ]; then
 else
 	inside=(ip netns exec "$ns-m")
 	check 'flow: a namespace with veth' eval 'netns_up && veth_up'
-	check 'flow: veth and AF_XDP: none lost, none out of order' through_xdp
+	check 'flow: veth and AF_XDP, both ways, two queues on two threads: none lost, none out of order' through_xdp --queues 2 --threads 2
+	check 'flow: and both queues had some' spread 2
 	check 'flow: bridges to TAP interfaces' bridges_up
 	check 'flow: TAP: none lost, none out of order' through_tap
 	check 'flow: TAP, two queues on two threads: none lost, none out of order' through_tap --queues 2 --threads 2

@@ -29,6 +29,7 @@ int main(int argc, char **argv)
 			 .sizes = sizes,
 			 .nr_sizes = 1,
 			 .send = true,
+			 .nr_queues = 1,
 			 .nr_threads = 1,
 			 .burst = 32,
 			 .mtu = 1500,
@@ -39,16 +40,16 @@ int main(int argc, char **argv)
 	struct quoll_addr addr;
 
 	run.opts.receive = argc > 1 && !strcmp(argv[1], "sink");
-	run.claims.env = &env;
+	run.p.claims.env = &env;
 	must(!quoll_addr_parse(run.opts.receive ? "ring:a?loop=1" : "null:", &addr, &err), "address");
 	must(!gen_open(&run, &addr, 1, &err), err.what);
-	run.source->phase = SOURCE_MEASURE;
-	run.source->end = run.source->limit = run.source->nr_left = UINT64_MAX;
+	run.sources->phase = SOURCE_MEASURE;
+	run.sources->end = run.sources->limit = run.sources->nr_left = UINT64_MAX;
 	for (unsigned int i = 0; i < NR_BURSTS; i++) {
-		must(source_poll(run.source) == 32, "a burst was not sent");
-		must(!run.sink || sink_poll(run.sink) == 32, "a burst did not come back");
+		must(source_poll(run.sources) == 32, "a burst was not sent");
+		must(!run.sinks || sink_poll(run.sinks) == 32, "a burst did not come back");
 	}
-	must(!run.sink || run.sink->nr_packets == NR_BURSTS * 32, "frames were not ours");
+	must(!run.sinks || run.sinks->nr_packets == NR_BURSTS * 32, "frames were not ours");
 	must(!gen_stop(&run, &err), err.what);
 	gen_close(&run);
 	printf("items %u\n", NR_BURSTS * 32);

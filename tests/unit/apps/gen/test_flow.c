@@ -11,6 +11,7 @@
 #include "unit.h"
 
 #define KEY 77u
+#define FIRST_IDX 300u
 
 static const struct flow_opts base = {
 	.src_mac = {2, 0, 0, 0, 0, 1},
@@ -31,7 +32,7 @@ static void make(const struct flow_opts *opts)
 	free(flows);
 	flows = aligned_alloc(QUOLL_CACHE_LINE_BYTES, opts->nr_flows * sizeof(*flows));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(flows);
-	flow_make(opts, KEY, flows, &layout);
+	flow_make(opts, FIRST_IDX, KEY, flows, &layout);
 }
 
 /* The next frame of a flow, checked; its parsed headers. */
@@ -41,7 +42,7 @@ static struct quoll_frame fill(uint8_t *data, unsigned int idx, uint64_t due, ui
 	struct quoll_buf *bufs[] = {&buf};
 	struct quoll_frame f;
 
-	flow_fill(&layout, &flows[idx], (uint16_t)idx, due, data, size - 4);
+	flow_fill(&layout, &flows[idx], due, data, size - 4);
 	CU_ASSERT_EQUAL(quoll_frame_parse(&buf, &f), 0);
 	CU_ASSERT_EQUAL(f.l4, QUOLL_L4_UDP);
 	CU_ASSERT_EQUAL(f.l4_end, size - 4);
@@ -83,7 +84,7 @@ static void stamps_come_back(void)
 		fill(data, i % 3, UINT64_MAX - i, 64);
 		CU_ASSERT_TRUE(stamp_read(data + layout.stamp_at, &stamp, KEY));
 		CU_ASSERT_EQUAL(stamp.seq, i / 3);
-		CU_ASSERT_EQUAL(stamp.flow, i % 3);
+		CU_ASSERT_EQUAL(stamp.flow, FIRST_IDX + i % 3);
 		CU_ASSERT_EQUAL(stamp.due_ticks, UINT64_MAX - i);
 	}
 	flows[0].nr_sent = 0xfffffffeu;
@@ -138,11 +139,31 @@ static void flows_differ_in_what_is_varied(void)
 	}
 }
 
+/* What comes back has the first one's addresses and ports in each other's place, flow by flow. */
+static void the_reverse_of_a_flow_answers_it(void)
+{
+	for (enum flow_vary vary = FLOW_SRC_PORT; vary <= FLOW_DST_MAC; vary++) {
+		uint8_t there[256] = {0}, back[256] = {0};
+		struct flow_opts opts = base;
+
+		opts.vary = vary;
+		make(&opts);
+		fill(there, 2, 5, 64);
+		flow_reverse(&opts);
+		make(&opts);
+		fill(back, 2, 5, 64);
+		CU_ASSERT(!memcmp(there, back + 6, 6) && !memcmp(there + 6, back, 6));
+		CU_ASSERT(!memcmp(there + 26, back + 30, 4) && !memcmp(there + 30, back + 26, 4));
+		CU_ASSERT(!memcmp(there + 34, back + 36, 2) && !memcmp(there + 36, back + 34, 2));
+	}
+}
+
 static const struct unit_test tests[] = {
 	{"frames of every kind and size are right", frames_of_every_kind_are_right},
 	{"stamps come back, numbers wrap around", stamps_come_back},
 	{"damaged stamps are none, nor those of another key", damaged_stamps_are_none},
 	{"flows differ in what is varied, and in nothing else", flows_differ_in_what_is_varied},
+	{"the reverse of a flow answers it", the_reverse_of_a_flow_answers_it},
 };
 
 UNIT_MAIN("apps/gen/flow", tests)

@@ -25,6 +25,7 @@ static const struct gen_opts base = {
 	.nr_sizes = 4,
 	.send = true,
 	.receive = true,
+	.nr_queues = 1,
 	.nr_threads = 1,
 	.burst = 32,
 	.mtu = 1500,
@@ -44,7 +45,7 @@ static int open_run(const struct gen_opts *opts, const char *first, const char *
 	CU_ASSERT_PTR_NOT_NULL_FATAL(run);
 	memset(&err, 0, sizeof(err));
 	run->opts = *opts;
-	run->claims.env = &env;
+	run->p.claims.env = &env;
 	CU_ASSERT_EQUAL_FATAL(quoll_addr_parse(first, &addrs[0], NULL), 0);
 	if (second)
 		CU_ASSERT_EQUAL_FATAL(quoll_addr_parse(second, &addrs[1], NULL), 0);
@@ -63,7 +64,7 @@ static void start(const struct gen_opts *opts, const char *first, const char *se
 static void finish(void)
 {
 	CU_ASSERT_EQUAL(gen_stop(run, &err), 0);
-	CU_ASSERT_EQUAL(run->nr_missing, 0);
+	CU_ASSERT_EQUAL(run->p.nr_missing, 0);
 	gen_close(run);
 	free(run);
 }
@@ -80,12 +81,12 @@ static void expect_all(uint64_t n)
 {
 	struct gen_sums s = sums();
 
-	CU_ASSERT_EQUAL(run->source->nr_packets, n);
-	CU_ASSERT_EQUAL(run->sink->nr_packets, n);
-	CU_ASSERT_EQUAL(run->sink->nr_bytes, run->source->nr_bytes);
-	CU_ASSERT_EQUAL(run->sink->nr_foreign, 0);
-	CU_ASSERT_EQUAL(run->sink->nr_odd, 0);
-	CU_ASSERT_EQUAL(run->sink->latency.nr_values, n);
+	CU_ASSERT_EQUAL(run->sources->nr_packets, n);
+	CU_ASSERT_EQUAL(run->sinks->nr_packets, n);
+	CU_ASSERT_EQUAL(run->sinks->nr_bytes, run->sources->nr_bytes);
+	CU_ASSERT_EQUAL(run->sinks->nr_foreign, 0);
+	CU_ASSERT_EQUAL(run->sinks->nr_odd, 0);
+	CU_ASSERT_EQUAL(run->sinks->latency.nr_values, n);
 	CU_ASSERT_EQUAL(s.sent, n);
 	CU_ASSERT_EQUAL(s.good, n);
 	CU_ASSERT_EQUAL(s.lost, 0);
@@ -108,6 +109,79 @@ static void packets_out_are_packets_in(void)
 		}
 }
 
+/* Each direction and queue sends its share, and each flow is whole. */
+static void queues_and_directions_share_the_work(void)
+{
+	static const unsigned int threads[] = {1, 2, 5, 12};
+
+	for (unsigned int i = 0; i < sizeof(threads) / sizeof(threads[0]); i++) {
+		struct gen_opts opts = base;
+		struct gen_sums s;
+
+		opts.both = true;
+		opts.nr_queues = 3;
+		opts.nr_threads = threads[i];
+		opts.linger_ns = 60000000000u;
+		start(&opts, "ring:a", "ring:a");
+		CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+		CU_ASSERT_EQUAL(run->end, GEN_END_COUNT);
+		CU_ASSERT_EQUAL(run->nr_lanes, 6);
+		for (unsigned int lane = 0; lane < 6; lane++) {
+			uint64_t share = 10000 / 3 + (lane % 3 < 10000 % 3);
+
+			CU_ASSERT_EQUAL(run->sources[lane].nr_packets, share);
+			CU_ASSERT_EQUAL(run->sinks[lane].nr_packets, share);
+			CU_ASSERT_EQUAL(run->sinks[lane].latency.nr_values, share);
+		}
+		for (unsigned int flow = 0; flow < 14; flow++) {
+			gen_sums(run, flow, 1, &s);
+			CU_ASSERT_TRUE(s.sent > 0);
+			CU_ASSERT_EQUAL(s.good, s.sent);
+			CU_ASSERT_EQUAL(s.lost + s.reordered + s.duplicates + s.late + s.far, 0);
+		}
+		finish();
+	}
+}
+
+/* A frame of the other direction, which came back to whom it was sent by, is none that was waited for. */
+static void what_comes_back_to_its_sender_is_no_success(void)
+{
+	struct gen_opts opts = base;
+	struct gen_sums s;
+
+	opts.both = true;
+	opts.linger_ns = 1000000;
+	start(&opts, "ring:a?loop=1", "ring:b?loop=1");
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	CU_ASSERT_EQUAL(run->sinks[0].nr_odd, 10000);
+	CU_ASSERT_EQUAL(run->sinks[1].nr_odd, 10000);
+	gen_sums(run, 0, 14, &s);
+	CU_ASSERT_EQUAL(s.sent, 20000);
+	CU_ASSERT_EQUAL(s.lost, 20000);
+	finish();
+}
+
+static void queues_share_the_rate(void)
+{
+	struct gen_opts opts = base;
+	struct shape_pace one;
+
+	opts.rate = (struct shape_rate){SHAPE_PPS, 1000};
+	opts.nr_queues = 3;
+	opts.max_packets = 1;
+	opts.linger_ns = 60000000000u;
+	start(&opts, "ring:a", "ring:a");
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(shape_pace(&opts.rate, run->p.clock.tick_hz, 0, &one), 0);
+	for (unsigned int i = 0; i < 3; i++)
+		CU_ASSERT_TRUE(run->sources[i].pace.per_frame == 3 * one.per_frame);
+	/* These two have no share of one packet, and are where they began: each a step of the whole rate later. */
+	for (unsigned int i = 1; i < 3; i++)
+		CU_ASSERT_TRUE(run->sources[i].due == ((unsigned __int128)run->start_ticks << 32) + i * one.per_frame);
+	CU_ASSERT_EQUAL(sums().sent, 1);
+	finish();
+}
+
 static void other_frames_too(void)
 {
 	struct gen_opts opts = base;
@@ -120,7 +194,7 @@ static void other_frames_too(void)
 	start(&opts, "ring:a?loop=1", NULL);
 	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
 	expect_all(opts.max_packets);
-	CU_ASSERT_EQUAL(run->source->nr_bytes, opts.max_packets * 84);
+	CU_ASSERT_EQUAL(run->sources->nr_bytes, opts.max_packets * 84);
 	finish();
 }
 
@@ -134,7 +208,7 @@ static void pace_is_kept_by_the_clock(void)
 	opts.rate = (struct shape_rate){SHAPE_PPS, 1000};
 	opts.max_packets = 0;
 	start(&opts, "ring:a?loop=1", NULL);
-	s = run->source;
+	s = run->sources;
 	s->nr_left = s->end = s->limit = UINT64_MAX;
 	s->phase = SOURCE_MEASURE;
 	now = quoll_ticks(&s->clock);
@@ -165,7 +239,7 @@ static void waiting_is_part_of_latency(void)
 	struct source *s;
 
 	start(&opts, "ring:a?loop=1", NULL);
-	s = run->source;
+	s = run->sources;
 	hour = s->clock.tick_hz * 3600;
 	s->nr_left = s->end = s->limit = UINT64_MAX;
 	s->phase = SOURCE_MEASURE;
@@ -175,9 +249,9 @@ static void waiting_is_part_of_latency(void)
 	CU_ASSERT_TRUE_FATAL(before > 1000);
 	s->due = (unsigned __int128)(before > hour ? before - hour : 0) << 32;
 	CU_ASSERT_EQUAL(source_poll(s), 32);
-	CU_ASSERT_EQUAL(sink_poll(run->sink), 32);
-	CU_ASSERT_EQUAL(run->sink->latency.nr_values, 32);
-	CU_ASSERT_TRUE(run->sink->latency.min >= quoll_ticks_to_ns(&s->clock, before > hour ? hour : before) - 1000);
+	CU_ASSERT_EQUAL(sink_poll(run->sinks), 32);
+	CU_ASSERT_EQUAL(run->sinks->latency.nr_values, 32);
+	CU_ASSERT_TRUE(run->sinks->latency.min >= quoll_ticks_to_ns(&s->clock, before > hour ? hour : before) - 1000);
 	finish();
 }
 
@@ -189,7 +263,7 @@ static void full_rings_hold_frames_back(void)
 
 	opts.entries = 64;
 	start(&opts, "ring:a?loop=1", NULL);
-	s = run->source;
+	s = run->sources;
 	s->nr_left = s->end = s->limit = UINT64_MAX;
 	s->phase = SOURCE_MEASURE;
 	for (int i = 0; i < 10; i++)
@@ -198,7 +272,7 @@ static void full_rings_hold_frames_back(void)
 	sent = s->nr_packets;
 	CU_ASSERT_EQUAL(sent, 96);
 	CU_ASSERT_TRUE(s->nr_full > 1);
-	while (sink_poll(run->sink) || source_poll(s) == 32) {
+	while (sink_poll(run->sinks) || source_poll(s) == 32) {
 		if (s->nr_packets == sent + 320)
 			s->phase = SOURCE_DONE;
 	}
@@ -215,7 +289,7 @@ static void full_rings_do_not_hold_up_the_end(void)
 
 		opts.receive = false;
 		start(&opts, "ring:a", NULL); /* the other end is not there */
-		s = run->source;
+		s = run->sources;
 		s->nr_left = s->end = s->limit = UINT64_MAX;
 		s->phase = phase;
 		source_poll(s);
@@ -252,9 +326,9 @@ static void frames_that_are_not_ours_are_told_apart(void)
 
 	opts.send = false;
 	start(&opts, "null:", NULL);
-	CU_ASSERT_EQUAL(sink_poll(run->sink), 32);
-	CU_ASSERT_EQUAL(run->sink->nr_foreign, 32);
-	CU_ASSERT_EQUAL(run->sink->nr_packets, 0);
+	CU_ASSERT_EQUAL(sink_poll(run->sinks), 32);
+	CU_ASSERT_EQUAL(run->sinks->nr_foreign, 32);
+	CU_ASSERT_EQUAL(run->sinks->nr_packets, 0);
 	finish();
 }
 
@@ -300,8 +374,8 @@ static void forged_frames_do_no_harm(void)
 	opts.sizes = size_64;
 	opts.nr_sizes = 1;
 	start(&opts, "ring:a?loop=1", NULL);
-	s = run->source;
-	rxq = run->sink->rxq;
+	s = run->sources;
+	rxq = run->sinks->rxq;
 	txq = s->txq;
 	s->nr_left = s->end = s->limit = UINT64_MAX;
 	s->phase = SOURCE_MEASURE;
@@ -313,11 +387,11 @@ static void forged_frames_do_no_harm(void)
 		CU_ASSERT_EQUAL_FATAL(quoll_rx(rxq, bufs, 7), 7);
 		lie(bufs[0], what, quoll_ticks(&s->clock));
 		CU_ASSERT_EQUAL(quoll_tx(txq, bufs, 7), 7);
-		CU_ASSERT_EQUAL(sink_poll(run->sink), 7);
+		CU_ASSERT_EQUAL(sink_poll(run->sinks), 7);
 	}
-	CU_ASSERT_EQUAL(run->sink->nr_foreign, 3);
-	CU_ASSERT_EQUAL(run->sink->nr_odd, 2);
-	CU_ASSERT_EQUAL(run->sink->nr_packets, 44);
+	CU_ASSERT_EQUAL(run->sinks->nr_foreign, 3);
+	CU_ASSERT_EQUAL(run->sinks->nr_odd, 2);
+	CU_ASSERT_EQUAL(run->sinks->nr_packets, 44);
 	CU_ASSERT_EQUAL(sums().far, 1);
 	CU_ASSERT_EQUAL(sums().good, 43);
 	CU_ASSERT_EQUAL(sums().lost, 6);
@@ -331,11 +405,11 @@ static void tags_and_other_headers_are_no_hindrance(void)
 	struct source *s;
 
 	start(&opts, "ring:a?loop=1", NULL);
-	s = run->source;
+	s = run->sources;
 	s->nr_left = s->end = s->limit = UINT64_MAX;
 	s->phase = SOURCE_MEASURE;
 	CU_ASSERT_EQUAL(source_poll(s), 32);
-	CU_ASSERT_EQUAL_FATAL(quoll_rx(run->sink->rxq, bufs, 32), 32);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(run->sinks->rxq, bufs, 32), 32);
 	for (int i = 0; i < 32; i++) {
 		bufs[i]->data_off -= 4;
 		bufs[i]->data_bytes = bufs[i]->total_bytes = bufs[i]->total_bytes + 4;
@@ -344,9 +418,9 @@ static void tags_and_other_headers_are_no_hindrance(void)
 		bufs[i]->total_bytes = bufs[i]->data_bytes;
 	}
 	CU_ASSERT_EQUAL(quoll_tx(s->txq, bufs, 32), 32);
-	CU_ASSERT_EQUAL(sink_poll(run->sink), 32);
+	CU_ASSERT_EQUAL(sink_poll(run->sinks), 32);
 	CU_ASSERT_EQUAL(sums().good, 32);
-	CU_ASSERT_EQUAL(run->sink->nr_foreign, 0);
+	CU_ASSERT_EQUAL(run->sinks->nr_foreign, 0);
 	finish();
 }
 
@@ -358,8 +432,8 @@ static void warm_up_counts_for_nothing(void)
 	opts.linger_ns = 60000000000u;
 	start(&opts, "ring:a?loop=1", NULL);
 	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
-	CU_ASSERT_TRUE(run->sink->nr_warm_up > 0);
-	CU_ASSERT_EQUAL(run->sink->nr_warm_up, run->source->nr_warm_up);
+	CU_ASSERT_TRUE(run->sinks->nr_warm_up > 0);
+	CU_ASSERT_EQUAL(run->sinks->nr_warm_up, run->sources->nr_warm_up);
 	expect_all(opts.max_packets);
 	finish();
 }
@@ -370,7 +444,7 @@ static void dead_ports_end_the_run(void)
 
 	opts.max_packets = 0;
 	start(&opts, "ring:a?loop=1", NULL);
-	net_port_kill(run->ports[0].port, -ENODEV);
+	net_port_kill(run->p.ports[0].port, -ENODEV);
 	CU_ASSERT_EQUAL(gen_loop(run, &err), -ENODEV);
 	CU_ASSERT_EQUAL(run->end, GEN_END_ERROR);
 	CU_ASSERT_STRING_EQUAL(err.subject, "ring:a");
@@ -409,6 +483,9 @@ static void document_says_what_was_counted(void)
 
 static const struct unit_test tests[] = {
 	{"packets out are packets in, one or two ports and threads", packets_out_are_packets_in},
+	{"queues and directions share the work, on any number of threads", queues_and_directions_share_the_work},
+	{"what comes back to its sender is no success", what_comes_back_to_its_sender_is_no_success},
+	{"queues share the rate, and take turns", queues_share_the_rate},
 	{"IPv6 with a tag, too", other_frames_too},
 	{"the pace is kept by the clock", pace_is_kept_by_the_clock},
 	{"waiting is part of latency", waiting_is_part_of_latency},
