@@ -12,6 +12,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "vfio_user/closer.h"
+
 #include "vhost.h"
 
 /* Messages a check, so that one that floods us does not keep this thread from its queues. */
@@ -95,6 +97,9 @@ static void session_begin(struct vhost_port *vp)
 	uint64_t now = vhost_now_ns();
 	int fd;
 
+	/* Whose files can't be closed sends no more of them. */
+	if (closer_full(&vp->conn))
+		return;
 	if (vp->client) {
 		if (now < vp->next_try_ns)
 			return;

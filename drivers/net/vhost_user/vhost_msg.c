@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vfio_user/closer.h"
+
 #include "vhost_msg.h"
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct vhost_header))
@@ -40,7 +42,7 @@ static void close_fds(struct vhost_conn *conn)
 {
 	for (unsigned int i = 0; i < conn->nr_fds; i++)
 		if (conn->fds[i] >= 0)
-			close(conn->fds[i]);
+			closer_close(conn->fds[i], conn);
 	conn->nr_fds = 0;
 }
 
@@ -49,7 +51,9 @@ void vhost_conn_close(struct vhost_conn *conn)
 	if (conn->fd < 0)
 		return;
 	close_fds(conn);
-	close(conn->fd);
+	/* The peer hears of it now, and sends no more, whenever the socket goes. */
+	shutdown(conn->fd, SHUT_RDWR);
+	closer_close_socket(conn->fd, conn);
 	conn->fd = -1;
 	if (!conn->error)
 		conn->error = -ENOTCONN;
@@ -182,7 +186,7 @@ static int take_fds(struct vhost_conn *conn, struct msghdr *mh)
 			if (conn->nr_fds < VHOST_MAX_FDS) {
 				conn->fds[conn->nr_fds++] = fd;
 			} else {
-				close(fd);
+				closer_close(fd, conn);
 				excess = true;
 			}
 		}
@@ -199,6 +203,9 @@ static ssize_t recv_some(struct vhost_conn *conn, void *at, size_t len)
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n;
 
+	/* Files that come can't be left: what is not received would be closed here, too. */
+	if (closer_full(conn))
+		return vhost_conn_fail(conn, -ENOBUFS);
 	do {
 		n = recvmsg(conn->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);

@@ -18,6 +18,8 @@
 
 #include <quoll/wait.h>
 
+#include "vfio_user/closer.h"
+
 #include "user.h"
 
 #define ARENA_BYTES (64ull << 20)
@@ -25,6 +27,8 @@
 #define RETURN_NS UINT64_C(1000000000) /* frames of other ports wait for it */
 #define RETRY_NS UINT64_C(100000000)
 #define PEER_WAIT_NS UINT64_C(30000000000)
+/* Messages a check, so that one that floods us does not keep this thread from its queues. */
+#define CHECK_MESSAGES 16u
 
 /* Connections. */
 
@@ -56,8 +60,12 @@ static int try_accept(const struct virtio_user *u)
 /* Return: 0, and conn is a connection; -errno: there is nobody. */
 static int try_reach(struct virtio_user *u)
 {
-	int fd = u->listen.fd >= 0 ? try_accept(u) : try_connect(u);
+	int fd;
 
+	/* Whose files can't be closed sends no more of them. */
+	if (closer_full(&u->conn))
+		return -ENOBUFS;
+	fd = u->listen.fd >= 0 ? try_accept(u) : try_connect(u);
 	if (fd < 0)
 		return fd;
 	vhost_conn_init(&u->conn, fd);
@@ -245,14 +253,14 @@ static int lose(struct virtio_user *u, const char *why)
 
 static int check_up(struct virtio_user *u)
 {
-	int rc;
+	int rc = 0;
 
 	if (virtio_is_broken(&u->v))
 		return lose(u, "it says that it has finished what it never had");
-	/* Nothing is asked that it could answer; what it says on its own is of no interest. */
-	while ((rc = vhost_recv_step(&u->conn)) > 0)
+	/* Nothing is asked that it could answer; what it says on its own is of no interest, and may have no end. */
+	for (unsigned int i = 0; i < CHECK_MESSAGES && (rc = vhost_recv_step(&u->conn)) > 0; i++)
 		;
-	if (!rc)
+	if (rc >= 0)
 		return 0;
 	return lose(u, rc == -ECONNRESET ? "connection closed" : strerrordesc_np(-rc));
 }

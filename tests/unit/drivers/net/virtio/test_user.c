@@ -5,7 +5,9 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <sys/socket.h>
 
+#include "net/virtio/user.h"
 #include "unit.h"
 #include "virtio_fixture.h"
 
@@ -201,6 +203,27 @@ static void a_back_end_that_does_not_stop_is_cut_off(void)
 	vfx_fini(&v);
 }
 
+/* A check reads so many of its messages and no more; it says nothing that we asked for. */
+static void a_back_end_that_floods_us_keeps_no_queue_waiting(void)
+{
+	static const struct vhost_header header = {VHOST_GET_STATUS, VHOST_FLAG_VERSION, 0};
+	const struct vhost_conn *conn;
+	uint64_t before;
+	struct vfx v;
+
+	vfx_run(&v, false, 0);
+	conn = &((const struct virtio_user *)v.port)->conn;
+	before = conn->nr_received;
+	for (unsigned int i = 0; i < 100; i++)
+		CU_ASSERT_EQUAL(send(v.be.conn.fd, &header, sizeof(header), MSG_NOSIGNAL), sizeof(header));
+	CU_ASSERT_EQUAL(quoll_port_check(v.port), 0);
+	CU_ASSERT_TRUE(conn->nr_received > before && conn->nr_received < before + 50);
+	while (conn->nr_received < before + 100)
+		CU_ASSERT_EQUAL_FATAL(quoll_port_check(v.port), 0);
+	CU_ASSERT_TRUE(link_up(&v));
+	vfx_fini(&v);
+}
+
 static void it_listens_where_the_back_end_connects(void)
 {
 	struct vfx v;
@@ -387,6 +410,7 @@ static const struct unit_test tests[] = {
 	{"memory in many pieces goes over one by one", memory_in_many_pieces_goes_over_one_by_one},
 	{"nonsense at any step is an error", nonsense_at_any_step_is_an_error},
 	{"a back end that does not stop is cut off", a_back_end_that_does_not_stop_is_cut_off},
+	{"a back end that floods us keeps no queue waiting", a_back_end_that_floods_us_keeps_no_queue_waiting},
 	{"it listens where the back end connects", it_listens_where_the_back_end_connects},
 	{"split: a back end comes back", a_back_end_comes_back_split},
 	{"packed: a back end comes back", a_back_end_comes_back_packed},
