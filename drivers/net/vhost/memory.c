@@ -33,7 +33,8 @@ uint64_t vhost_file_page_bytes(int fd, uint64_t offset, uint64_t len, bool *seal
 		return 0;
 	if (offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset)
 		return 0;
-	*sealed = seals & F_SEAL_SHRINK;
+	/* A hole in a file of huge pages gives its page back, and when it is touched there may be none. */
+	*sealed = seals & F_SEAL_SHRINK && fs.f_type != HUGETLBFS_MAGIC;
 	return fs.f_type == HUGETLBFS_MAGIC ? (uint64_t)fs.f_bsize : PAGE_BYTES;
 }
 

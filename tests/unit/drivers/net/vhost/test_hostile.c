@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "front.h"
+#include "net/vhost/vhost.h"
 
 #define BOTH(name)                                                                                                     \
 	static void name(void)                                                                                         \
@@ -315,6 +316,19 @@ static void memory_that_may_be_cut_needs_a_handler(void)
 
 /* Rings and descriptors. */
 
+/* A hole in a file of huge pages gives its page back, and there may be none when it is touched: SIGBUS, too. */
+static void huge_pages_are_never_taken_for_sealed(void)
+{
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_ALLOW_SEALING);
+	bool sealed = true;
+
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	CU_ASSERT_EQUAL(ftruncate(fd, 2 << 20) | fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	CU_ASSERT_EQUAL(vhost_file_page_bytes(fd, 0, 2 << 20, &sealed), 2 << 20);
+	CU_ASSERT_FALSE(sealed);
+	close(fd);
+}
+
 static void set_avail_idx(struct front *f, unsigned int idx, uint16_t value)
 {
 	__atomic_store_n(&((struct virtq_avail *)(f->rings[idx].mem + FRONT_AVAIL))->idx, value, __ATOMIC_RELEASE);
@@ -580,6 +594,7 @@ static const struct unit_test tests[] = {
 	{"rings outside of the memory are not used", rings_outside_of_the_memory_are_not_used},
 	{"rings that cannot be end the session", rings_that_cannot_be_end_the_session},
 	{"memory that may be cut needs a handler, and is survived with it", memory_that_may_be_cut_needs_a_handler},
+	{"huge pages are never taken for sealed", huge_pages_are_never_taken_for_sealed},
 	{"indexes that jump end the session", indexes_that_jump_end_the_session},
 	{"heads that are no descriptor end the session", heads_that_are_no_descriptor_end_the_session},
 	{"descriptors that lie are dropped", descriptors_that_lie_are_dropped},
