@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The machine: which cores, how processes are run, and what is recorded of all that a figure depends on."""
+import ctypes
 import glob
 import os
 import platform
@@ -15,6 +16,8 @@ import time
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 AUTOGROUP_NICE = -10
 PROMPT = b"testpmd> "
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Failed(Exception):
@@ -55,6 +58,23 @@ def prefer(pid):
             f.write(str(AUTOGROUP_NICE))
     except OSError:
         pass # recorded in environment()
+
+
+def _child(cpu):
+    """What a process of ours is before it becomes the program: on its CPU, and ended with us."""
+
+    def prepare():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.sched_setaffinity(0, {cpu})
+
+    return prepare
+
+
+def spawn(command, cpu, **options):
+    """In a session, and so an autogroup, of its own: each CPU's share is one program's."""
+    child = subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, **options}, start_new_session=True, preexec_fn=_child(cpu))
+    prefer(child.pid)
+    return child
 
 
 def autogroup_nice():

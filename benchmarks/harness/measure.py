@@ -80,6 +80,16 @@ def better(unit):
     return "higher" if re.search("iops|per_s$", unit) else "lower"
 
 
+def ratio(quoll, peer, unit):
+    """The median of the rounds' ratios, as the machine may be another one in each; where rounds are no pairs, that of the
+    medians. None where a side is missing."""
+    mine, theirs = (side.get(unit, {}) for side in (quoll, peer))
+    rounds = mine.get("all", ()), theirs.get("all", ())
+    if rounds[0] and len(rounds[0]) == len(rounds[1]) and all(rounds[1]):
+        return stats.summarize([a / b for a, b in zip(*rounds)])["median"]
+    return mine["median"] / theirs["median"] if mine and theirs.get("median") else None
+
+
 def finish_row(row, quoll, peers):
     """The row as it stands in the report. A peer may bring an aim of its own, as a factor."""
     kind, limit = row.aim or (None, None)
@@ -87,8 +97,7 @@ def finish_row(row, quoll, peers):
     least_or_most = "at least" if direction == "higher" else "at most"
     mine = median(quoll, row.unit)
     for nr, peer in enumerate(peers):
-        theirs = median(peer, row.unit)
-        peer["ratio"] = mine / theirs if mine is not None and theirs else None
+        peer["ratio"] = ratio(quoll, peer, row.unit)
         factor = peer.pop("factor", limit if kind == "ratio" and nr == 0 else None)
         peer["aim"] = None if factor is None else f"{least_or_most} {factor:g} of {peer['name']}'s"
         peer["met"] = None if factor is None else holds(peer["ratio"], factor, direction)

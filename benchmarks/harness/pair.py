@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A storage target on one CPU, an initiator on another: Quoll's or SPDK's, in any combination, over vfio-user."""
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -21,8 +20,6 @@ MIB = 1 << 20
 SPDK_TARGET_MIB = 512 # besides the namespace
 SPDK_INITIATOR_MIB = 256
 START_S = 10
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def spdk_target():
@@ -51,28 +48,10 @@ def missing(target, initiator, namespace_mib, huge):
     return None
 
 
-def _child(cpu):
-    """What a process of ours is before it becomes the program: on its CPU, and ended with us."""
-
-    def prepare():
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.sched_setaffinity(0, {cpu})
-
-    return prepare
-
-
-def _spawn(command, cpu, **options):
-    """In a session, and so an autogroup, of its own: each CPU's share is one program's."""
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_child(cpu),
-                             **options)
-    machine.prefer(child.pid)
-    return child
-
-
 def _run(command, cpu, timeout_s=60):
     """What a program that must end with 0 printed, and how many milliseconds it took."""
     begin = time.monotonic()
-    child = _spawn(command, cpu, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = machine.spawn(command, cpu, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, errors = child.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired as why:
@@ -109,7 +88,7 @@ class Target:
         self.log = tempfile.TemporaryFile()
         self.command = command
         begin = time.monotonic()
-        self.child = _spawn(command, options.cpus[0], stdout=self.log, stderr=self.log)
+        self.child = machine.spawn(command, options.cpus[0], stdout=self.log, stderr=self.log)
         self._await(begin + START_S)
         self.start_ms = (time.monotonic() - begin) * 1e3
 
@@ -217,7 +196,7 @@ def _first_io(options, target, folder):
 def _idle(options, target):
     """A host that is connected, has its queues, and sends nothing: how much of a CPU the target takes meanwhile."""
     seconds = options.seconds
-    host = _spawn(quoll_perf(options, target.path, "--qd", 1, "--ios", 2, "--pause", (seconds + 2) * 1000), options.cpus[1],
+    host = machine.spawn(quoll_perf(options, target.path, "--qd", 1, "--ios", 2, "--pause", (seconds + 2) * 1000), options.cpus[1],
                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     time.sleep(1) # its first request is done, and what follows work is over
     before, begin = target.cpu_s(), time.monotonic()

@@ -83,6 +83,16 @@ def fwd(text, context):
     return {"ticks": hz / rate}
 
 
+def gen(text, context):
+    """quoll gen --tx-only --json: clock ticks a packet sent."""
+    doc = document(text)
+    rate, hz = picked(doc, "sent.packets_per_s", text), picked(doc, "tick_hz", text)
+    if rate <= 0:
+        raise Misfit("no packets", text)
+    context["tsc_hz"] = hz
+    return {"ticks": hz / rate}
+
+
 def _ring_line(line):
     """(kind, call, bulk, ticks, per element) of one line of ring_perf_autotest, 22.11's form or the newer one."""
     old = re.match(r"legacy APIs: (SP/SC|MP/MC): (single|bulk|burst)(?: \(size: (\d+)\))?: ([\d.]+)$", line)
@@ -123,6 +133,24 @@ def testpmd(text, context):
     if "tsc_hz" not in context:
         raise Misfit("the clock's rate is not known yet", text)
     return {"ticks": context["tsc_hz"] / sum(last.values())}
+
+
+def testpmd_cycles(text):
+    """testpmd --record-core-cycles, stopped: clock ticks a packet in polls that found some; what both ports sent between
+    the last two 'show port stats all'."""
+    cycles = re.findall(r"CPU cycles/packet=([\d.]+) \(total cycles=\d+ / total [\w ]*packets=(\d+)\) at (\d+) MHz", text)
+    if not cycles or not int(cycles[-1][1]):
+        raise Misfit("no 'CPU cycles/packet', or none of a packet", text)
+    rates = dict(re.findall(r"NIC statistics for port (\d+) .*?Tx-pps: +(\d+)", text, re.S))
+    if not rates:
+        raise Misfit("no port statistics", text)
+    return {"ticks_per_packet": float(cycles[-1][0]), "packets_per_s": sum(map(int, rates.values()))}
+
+
+def link(text, _context):
+    """benchmarks/link: ticks a packet of the end that is measured; millions a second, which are both ends'."""
+    doc = document(text)
+    return {"ticks": picked(doc, "ticks_per_packet", text), "mpps": picked(doc, "packets_per_s", text) * 1e-6}
 
 
 def testpmd_started(text, _context):

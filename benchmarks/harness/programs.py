@@ -9,20 +9,16 @@ import subprocess
 import sys
 from collections import namedtuple
 
-from . import machine, pair, parse
+from . import dpdk, link, machine, pair, parse
+from .dpdk import BUFS, BURST, FCS_BYTES, eal
 
 # side: "quoll" or the peer's name. command(context) -> words; script(context) -> what it is told on stdin, see machine.run.
 # parse(text, context) -> {figure: value}. cpus: how many it needs. needs: a program that must be installed, or a function
 # of the context that says why it can't run.
 Program = namedtuple("Program", "name side needs cpus command script parse wall_ms")
 
-BURST = 32
-CACHE = 512 # mbufs, and buffers of ours, in a thread's cache
-BUFS = 8192
 ON_THE_WAY = 512 # frames in two rings
 DST_MACS = "02:00:00:00:00:00,02:00:00:00:00:01" # testpmd's own
-HUGE_BYTES = 1 << 30
-MEMORY_MIB = 512
 
 
 def built(context, path):
@@ -35,15 +31,6 @@ def on_worker(context, *words):
 
 def on_both(context, *words):
     return ["taskset", "-c", ",".join(map(str, context["cpus"])), *words]
-
-
-def eal(*cpus):
-    """DPDK's options: lcore 0, which is the main one, on the first of @cpus, and so on; no devices, no files that others
-    see; hugepages if there are any for both sides."""
-    words = ["--lcores", ",".join(f"{lcore}@{cpu}" for lcore, cpu in enumerate(cpus)), "--no-pci", "--no-shconf",
-             "--no-telemetry", "-m", str(MEMORY_MIB)]
-    huge = sum(size * nr for size, nr in machine.free_hugepages().items())
-    return words if huge >= HUGE_BYTES else words + ["--no-huge"]
 
 
 def fwd(mode, *ports, frame_bytes=64):
@@ -60,15 +47,7 @@ def fwd(mode, *ports, frame_bytes=64):
 
 
 def testpmd(mode, *vdevs, extra=()):
-    def command(context):
-        words = ["dpdk-testpmd", *eal(*context["cpus"])]
-        for vdev in vdevs:
-            words += ["--vdev", vdev]
-        words += ["--", "-i", f"--total-num-mbufs={BUFS}", f"--mbcache={CACHE}", f"--forward-mode={mode}",
-                  f"--burst={BURST}", "--nb-cores=1", *extra]
-        return on_both(context, *words)
-
-    return command
+    return lambda context: on_both(context, *dpdk.testpmd(context["cpus"], mode, vdevs, extra))
 
 
 def measured(start):
@@ -84,7 +63,6 @@ def measured(start):
 NULLS = ("net_null0,size=64", "net_null1,size=64")
 RINGS = ("net_ring0", "net_ring1")
 XDPS = ("net_af_xdp0,iface=veth0", "net_af_xdp1,iface=veth1") # busy polling, 64 frames: its default
-FCS_BYTES = 4
 LOOPS = ("ring:a?loop=1", "ring:b?loop=1")
 TX_FIRST = f"start tx_first {ON_THE_WAY // 2 // BURST}"
 
@@ -132,6 +110,11 @@ def _fwd_xdp(wire_bytes):
 def _testpmd_xdp(wire_bytes):
     command = testpmd("io", *XDPS, extra=(f"--txpkts={wire_bytes - FCS_BYTES}",))
     return Program(f"testpmd_xdp_{wire_bytes}", "dpdk", _no_dpdk_veth, 2, _in_veth(command), measured(TX_FIRST), parse.testpmd, False)
+
+
+def _gen(context):
+    return on_worker(context, built(context, "apps/quoll/quoll"), "gen", "null:", "--tx-only", "--burst", str(BURST), "--flows", "64",
+                     "--time", str(context["seconds"]), "--json")
 
 
 def _spsc(context):
@@ -186,6 +169,23 @@ def _pair(name, target, initiator, kind, *words):
     return Program(name, side, needs, 2, command, None, parse.pair, False)
 
 
+def _link(end, ring, wire_bytes, measured_side, peer):
+    def command(context):
+        return [os.path.join(machine.TOP, "benchmarks/link"), "--quoll", built(context, "apps/quoll/quoll"), "--end", end, "--measured",
+                measured_side, "--peer", peer, "--ring", ring, "--frame-bytes", str(wire_bytes - FCS_BYTES), "--seconds",
+                "0.1" if context["quick"] else "1", "--cpus", ",".join(map(str, context["cpus"]))]
+
+    return Program(link_name(end, ring, wire_bytes, measured_side, peer), measured_side, lambda _context: link.missing(measured_side, peer), 2,
+                   command, None, parse.link, False)
+
+
+def link_name(end, ring, wire_bytes, measured_side, peer):
+    return f"{measured_side}_{end.replace('-', '_')}_{ring}_{wire_bytes}_on_{peer}"
+
+
+LINKS = [(end, ring, wire_bytes, peer) for peer in ("dpdk", "quoll") for end in link.ENDS for ring in link.DPDK_DRIVER
+         for wire_bytes in (64, 1518)]
+
 PROGRAMS = [
     _quoll("bench_rings", "benchmarks/bench_rings"),
     Program("bench_spsc", "quoll", None, 2, _spsc, None,
@@ -196,6 +196,8 @@ PROGRAMS = [
            reader=parse.figures({name: (f"cases.{name}.median_ticks_per_packet", 1) for name in ("null", "ring")})),
     Program("dpdk_ports", "dpdk", "benchmarks/dpdk_ports", 1, _dpdk_ports, None,
             parse.figures({"ticks": ("cases.ring_port.median_ticks_per_packet", 1)}), False),
+    Program("gen_null", "quoll", None, 1, _gen, None, parse.gen, False),
+    Program("testpmd_txonly", "dpdk", "dpdk-testpmd", 2, testpmd("txonly", NULLS[0], extra=("--txpkts=60",)), measured("start"), parse.testpmd, False),
     _quoll_fwd("fwd_null", "io", "null:", "null:"),
     _testpmd("testpmd_null", "io", NULLS, "start"),
     _quoll_fwd("fwd_null_mac", "mac", "null:", "null:"),
@@ -205,6 +207,7 @@ PROGRAMS = [
     _quoll_fwd("fwd_ring_mac", "mac", *LOOPS),
     _testpmd("testpmd_ring_mac", "mac", RINGS, TX_FIRST),
     *(kind(wire_bytes) for wire_bytes in (64, 1518) for kind in (_fwd_xdp, _testpmd_xdp)),
+    *(_link(*where, measured_side, peer) for *where, peer in LINKS for measured_side in ("quoll", "dpdk")),
     Program("fwd_start", "quoll", None, 1, _first_packet, None, parse.fwd_started, True),
     Program("testpmd_start", "dpdk", "dpdk-testpmd", 2, _testpmd_start,
             lambda _context: [("start", 0), ("stop", 0), ("quit", 0)], parse.testpmd_started, True),

@@ -110,7 +110,8 @@ def command_lines(rows):
 
 def text(doc):
     lines = environment_lines(doc["environment"])
-    lines += ["", f"Medians of {doc['rounds']} round{'s' if doc['rounds'] > 1 else ''} (min-max); lower is better unless it says otherwise."]
+    lines += ["", f"Medians of {doc['rounds']} round{'s' if doc['rounds'] > 1 else ''} (min-max); lower is better unless it says otherwise.",
+              "A ratio is the median of the rounds' ratios."]
     if doc["quick"]:
         lines.append("A quick run: the programs are exercised, the figures are no evidence.")
     for group, title in GROUPS.items():

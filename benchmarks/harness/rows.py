@@ -2,6 +2,8 @@
 """The questions: which figure of which program stands beside which. Figures are better when lower, but for IOPS."""
 from collections import namedtuple
 
+from . import programs
+
 # quoll: (program, figure). peers: [(its name, program, figure)]. aim: ("ratio", most times the first peer's; least times
 # where more is better), or ("at most", figure), or None. label: for plots.
 Row = namedtuple("Row", "name group question unit label quoll peers aim")
@@ -10,6 +12,7 @@ GROUPS = {
     "rings": "Rings",
     "memory": "Pools and heap",
     "forwarding": "Forwarding on one core",
+    "links": "Frames round between two cores, over two links of vhost-user; one end beside DPDK's, the other end the same",
     "start": "Start",
     "idle": "Idle",
     "target": "A storage target on one core, its initiator on another (vfio-user, 4 KiB)",
@@ -48,6 +51,22 @@ def _memory(name, question, unit, label, line, peer_line, aim, batch=32):
 
 def _forward(name, question, label, program, figure, peer):
     return Row(name, "forwarding", question, PACKET, label, (program, figure), [(DPDK, peer, "ticks")], SEVEN_TENTHS)
+
+
+AT_THE_OTHER_END = {"dpdk": "testpmd", "quoll": "quoll fwd"}
+
+
+def _link(figure, end, ring, wire_bytes, peer):
+    """@figure: of one end's core, or of all that goes round."""
+    program, theirs = (programs.link_name(end, ring, wire_bytes, side, peer) for side in ("quoll", "dpdk"))
+    name = f"{end.replace('-user', '')}_{ring}_{wire_bytes}{'_on_quoll' if peer == 'quoll' else ''}"
+    what = f"{end}, {ring} rings, frames of {wire_bytes} bytes, {AT_THE_OTHER_END[peer]} at the other end"
+    label = f"{end} {ring}\\n{wire_bytes} on {peer}"
+    if figure == "mpps":
+        return Row(f"{name}_mpps", "links", f"{what}: how many go round", "million_packets_per_s", label, (program, figure),
+                   [(DPDK, theirs, figure)], None)
+    return Row(name, "links", f"{what}: quoll fwd beside testpmd io, time in polls that found some", PACKET, label, (program, figure),
+               [(DPDK, theirs, figure)], SEVEN_TENTHS)
 
 
 WHAT = {"null": "a namespace that moves no data", "mem": "a namespace in memory"}
@@ -106,6 +125,8 @@ ROWS = [
     _forward("null_fwd", "null ports, quoll fwd beside testpmd io", "null\\nquoll fwd", "fwd_null", "ticks", "testpmd_null"),
     _forward("null_fwd_mac", "null ports, both MAC addresses rewritten: quoll fwd beside testpmd mac", "null, MACs\\nquoll fwd",
              "fwd_null_mac", "ticks", "testpmd_null_mac"),
+    _forward("gen_null", "frames of 64 bytes made and sent to a null port: quoll gen, 64 flows, each frame with number, time and both checksums, "
+             "beside testpmd txonly, which copies one header", "null\\nquoll gen", "gen_null", "ticks", "testpmd_txonly"),
     _forward("ring_loop", "two looped rings, 512 frames on the way: a bare loop beside testpmd io on net_ring",
              "ring\\nbare loop", "bench_ports", "ring", "testpmd_ring"),
     _forward("ring_loop_port", "the same, a bare loop on both sides, each packet's port set as it comes in: net_ring does so from "
@@ -116,6 +137,7 @@ ROWS = [
              "fwd_ring_mac", "ticks", "testpmd_ring_mac"),
     *(_forward(f"xdp_fwd_{n}", f"AF_XDP on both ends of one veth, frames of {n} bytes going round: quoll fwd beside testpmd io; the "
                "kernel's part is in it", f"AF_XDP {n}\\nquoll fwd", f"fwd_xdp_{n}", "ticks", f"testpmd_xdp_{n}") for n in (64, 1518)),
+    *(_link(figure, *where) for figure in ("ticks", "mpps") for where in programs.LINKS),
     Row("start", "start", "a process from its start to its end with a first burst forwarded between null ports",
         "ms_per_run", "start", ("fwd_start", "wall_ms"), [(DPDK, "testpmd_start", "wall_ms")], None),
     Row("idle_cpu", "idle", "a loop without work for a second: how much of a CPU", "percent_of_a_cpu", "idle",
