@@ -34,12 +34,13 @@ static void post_split(struct virtio_rxq *rxq, unsigned int n)
 	uint32_t idx = rxq->tail & (rxq->size - 1u);
 	struct virtq_desc *desc = (struct virtq_desc *)rxq->desc + idx;
 	struct virtq_avail *avail = rxq->ring->driver;
-	uint32_t off = rxq->headroom_bytes - VIRTIO_HDR_BYTES, room = rxq->room_bytes;
+	uint32_t off = rxq->headroom_bytes - VIRTIO_HDR_BYTES;
+	quoll_le64 second = quoll_cpu_to_le64(rxq->room_bytes | (uint64_t)VIRTQ_DESC_WRITE << 32);
 
 	for (unsigned int i = 0; i < n; i++) {
 		desc[i].addr = quoll_cpu_to_le64(rxq->bufs[idx + i]->iova + off);
-		desc[i].bytes = quoll_cpu_to_le32(room);
-		desc[i].flags = quoll_cpu_to_le16(VIRTQ_DESC_WRITE);
+		/* Length, flags, and no next one. */
+		*(quoll_le64 *)&desc[i].bytes = second;
 	}
 	rxq->tail += (uint16_t)n;
 	/* The available ring holds the places in order, since it was made. */
@@ -54,10 +55,11 @@ static void post_packed(struct virtio_rxq *rxq, unsigned int n)
 	uint32_t off = rxq->headroom_bytes - VIRTIO_HDR_BYTES;
 	uint64_t second = packed_flags(rxq->tail, rxq->size) | rxq->room_bytes;
 
-	for (unsigned int i = 0; i < n; i++)
+	desc[0].addr = quoll_cpu_to_le64(rxq->bufs[idx]->iova + off);
+	for (unsigned int i = 1; i < n; i++) {
 		desc[i].addr = quoll_cpu_to_le64(rxq->bufs[idx + i]->iova + off);
-	for (unsigned int i = 1; i < n; i++)
 		put_second(&desc[i], second | (uint64_t)(idx + i) << 32);
+	}
 	/* The device looks no further than to the first that is not its own: that one comes last. */
 	quoll_dma_wmb();
 	put_second(&desc[0], second | (uint64_t)idx << 32);
@@ -329,6 +331,7 @@ static inline __attribute__((always_inline)) unsigned int rx_run(struct virtio_r
 {
 	uint32_t idx = rxq->clean & (rxq->size - 1u), span = rxq->span_bytes, want = 0;
 	struct quoll_buf *const *slot = rxq->bufs + idx;
+	uint32_t header_at = rxq->headroom_bytes - VIRTIO_HDR_BYTES;
 	uint16_t port_id = rxq->q.port_id;
 	uint64_t bytes = 0;
 	unsigned int i;
@@ -348,6 +351,8 @@ static inline __attribute__((always_inline)) unsigned int rx_run(struct virtio_r
 			if (QUOLL_UNLIKELY(!header_is_plain(rxq, buf)))
 				break;
 		}
+		/* Who sends it on writes its header there, frame by frame: by then the lines have come, all at once. */
+		virtq_prefetch_write(buf->va + header_at);
 		len -= VIRTIO_HDR_BYTES;
 		set_bytes(buf, len);
 		buf->port = port_id;

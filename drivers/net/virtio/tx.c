@@ -172,7 +172,8 @@ void virtio_tx_drain(struct virtio_txq *txq)
 
 void virtio_tx_orphan(struct virtio_txq *txq)
 {
-	uint32_t mask = txq->size - 1u, nr = txq->nr_orphans;
+	uint32_t mask = txq->size - 1u;
+	uint16_t nr = txq->nr_orphans;
 
 	for (; txq->clean != txq->tail; txq->clean++) {
 		struct quoll_buf **buf = &txq->bufs[txq->clean & mask];
@@ -186,6 +187,7 @@ void virtio_tx_orphan(struct virtio_txq *txq)
 	txq->nr_orphans = nr;
 	txq->clean = txq->tail = txq->used = txq->avail = 0;
 	txq->nr_odd = 0;
+	txq->renumbered = 0;
 	txq->broken = 0;
 }
 
@@ -426,8 +428,12 @@ static inline void note_avail(struct virtio_txq *txq, uint32_t idx, unsigned int
 	struct virtq_avail *avail = txq->driver;
 	uint32_t mask = txq->size - 1u;
 
-	for (unsigned int i = 0; i < n; i++)
-		avail->ring[(txq->avail + i) & mask] = quoll_cpu_to_le16((uint16_t)(idx + i));
+	/* It begins with all places in order: as long as each frame takes one, they stand there already. */
+	if (QUOLL_UNLIKELY(((txq->avail ^ idx) & mask) | txq->renumbered)) {
+		txq->renumbered = 1;
+		for (unsigned int i = 0; i < n; i++)
+			avail->ring[(txq->avail + i) & mask] = quoll_cpu_to_le16((uint16_t)(idx + i));
+	}
 	txq->avail += (uint16_t)n;
 }
 

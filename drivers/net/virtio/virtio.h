@@ -113,7 +113,8 @@ struct virtio_txq {
 	uint32_t span_bytes;
 	uint16_t reclaim_at; /* so many in the ring before anybody looks whether some are finished, if there is room */
 	uint16_t broken;     /* any thread */
-	uint32_t nr_orphans;
+	uint16_t nr_orphans;
+	uint16_t renumbered; /* split: places stand in the available ring in another order than the one they began in */
 
 	struct virtio_ring *ring QUOLL_CACHE_ALIGNED;
 	uint16_t *counts; /* by the place of the first: descriptors of a frame, 0: one */

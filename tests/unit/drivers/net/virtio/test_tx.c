@@ -30,8 +30,9 @@ static void frames_go_out_for_many_turns(bool packed)
 
 		for (unsigned int i = 0; i < batch; i++) {
 			vfx_fill(frame, 60 + (n + i) % 1400, n + i);
-			/* Every third is a chain. */
-			bufs[i] = vfx_buf(&v, frame, 60 + (n + i) % 1400, (n + i) % 3 ? 2000 : 500);
+			/* A descriptor each at first; later every third is a chain. */
+			bufs[i] = vfx_buf(&v, frame, 60 + (n + i) % 1400,
+					  n < 5 * VFX_ENTRIES || (n + i) % 3 ? 2000 : 500);
 		}
 		CU_ASSERT_EQUAL_FATAL(quoll_tx(&v.txq->q, bufs, batch), batch);
 		for (unsigned int i = 0; i < batch; i++, n++) {
