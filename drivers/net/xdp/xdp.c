@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -156,7 +157,7 @@ static int make_queues(struct xdp_port *xp, unsigned int i, struct quoll_error *
 		return 0;
 	rxq->sock = xp->socks[i];
 	xdp_rxq_init(rxq);
-	port->rx_fds[i] = xp->socks[i]->fd;
+	port->rx_fds[i] = xp->socks[i]->wake_fd;
 	rxq->owed = port->queues.entries;
 	if (xdp_refill(rxq, rxq->owed))
 		return 0;
@@ -264,11 +265,12 @@ static int xdp_check(struct quoll_port *port)
 	return net_if_check(&xp->ifc, port);
 }
 
-/* The socket itself wakes: a frame came in, or the interface is gone. */
+/* The socket wakes: a frame came in, or the interface is gone. What is so already when it is added wakes, too. */
 static int xdp_arm(struct quoll_rxq *rxq)
 {
 	struct xdp_sock *sock = ((struct xdp_rxq *)rxq)->sock;
 	struct xdp_port *xp = to_xdp(rxq->port);
+	struct epoll_event event = {.events = EPOLLIN};
 	/* Pairs with the kernel's release of the producer's index. */
 	uint32_t filled = __atomic_load_n(sock->rx.producer, __ATOMIC_ACQUIRE);
 
@@ -278,12 +280,15 @@ static int xdp_arm(struct quoll_rxq *rxq)
 	for (unsigned int i = 0; i < rxq->port->queues.nr_txqs; i++)
 		if (xdp_tx_waits(xp->socks[i]))
 			return 1;
-	return 0;
+	return epoll_ctl(sock->wake_fd, EPOLL_CTL_ADD, sock->fd, &event) && errno != EEXIST ? 1 : 0;
 }
 
 static void xdp_disarm(struct quoll_rxq *rxq)
 {
-	(void)rxq;
+	struct xdp_sock *sock = ((struct xdp_rxq *)rxq)->sock;
+
+	/* It is not in it if there was work when it should have been. */
+	(void)epoll_ctl(sock->wake_fd, EPOLL_CTL_DEL, sock->fd, NULL);
 }
 
 static const char *const options[] = {"queues", "zerocopy", "mode", "busy", NULL};

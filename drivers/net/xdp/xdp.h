@@ -74,12 +74,15 @@ static inline uint64_t xdp_map_index(const struct xdp_umem_map *map, uint64_t of
  * @copies:  where their copies' buffers come from
  * @umem, @xsk: libxdp's; NULL while there is none
  * @busy:    polls drive the interface's NAPI
+ * @wake_fd: a set of events, with the socket in it only while somebody sleeps: with a waiter the kernel would look whom
+ *           to wake for each frame that comes in, and for each that it has sent
  * @ended:   what it had counted when it was closed
  */
 struct xdp_sock {
 	struct xdp_umem_map map;
 	uint8_t *held;
 	int fd;
+	int wake_fd;
 	bool busy;
 	struct xsk_ring_cons rx QUOLL_CACHE_ALIGNED;
 	struct xsk_ring_prod fill;

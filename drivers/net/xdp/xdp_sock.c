@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -192,7 +193,7 @@ int xdp_sock_open(struct xdp_port *xp, unsigned int i, struct quoll_error *err)
 	if (!sock)
 		return quoll_error_set(err, ENOMEM, "start", xp->ifc.name, "out of memory");
 	xp->socks[i] = sock;
-	sock->fd = -1;
+	sock->fd = sock->wake_fd = -1;
 	xdp_map_init(&sock->map, pool_of(xp, i));
 	rc = check_map(xp, &sock->map, err);
 	if (!rc && xp->zerocopy == XDP_WANT_ON && !can_zerocopy(xp, &sock->map)) {
@@ -214,7 +215,8 @@ int xdp_sock_open(struct xdp_port *xp, unsigned int i, struct quoll_error *err)
 		return rc;
 	sock->fd = xsk_socket__fd(sock->xsk);
 	sock->busy = busy_poll(xp, sock->fd);
-	return 0;
+	sock->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+	return sock->wake_fd < 0 ? quoll_error_set(err, errno, "start", xp->ifc.name, "no set of events") : 0;
 }
 
 void xdp_sock_statistics(const struct xdp_sock *sock, struct xdp_statistics *sum)
@@ -278,6 +280,8 @@ void xdp_sock_close(struct xdp_port *xp, unsigned int i)
 	if (rxq || txq)
 		take_back(sock, rxq ? rxq->rxq.cache : txq->txq.cache);
 	quoll_buf_cache_destroy(sock->copies);
+	if (sock->wake_fd >= 0)
+		close(sock->wake_fd);
 	free(sock->held);
 	free(sock);
 	xp->socks[i] = NULL;

@@ -80,7 +80,7 @@ static int fake_start(struct quoll_port *port, struct quoll_error *err)
 		struct xdp_txq *txq = net_alloc(sizeof(*txq));
 		struct xdp_sock *sock = net_alloc(sizeof(*sock));
 
-		sock->fd = -1;
+		sock->fd = sock->wake_fd = -1;
 		xdp_map_init(&sock->map, port->queues.rx_caches[i]->pool);
 		sock->held = calloc(sock->map.nr_bufs, 1);
 		if (quoll_buf_cache_create(sock->map.pool, 8, &sock->copies, err))

@@ -3,6 +3,11 @@
  * test_xdp.c - the data path of xdp: ports against rings in memory: frames in and out, parts, copies, and entries that
  * make no sense. What needs a kernel is in tests/user/xdp.sh.
  */
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "fake_xsk.h"
 
 static struct fake_rings *const rings = &fake_rings[0];
@@ -292,6 +297,56 @@ static void every_buffer_is_found_by_its_offset(void)
 	}
 }
 
+static bool wakes(int fd)
+{
+	struct pollfd look = {.fd = fd, .events = POLLIN};
+
+	return poll(&look, 1, 0) == 1;
+}
+
+static void only_who_sleeps_is_woken(void)
+{
+	struct quoll_port *port;
+	struct quoll_rxq *q;
+	struct xdp_sock *sock;
+	int ends[2];
+	struct fix f;
+	char byte;
+
+	fix_open(&f);
+	port = fake_port(&f, NULL);
+	q = quoll_port_rxq(port, 0);
+	sock = to_xdp(port)->socks[0];
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	sock->fd = ends[0];
+	sock->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+	for (int turn = 0; turn < 3; turn++) {
+		CU_ASSERT_EQUAL(net_xdp.arm(q), 0);
+		CU_ASSERT_FALSE(wakes(sock->wake_fd));
+		CU_ASSERT_EQUAL(write(ends[1], "", 1), 1);
+		CU_ASSERT(wakes(sock->wake_fd));
+		net_xdp.disarm(q);
+		CU_ASSERT_FALSE(wakes(sock->wake_fd));
+		/* What was there before wakes, too; so does a second arm without a disarm. */
+		CU_ASSERT_EQUAL(net_xdp.arm(q), 0);
+		CU_ASSERT_EQUAL(net_xdp.arm(q), 0);
+		CU_ASSERT(wakes(sock->wake_fd));
+		net_xdp.disarm(q);
+		CU_ASSERT_EQUAL(read(ends[0], &byte, 1), 1);
+	}
+	/* There is work: nobody sleeps, and nobody waits. */
+	fake_frame(port, rings, 60, 1, false);
+	CU_ASSERT_EQUAL(net_xdp.arm(q), 1);
+	CU_ASSERT_EQUAL(write(ends[1], "", 1), 1);
+	CU_ASSERT_FALSE(wakes(sock->wake_fd));
+	net_xdp.disarm(q);
+	sock->fd = -1;
+	close(ends[0]);
+	close(ends[1]);
+	quoll_port_close(port);
+	fix_close(&f);
+}
+
 static const struct unit_test tests[] = {
 	{"frames come in the pool's own buffers", frames_come_in_the_pools_own_buffers},
 	{"entries that make no sense are dropped and counted", entries_that_make_no_sense_are_dropped_and_counted},
@@ -303,6 +358,7 @@ static const struct unit_test tests[] = {
 	{"chains are sent link by link", chains_are_sent_link_by_link},
 	{"frames of other pools are copied", frames_of_other_pools_are_copied},
 	{"every buffer is found by its offset", every_buffer_is_found_by_its_offset},
+	{"only who sleeps is woken", only_who_sleeps_is_woken},
 };
 
 UNIT_MAIN("xdp", tests)
