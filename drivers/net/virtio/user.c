@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -366,15 +365,14 @@ static bool parse_mac(const char *text, uint8_t *mac)
 static int choose_mac(struct virtio_user *u, const struct quoll_addr *addr, struct quoll_error *err)
 {
 	const char *text = quoll_addr_option(addr, "mac");
+	int rc;
 
 	if (text && !parse_mac(text, u->mac))
 		return quoll_error_set(err, EINVAL, "open", addr->target, "mac: \"%s\" is no unicast address", text);
 	if (text)
 		return 0;
-	if (getrandom(u->mac, sizeof(u->mac), 0) != (ssize_t)sizeof(u->mac))
-		return quoll_error_set(err, errno, "open", addr->target, "no random address");
-	u->mac[0] = (u->mac[0] & 0xfc) | 2; /* unicast, of local administration */
-	return 0;
+	rc = virtio_random_mac(u->mac);
+	return rc ? quoll_error_set(err, -rc, "open", addr->target, "no random address") : 0;
 }
 
 static int fds_open(struct virtio_user *u, struct quoll_error *err)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "virtio.h"
@@ -79,6 +80,14 @@ int virtio_check_features(const struct virtio_port *v, struct quoll_error *err)
 }
 
 /* What the port can do. */
+
+int virtio_random_mac(uint8_t *mac)
+{
+	if (getrandom(mac, QUOLL_MAC_BYTES, 0) != QUOLL_MAC_BYTES)
+		return -errno;
+	mac[0] = (mac[0] & 0xfc) | 2;
+	return 0;
+}
 
 int virtio_fill_info(struct virtio_port *v, struct quoll_error *err)
 {

@@ -255,6 +255,8 @@ void virtio_tx_orphan(struct virtio_txq *txq);
 void virtio_tx_drain(struct virtio_txq *txq);
 
 /* virtio.c */
+/* A unicast one, of local administration. Return: 0, -errno. */
+int virtio_random_mac(uint8_t *mac);
 /* One more that may wake it. */
 int virtio_wake_add(struct virtio_port *v, unsigned int i, int fd);
 /* What is asked of the device, of the features that it has. */
