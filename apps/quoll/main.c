@@ -47,8 +47,8 @@ static void help(FILE *f)
 	      "Userspace polled-mode drivers behind the IOMMU.\n\n",
 	      f);
 	list_verbs(f, "");
-	fputs("\nAn ADDR is a PCI device: pci:0000:01:00.0, or only 01:00.0. fwd takes any port: xdp:eth0,\n"
-	      "tap:NAME, vhost:/run/y.sock, null:, ring:NAME too;\n"
+	fputs("\nAn ADDR is a PCI device: pci:0000:01:00.0, or only 01:00.0. fwd and gen take any port:\n"
+	      "xdp:eth0, tap:NAME, vhost:/run/y.sock, virtio-user:/run/y.sock, null:, ring:NAME too;\n"
 	      "nvme takes devices in other processes: vfio-user:/run/x.sock.\n"
 	      "quoll VERB --help tells more.\n"
 	      "Exit status: 0 done, 1 failed, 2 wrong use.\n",
