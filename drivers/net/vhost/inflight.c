@@ -5,7 +5,8 @@
  * We give chains back in the order in which they came, before a call ends, so nothing is ever in flight; what a
  * successor has to know is the place, and for split rings the ring itself tells it (the used index). For packed rings
  * it is written down after each call; a call that was cut short left slots that are given back already, and how many
- * each chain takes is written down before.
+ * each chain takes is written down before. A front end that keeps nothing (QEMU's netdev) knows only where a packed
+ * ring once began: then the flags in the ring itself tell.
  *
  * Source: QEMU, "Vhost-user Protocol", "Inflight I/O tracking". What is in there is the front end's word, and checked.
  */
@@ -117,14 +118,84 @@ static void resume_packed(struct vhost_ring *ring)
 	ring->wrap = wrap;
 }
 
+static uint16_t flags_at(const struct vhost_ring *ring, uint32_t slot)
+{
+	return __atomic_load_n(&ring->packed[slot].flags, __ATOMIC_ACQUIRE);
+}
+
+/* Where the driver makes the next chain available: up to there slots are of its turn, the others of the one before. It
+ * may go on meanwhile, from low slots to high ones, so we look from high ones to low ones.
+ * Return: false: it began a new turn, or this is no ring that was used in order. */
+static bool driver_place(const struct vhost_ring *ring, uint32_t *slot, bool *wrap)
+{
+	bool above = flags_at(ring, ring->size - 1) & VIRTQ_DESC_AVAIL;
+	unsigned int nr_edges = 0;
+
+	*slot = 0;
+	*wrap = !above;
+	for (uint32_t i = ring->size - 1; i; i--) {
+		bool avail = flags_at(ring, i - 1) & VIRTQ_DESC_AVAIL;
+
+		if (avail == above)
+			continue;
+		above = avail;
+		*slot = i;
+		*wrap = avail;
+		nr_edges++;
+	}
+	return nr_edges <= 1;
+}
+
+/* Whether the slots from that one to @to are what is left of a chain: its first slot, before them, was given back. */
+static bool is_rest_of_chain(const struct vhost_ring *ring, uint32_t slot, uint32_t to)
+{
+	uint16_t flags = VIRTQ_DESC_NEXT;
+
+	for (; slot != to && flags & VIRTQ_DESC_NEXT; slot = slot + 1 == ring->size ? 0 : slot + 1)
+		flags = flags_at(ring, slot);
+	return slot == to && !(flags & VIRTQ_DESC_NEXT);
+}
+
+/*
+ * A packed ring: back from where the driver is to the last slot that was given back. Chains of several slots leave the
+ * rest of theirs as they were; the place that we were told is right if it is behind one such rest.
+ */
+static void find_packed(struct vhost_ring *ring)
+{
+	unsigned int tries = 4;
+	uint32_t slot, nr;
+	bool wrap, told = false;
+
+	while (!driver_place(ring, &slot, &wrap))
+		if (!--tries)
+			return;
+	for (nr = 0; nr < ring->size; nr++) {
+		uint32_t before = slot ? slot - 1 : ring->size - 1;
+		uint16_t flags = flags_at(ring, before);
+
+		if (!!(flags & VIRTQ_DESC_AVAIL) == !!(flags & VIRTQ_DESC_USED))
+			break;
+		told |= slot == ring->next && wrap == ring->wrap;
+		wrap ^= !slot;
+		slot = before;
+	}
+	if (told && nr < ring->size && is_rest_of_chain(ring, slot, ring->next))
+		return;
+	ring->next = (uint16_t)slot;
+	ring->wrap = wrap;
+}
+
 void vhost_inflight_begin(struct vhost_port *vp, unsigned int idx, struct vhost_ring *ring)
 {
 	struct vhost_inflight_packed *in;
 
 	ring->inflight_split = NULL;
 	if (!vp->inflight || idx >= vp->inflight_queues || ring->size > vp->inflight_size ||
-	    vp->inflight_packed != ring->is_packed)
+	    vp->inflight_packed != ring->is_packed) {
+		if (ring->is_packed)
+			find_packed(ring);
 		return;
+	}
 	in = (void *)((uint8_t *)vp->inflight + idx * queue_bytes(ring->is_packed, vp->inflight_size));
 	ring->inflight_packed = in;
 	if (!ring->is_packed) {
