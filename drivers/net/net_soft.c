@@ -115,7 +115,11 @@ int quoll_soft_pass(struct quoll_buf *buf)
 	buf->flags |= f.l4 == QUOLL_L4_TCP ? QUOLL_BUF_TX_TCP_CSUM : QUOLL_BUF_TX_UDP_CSUM;
 	if (!gso)
 		return 0;
-	buf->flags |= QUOLL_BUF_TX_TSO | (f.l3 == QUOLL_L3_IPV4 ? QUOLL_BUF_TX_IP_CSUM : 0);
+	buf->flags |= QUOLL_BUF_TX_TSO;
+	if (f.l3 == QUOLL_L3_IPV4) {
+		buf->flags |= QUOLL_BUF_TX_IP_CSUM;
+		net_chain_write(buf, f.l2_bytes + IPV4_CSUM_AT, &(uint16_t){0}, 2);
+	}
 	/* What the field holds counts the length of all of it; that of a segment is added to a sum without any. */
 	f.l4_end = (uint32_t)f.l2_bytes + f.l3_bytes;
 	pseudo = net_csum_fold(pseudo_header(buf, &f));

@@ -144,7 +144,13 @@ void tap_rxq_init(struct tap_rxq *q)
 
 /* Transmit. */
 
-/* RFC 1071, of a header whose field holds 0; words as they lie in memory. */
+static uint16_t fold(uint32_t sum)
+{
+	sum = (sum >> 16) + (sum & 0xffff);
+	return (uint16_t)((sum >> 16) + sum);
+}
+
+/* RFC 1071, of a header whose field counts as 0; words as they lie in memory. */
 static uint16_t header_csum(const uint8_t *header, uint32_t bytes)
 {
 	uint32_t sum = 0;
@@ -152,10 +158,9 @@ static uint16_t header_csum(const uint8_t *header, uint32_t bytes)
 
 	for (uint32_t i = 0; i + 1 < bytes; i += 2) {
 		memcpy(&word, header + i, sizeof(word));
-		sum += word;
+		sum += i == IP_CSUM_OFFSET ? 0 : word;
 	}
-	sum = (sum >> 16) + (sum & 0xffff);
-	return (uint16_t) ~((sum >> 16) + sum);
+	return (uint16_t)~fold(sum);
 }
 
 /* Segments get their header checksums from whoever cuts; but nobody may, if the frame goes up the kernel's stack. */
@@ -172,6 +177,21 @@ static bool fill_ip_csum(struct quoll_buf *buf)
 		return false;
 	csum = header_csum(header, buf->l3_bytes);
 	return net_chain_write(buf, buf->l2_bytes + IP_CSUM_OFFSET, &csum, sizeof(csum));
+}
+
+/* Our callers' sum of the pseudo-header has no length in it; that of all of the frame is what the kernel starts from.
+ */
+static bool add_length(const struct quoll_buf *buf, uint32_t l4)
+{
+	uint8_t scratch[2];
+	const uint8_t *field = net_chain_peek(buf, l4 + TCP_CSUM_OFFSET, 2, scratch);
+	uint16_t sum;
+
+	if (!field)
+		return false;
+	memcpy(&sum, field, sizeof(sum));
+	sum = fold((uint32_t)sum + net_cpu_to_be16((uint16_t)(buf->total_bytes - l4)));
+	return net_chain_write(buf, l4 + TCP_CSUM_OFFSET, &sum, sizeof(sum));
 }
 
 static bool ask_for_csum(const struct quoll_buf *buf, struct virtio_net_hdr *hdr)
@@ -191,7 +211,8 @@ static bool ask_for_segments(struct quoll_buf *buf, uint32_t offloads, struct vi
 	uint32_t header = (uint32_t)buf->l2_bytes + buf->l3_bytes + buf->l4_bytes;
 
 	if (!(offloads & (v4 ? QUOLL_OFFLOAD_TX_TSO4 : QUOLL_OFFLOAD_TX_TSO6)) || !buf->mss ||
-	    !(buf->flags & QUOLL_BUF_TX_TCP_CSUM) || header >= buf->total_bytes || (v4 && !fill_ip_csum(buf)))
+	    !(buf->flags & QUOLL_BUF_TX_TCP_CSUM) || header >= buf->total_bytes || (v4 && !fill_ip_csum(buf)) ||
+	    !add_length(buf, (uint32_t)buf->l2_bytes + buf->l3_bytes))
 		return false;
 	hdr->gso_type = v4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 	hdr->hdr_len = (uint16_t)header;

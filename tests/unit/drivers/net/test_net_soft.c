@@ -410,6 +410,7 @@ static void partial_frames_that_make_no_sense_are_refused(void)
 	CU_ASSERT_EQUAL(quoll_soft_pass(buf), -EINVAL);
 	buf->mss = 1;
 	CU_ASSERT_EQUAL(quoll_soft_pass(buf), 0);
+	CU_ASSERT(!memcmp((uint8_t *)quoll_buf_data(buf) + 24, "\0\0", 2)); /* asked for: IPv4's checksum */
 	quoll_buf_put(f.caches[0], &buf, 1);
 	fix_close(&f);
 }

@@ -196,9 +196,9 @@ static void what_the_kernel_left_undone_is_told(void)
 
 static void checksums_and_segments_are_asked_for(void)
 {
-	/* 192.168.0.1 to 192.168.0.199, an example of everybody's: its checksum is b861. */
-	static const uint8_t ip[20] = {0x45, 0, 0,    0x73, 0, 0, 0x40, 0,    0x40, 0x11,
-				       0,    0, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0,    0xc7};
+	/* 192.168.0.1 to 192.168.0.199, an example of everybody's: its checksum is b861, whatever the field holds. */
+	static const uint8_t ip[20] = {0x45, 0,	   0,	 0x73, 0, 0, 0x40, 0,	 0x40, 0x11,
+				       0x55, 0xaa, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0,    0xc7};
 	struct virtio_net_hdr hdr;
 	struct quoll_buf *buf;
 	struct quoll_port *port;
@@ -224,6 +224,7 @@ static void checksums_and_segments_are_asked_for(void)
 	buf->l4_bytes = 32;
 	buf->mss = 1448;
 	memcpy((uint8_t *)quoll_buf_data(buf) + 14, ip, sizeof(ip));
+	memcpy((uint8_t *)quoll_buf_data(buf) + 50, "\x12\x34", 2); /* the pseudo-header's sum without a length */
 	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(port, 0), &buf, 1), 1);
 	CU_ASSERT_EQUAL_FATAL(kernel_gets(&hdr, frame, sizeof(frame)), 6000);
 	CU_ASSERT_EQUAL(hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
@@ -231,6 +232,7 @@ static void checksums_and_segments_are_asked_for(void)
 	CU_ASSERT_EQUAL(hdr.hdr_len, 66);
 	CU_ASSERT_EQUAL(hdr.csum_offset, 16);
 	CU_ASSERT(frame[24] == 0xb8 && frame[25] == 0x61);
+	CU_ASSERT(frame[50] == 0x29 && frame[51] == 0x82); /* with it: 0x1234 + 5966 */
 	CU_ASSERT_EQUAL(stats_of(port).tx_packets, 2);
 	CU_ASSERT_EQUAL(stats_of(port).tx_bytes, 6100);
 	close_port(&f, port);
