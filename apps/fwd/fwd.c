@@ -24,6 +24,7 @@ struct fwd_values {
 	uint64_t nr_bufs;
 	uint64_t buf_bytes;
 	uint64_t mtu;
+	bool offloads;
 	bool rewrite;
 	const char *dst_macs;
 	bool no_promisc;
@@ -66,6 +67,10 @@ static const struct cli_option options[] = {
 	 "Longer frames come in several buffers where the port can do that",
 	 MIN_BUF_BYTES, 1u << 20},
 	NUMBER("mtu", mtu, "N", "longest payload of a frame; 1500 unless told otherwise", 68, 65535),
+	{"offloads", CLI_FLAG, offsetof(struct fwd_values, offloads), NULL,
+	 "take frames with checksums and segmentation left undone from tap:, vhost: and virtio-user: ports;\n"
+	 "a port that does it gets them as they are, for others it is done here",
+	 0, 0},
 	{"mac-rewrite", CLI_FLAG, offsetof(struct fwd_values, rewrite), NULL,
 	 "frames get the outgoing port's own address as their source", 0, 0},
 	{"dst-mac", CLI_TEXT, offsetof(struct fwd_values, dst_macs), "MAC[,MAC…]",
@@ -162,6 +167,7 @@ static int take_options(const struct cli *cli, const struct fwd_values *v, struc
 	opts->buf_bytes = (uint32_t)v->buf_bytes;
 	opts->mtu = (unsigned int)v->mtu;
 	opts->promiscuous = !v->no_promisc;
+	opts->offloads = v->offloads;
 	opts->rewrite = v->rewrite || v->dst_macs;
 	opts->time_ns = v->seconds * 1000000000u;
 	opts->max_packets = v->max_packets;

@@ -31,6 +31,7 @@ enum fwd_end {
  * @entries:    of each ring; 0 for 512, or as many as the port can
  * @nr_bufs:    of the pool; 0: worked out
  * @buf_bytes:  of each, headroom included; 0: worked out from @mtu
+ * @offloads:   take what peers leave undone, and hand it on or do it
  * @rewrite:    put the outgoing port's own address into frames as their source
  * @nr_dst_macs: 0: destinations stay; 1: this one everywhere; else one a port, of frames that leave by it
  * @time_ns:    0 for no limit
@@ -52,6 +53,7 @@ struct fwd_opts {
 	uint32_t buf_bytes;
 	unsigned int mtu;
 	bool promiscuous;
+	bool offloads;
 	bool rewrite;
 	unsigned int nr_dst_macs;
 	uint8_t dst_macs[FWD_MAX_PORTS][QUOLL_MAC_BYTES];
@@ -95,6 +97,7 @@ struct fwd_totals {
 	uint64_t packets;
 	uint64_t tx_bytes;
 	uint64_t tx_full;
+	uint64_t undone;
 	struct quoll_port_stats stats;
 };
 

@@ -13,6 +13,7 @@
 #include "plan.h"
 
 #define FWD_MAX_BURST 256u
+#define FWD_MAX_CUT 1024u /* segments of one frame: of 64 KiB, with an mss of 64 */
 /*
  * One burst in so many is timed: reading the clock twice a burst would cost more than forwarding a packet. A prime, as
  * what drivers do every few bursts (clean, refill, wrap around) goes by powers of two and would always be timed, or
@@ -25,10 +26,13 @@ struct fwd_run;
 /**
  * struct fwd_path - the hot part first
  * @cache: of the thread: where frames go that could not be sent
- * @macs:  destination and source of every frame, where they are rewritten
+ * @macs:  destination and source of every frame, where they are rewritten, from byte @edit_off on
+ * @missing: QUOLL_OFFLOAD_* of transmit that the outgoing port does not do, @max_tso_bytes, @max_links of what it does
  * @burst: frames at a time
  * @untimed: polls that receive something until one is timed
  * @nr_packets: forwarded; @nr_full: dropped, as the transmit ring was full; @nr_bursts: polls that received something.
+ *         @nr_cut frames became @nr_segments, which are among @nr_packets and @nr_full; @nr_undone: dropped, as what
+ *         their peer left undone could not be done.
  *         Of those that were timed: @nr_timed, @timed_packets forwarded, @timed_ticks. Written by the path's thread,
  *         read by any
  * @plain: the poll function, without the limit of --packets
@@ -40,8 +44,15 @@ struct fwd_path {
 	unsigned int burst;
 	unsigned int untimed;
 	uint8_t macs[2 * QUOLL_MAC_BYTES];
+	uint32_t edit_off;
+	uint32_t missing;
+	uint32_t max_tso_bytes;
+	uint32_t max_links;
 	uint64_t nr_packets QUOLL_CACHE_ALIGNED;
 	uint64_t nr_full;
+	uint64_t nr_cut;
+	uint64_t nr_segments;
+	uint64_t nr_undone;
 	uint64_t nr_bursts;
 	uint64_t nr_timed;
 	uint64_t timed_packets;
@@ -62,5 +73,11 @@ struct fwd_path {
 int fwd_poll_plain(void *arg);
 int fwd_poll_source(void *arg);
 int fwd_poll_both(void *arg);
+
+/**
+ * fwd_poll_offloads() - the same with any edit, of frames whose peer may have left checksums and segmentation undone:
+ * they are handed on as they are where the outgoing port does it, else it is done here
+ */
+int fwd_poll_offloads(void *arg);
 
 #endif

@@ -16,6 +16,9 @@ static const char *const end_names[] = {"time", "packets", "signal", "error"};
 struct counts {
 	uint64_t packets;
 	uint64_t full;
+	uint64_t cut;
+	uint64_t segments;
+	uint64_t undone;
 	uint64_t bursts;
 	uint64_t nr_timed;
 	uint64_t timed_packets;
@@ -26,6 +29,9 @@ static void add_path(struct counts *c, const struct fwd_path *path)
 {
 	c->packets += quoll_counted(&path->nr_packets);
 	c->full += quoll_counted(&path->nr_full);
+	c->cut += quoll_counted(&path->nr_cut);
+	c->segments += quoll_counted(&path->nr_segments);
+	c->undone += quoll_counted(&path->nr_undone);
 	c->bursts += quoll_counted(&path->nr_bursts);
 	c->nr_timed += quoll_counted(&path->nr_timed);
 	c->timed_packets += quoll_counted(&path->timed_packets);
@@ -123,9 +129,11 @@ static int add_queue_counts(const struct fwd_run *run, json_t *queues)
 		json_t *counts;
 
 		add_path(&c, &run->paths[i]);
-		counts = json_pack("{s:I, s:I, s:f, s:f}", "packets", (json_int_t)c.packets, "tx_full",
-				   (json_int_t)c.full, "packets_per_burst", per((double)c.packets, c.bursts),
-				   "useful_ns_per_packet", useful_ns_per_packet(run, &c));
+		counts =
+			json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "packets", (json_int_t)c.packets, "tx_full",
+				  (json_int_t)c.full, "cut_up", (json_int_t)c.cut, "segments", (json_int_t)c.segments,
+				  "undone", (json_int_t)c.undone, "packets_per_burst", per((double)c.packets, c.bursts),
+				  "useful_ns_per_packet", useful_ns_per_packet(run, &c));
 		ret |= json_object_update(json_array_get(queues, i), counts);
 		json_decref(counts);
 	}
@@ -143,7 +151,7 @@ static json_t *describe_port(const struct fwd_run *run, unsigned int idx)
 			add_path(&c, &run->paths[i]);
 	quoll_port_stats(port->port, &s);
 	return json_pack("{s:i, s:o, s:s, s:o, s:o, s:i, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-			 "s:I, s:I, s:I, s:i}",
+			 "s:I, s:I, s:I, s:I, s:i}",
 			 "port", (int)idx, "address", render_text(port->info.name), "driver", port->info.driver, "mac",
 			 describe_mac(port->info.mac), "numa_node", number_or_null(port->info.numa_node), "out_port",
 			 (int)plan_out_port(run->p.nr_ports, idx), "link_up", run->seen[idx].link.up, "link_mbit_per_s",
@@ -153,8 +161,8 @@ static json_t *describe_port(const struct fwd_run *run, unsigned int idx)
 			 (json_int_t)s.tx_bytes, "primed", (json_int_t)run->seen[idx].nr_primed, "rx_missed",
 			 (json_int_t)s.rx_missed, "rx_no_buf", (json_int_t)s.rx_no_buf, "rx_errors",
 			 (json_int_t)s.rx_errors, "rx_bad", (json_int_t)s.rx_bad, "tx_full", (json_int_t)c.full,
-			 "tx_bad", (json_int_t)s.tx_bad, "tx_errors", (json_int_t)s.tx_errors, "errno",
-			 -quoll_port_error(port->port));
+			 "undone", (json_int_t)c.undone, "tx_bad", (json_int_t)s.tx_bad, "tx_errors",
+			 (json_int_t)s.tx_errors, "errno", -quoll_port_error(port->port));
 }
 
 /* Frames in one direction. All that a port sends comes from its partner, but for those sent to begin with. */
@@ -300,6 +308,7 @@ static void tables_text(FILE *f, const json_t *doc)
 		{"rx errors", "rx_errors", RENDER_PLAIN, true},
 		{"rx bad", "rx_bad", RENDER_PLAIN, true},
 		{"tx full", "tx_full", RENDER_PLAIN, true},
+		{"undone", "undone", RENDER_PLAIN, true},
 		{"tx bad", "tx_bad", RENDER_PLAIN, true},
 		{"tx errors", "tx_errors", RENDER_PLAIN, true},
 		{NULL, NULL, RENDER_PLAIN, false},
@@ -352,10 +361,10 @@ void fwd_live_line(const struct fwd_totals *before, const struct fwd_totals *now
 {
 	const struct quoll_port_stats *a = &before->stats, *b = &now->stats;
 	const struct drop_kind kinds[] = {
-		{"tx_full", now->tx_full - before->tx_full}, {"rx_missed", b->rx_missed - a->rx_missed},
-		{"rx_no_buf", b->rx_no_buf - a->rx_no_buf},  {"rx_errors", b->rx_errors - a->rx_errors},
-		{"rx_bad", b->rx_bad - a->rx_bad},	     {"tx_bad", b->tx_bad - a->tx_bad},
-		{"tx_errors", b->tx_errors - a->tx_errors},
+		{"tx_full", now->tx_full - before->tx_full}, {"undone", now->undone - before->undone},
+		{"rx_missed", b->rx_missed - a->rx_missed},  {"rx_no_buf", b->rx_no_buf - a->rx_no_buf},
+		{"rx_errors", b->rx_errors - a->rx_errors},  {"rx_bad", b->rx_bad - a->rx_bad},
+		{"tx_bad", b->tx_bad - a->tx_bad},	     {"tx_errors", b->tx_errors - a->tx_errors},
 	};
 	double seconds = ns ? (double)ns / 1e9 : 1;
 	const char *before_kind = " (";

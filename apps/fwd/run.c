@@ -33,6 +33,7 @@ void fwd_totals(const struct fwd_run *run, struct fwd_totals *totals)
 	for (unsigned int i = 0; i < run->nr_paths; i++) {
 		totals->packets += quoll_counted(&run->paths[i].nr_packets);
 		totals->tx_full += quoll_counted(&run->paths[i].nr_full);
+		totals->undone += quoll_counted(&run->paths[i].nr_undone);
 	}
 	for (unsigned int i = 0; i < run->p.nr_ports; i++) {
 		struct quoll_port_stats one;

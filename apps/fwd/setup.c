@@ -9,21 +9,36 @@
 #include "fwd.h"
 
 #define MIN_CACHE_SIZE 512u
+#define MAX_FRAME_BYTES 65536u /* that a peer left to be cut up */
+#define RX_UNDONE (QUOLL_OFFLOAD_RX_L4_CSUM | QUOLL_OFFLOAD_RX_GSO | QUOLL_OFFLOAD_RX_SCATTER)
+#define TX_UNDONE (QUOLL_OFFLOAD_TX_CSUM | QUOLL_OFFLOAD_TX_TSO)
+
+/* For a burst of the longest frames, which are not cut up yet, for one that is, and for what queues read into. */
+static uint32_t nr_bufs_undone(const struct fwd_run *run)
+{
+	uint32_t nr_links = MAX_FRAME_BYTES / (run->buf_bytes - PLAN_HEADROOM_BYTES) + 2;
+
+	if (!run->opts.offloads)
+		return 0;
+	return run->opts.nr_threads * (run->opts.burst * nr_links + FWD_MAX_CUT) +
+	       run->p.nr_ports * run->opts.nr_queues * nr_links;
+}
 
 static int make_pool(struct fwd_run *run, struct quoll_error *err)
 {
 	struct quoll_pool_opts opts = {.nr_bufs = run->opts.nr_bufs, .headroom_bytes = PLAN_HEADROOM_BYTES};
 	uint32_t nr_entries = 0, nr_threads = run->opts.nr_threads;
 
+	run->buf_bytes = run->opts.buf_bytes ? run->opts.buf_bytes
+					     : plan_buf_bytes(run->opts.mtu ? run->opts.mtu : QUOLL_PORT_DEFAULT_MTU);
 	for (unsigned int i = 0; i < run->p.nr_ports; i++)
 		nr_entries += 2 * run->opts.nr_queues * ports_ring_entries(&run->p.ports[i].info, run->opts.entries);
 	run->cache_size = 4 * run->opts.burst > MIN_CACHE_SIZE ? 4 * run->opts.burst : MIN_CACHE_SIZE;
 	if (!opts.nr_bufs)
-		opts.nr_bufs = plan_nr_bufs(nr_entries, nr_threads, run->cache_size, run->opts.burst);
+		opts.nr_bufs =
+			plan_nr_bufs(nr_entries, nr_threads, run->cache_size, run->opts.burst) + nr_bufs_undone(run);
 	if (run->cache_size > opts.nr_bufs / nr_threads)
 		run->cache_size = opts.nr_bufs / nr_threads;
-	run->buf_bytes = run->opts.buf_bytes ? run->opts.buf_bytes
-					     : plan_buf_bytes(run->opts.mtu ? run->opts.mtu : QUOLL_PORT_DEFAULT_MTU);
 	opts.buf_bytes = run->buf_bytes;
 	return ports_make_pool(&run->p, 0, "fwd", QUOLL_ARENA_DEVICE_READ_WRITE, &opts, err);
 }
@@ -39,12 +54,19 @@ static int make_threads(struct fwd_run *run, struct quoll_error *err)
 	return ret;
 }
 
-/* Where a frame would not fit into one buffer, it comes as a chain if the port can do that. */
+/* What a port is asked for. Where a frame would not fit into one buffer, it comes as a chain if the port can do that.
+ */
 static uint32_t offloads_for(const struct fwd_run *run, const struct quoll_port_info *info)
 {
 	unsigned int mtu = run->opts.mtu ? run->opts.mtu : QUOLL_PORT_DEFAULT_MTU;
+	uint32_t offloads = run->buf_bytes < plan_buf_bytes(mtu) ? QUOLL_OFFLOAD_RX_SCATTER : 0;
 
-	return run->buf_bytes < plan_buf_bytes(mtu) ? info->offloads & QUOLL_OFFLOAD_RX_SCATTER : 0;
+	if (run->opts.offloads) {
+		offloads |= RX_UNDONE | TX_UNDONE;
+		if (!(info->offloads & QUOLL_OFFLOAD_RX_SCATTER))
+			offloads &= ~QUOLL_OFFLOAD_RX_GSO;
+	}
+	return info->offloads & offloads;
 }
 
 static int start_port(struct fwd_run *run, unsigned int idx, struct quoll_error *err)
@@ -109,7 +131,13 @@ static void choose_poll(const struct fwd_run *run, struct fwd_path *path)
 
 	memcpy(path->macs, opts->dst_macs[dst], QUOLL_MAC_BYTES);
 	memcpy(path->macs + QUOLL_MAC_BYTES, out->info.mac, QUOLL_MAC_BYTES);
+	path->edit_off = !opts->rewrite ? 2 * QUOLL_MAC_BYTES : opts->nr_dst_macs ? 0 : QUOLL_MAC_BYTES;
+	path->missing = TX_UNDONE & ~out->info.offloads;
+	path->max_tso_bytes = out->info.max_tso_bytes;
+	path->max_links = out->info.max_tx_links;
 	path->plain = !opts->rewrite ? fwd_poll_plain : opts->nr_dst_macs ? fwd_poll_both : fwd_poll_source;
+	if (opts->offloads)
+		path->plain = fwd_poll_offloads;
 	path->poller.poll = opts->max_packets ? poll_limited : path->plain;
 }
 

@@ -11,7 +11,7 @@ ns=quoll$$
 no_ipv6=net.ipv6.conf.default.disable_ipv6=1 # of a kernel that has it
 fwd_pid=''
 
-# netns_missing WHAT...: why it cannot be done here, if it can't. WHAT: xdp, tap, bridge
+# netns_missing WHAT...: why it cannot be done here, if it can't. WHAT: xdp, tap, bridge, vlan
 netns_missing() {
 	local word
 	[ "$(id -u)" = 0 ] || { echo 'needs root: network namespaces'; return; }
@@ -32,6 +32,7 @@ netns_lacks() {
 		case $word in
 		xdp) in_ns m python3 -B "$here/../can_xdp.py" 2>/dev/null || { echo 'the kernel has no AF_XDP, or does not let us'; return; } ;;
 		tap) ip -n "$ns-m" tuntap add probe3 mode tap 2>/dev/null || { echo 'the kernel has no tun, or does not let us'; return; } ;;
+		vlan) ip -n "$ns-m" link add link probe name probe5 type vlan id 5 2>/dev/null || { echo 'the kernel has no VLAN interfaces'; return; } ;;
 		bridge) ip -n "$ns-m" link add probe4 type bridge 2>/dev/null || { echo 'the kernel has no bridge'; return; } ;;
 		esac
 	done
