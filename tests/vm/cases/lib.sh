@@ -26,10 +26,13 @@ driver() {
 # interface ID: waits for the network interface of a device that is with its kernel driver, and gives it the name ID again: a
 # device that was away comes back as eth0.
 interface() {
-	local dir
-	dir=$sys/$(addr "$1")/net
-	wait_for 20 sh -c "ls -d $dir/* >/dev/null 2>&1" || return 1
-	[ -d "$dir/$1" ] || { dir=$(echo "$dir"/*) && ip link set "${dir##*/}" down && ip link set "${dir##*/}" name "$1"; }
+	local dir name
+	dir=$sys/$(addr "$1")
+	wait_for 20 sh -c "ls -d $dir/net/* $dir/virtio*/net/* 2>/dev/null | grep -q ." || return 1
+	for name in "$dir"/net/* "$dir"/virtio*/net/*; do
+		[ ! -d "$name" ] || [ "${name##*/}" = "$1" ] ||
+			{ ip link set "${name##*/}" down && ip link set "${name##*/}" name "$1"; }
+	done
 }
 
 group() {

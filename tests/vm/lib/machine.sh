@@ -97,9 +97,11 @@ qemu_args() {
 	for name in nvme0n1 nvme0n2 nvme1 multi0; do
 		qemu+=(-blockdev "driver=file,filename=$run/$name.raw,node-name=disk-$name,discard=unmap")
 	done
-	for name in net0:1 net2:1 net1:2 net3:2 old0:3 old1:3 multi1:4; do
+	for name in net0:1 net2:1 net1:2 net3:2 old0:3 old1:3 multi1:4 virtio1:4 virtio2:3; do
 		qemu+=(-netdev "hubport,id=hub-${name%:*},hubid=${name#*:}")
 	done
+	# a virtio NIC stops sending while nobody on its hub can receive
+	qemu+=(-netdev user,id=user-sink,restrict=on,ipv6=off -netdev hubport,id=hub-sink,hubid=3,netdev=user-sink)
 	qemu+=(-netdev user,id=user-virtio0,restrict=on -device nvme-subsys,id=subsys0,nqn=quoll-nvme0)
 	qemu+=("${devices[@]}"
 		-device nvme-ns,bus=nvme0,drive=disk-nvme0n1,nsid=1,logical_block_size=512,physical_block_size=512
