@@ -100,8 +100,11 @@ qemu_args() {
 	for name in net0:1 net2:1 net1:2 net3:2 old0:3 old1:3 multi1:4 virtio1:4 virtio2:3; do
 		qemu+=(-netdev "hubport,id=hub-${name%:*},hubid=${name#*:}")
 	done
-	# a virtio NIC stops sending while nobody on its hub can receive
-	qemu+=(-netdev user,id=user-sink,restrict=on,ipv6=off -netdev hubport,id=hub-sink,hubid=3,netdev=user-sink)
+	# a virtio NIC stops sending while nobody on its hub can receive: somebody who always can
+	for name in 3 4; do
+		qemu+=(-netdev "user,id=user-sink$name,restrict=on,ipv6=off"
+			-netdev "hubport,id=hub-sink$name,hubid=$name,netdev=user-sink$name")
+	done
 	qemu+=(-netdev user,id=user-virtio0,restrict=on -device nvme-subsys,id=subsys0,nqn=quoll-nvme0)
 	qemu+=("${devices[@]}"
 		-device nvme-ns,bus=nvme0,drive=disk-nvme0n1,nsid=1,logical_block_size=512,physical_block_size=512
