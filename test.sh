@@ -255,6 +255,9 @@ lab_all() {
 	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
 	guest 'vfio-user' tests/vm/vfio-user --kernel "${kernels[0]}" --no-iommu
 	guest 'vfio-user, IOMMU' tests/vm/vfio-user --kernel "${kernels[-1]}"
+	for kernel in "${kernels[@]}"; do
+		guest "vhost-user, $kernel" tests/vm/vhost-user --kernel "$kernel"
+	done
 	lab 'icount' --kernel "${kernels[0]}" --icount -- tests/vm/cases/run icount icount-fwd
 }
 

@@ -10,11 +10,15 @@ make_drives() {
 	for name in nvme0n1 nvme0n2 nvme1 multi0; do truncate -s "$disk_bytes" "$1/$name.raw"; done
 }
 
-# device_table: lib/devices, and a line for each server of --vfio-user, with its socket.
+# device_table: lib/devices, and a line for each server of --vfio-user, with its socket, and for each of --vhost-user.
 device_table() {
 	local index
 	list "$lab/lib/devices"
 	for index in "${!vfio_user[@]}"; do printf 'user%d %x.0/00.0 %s\n' "$index" $((0x19 + index)) "${vfio_user[index]}"; done
+	for index in "${!vhost_user[@]}"; do
+		printf 'vhost%d %x.0/00.0 virtio-net-pci,netdev=user-vhost%d,mac=52:54:00:00:00:5%d,disable-legacy=on,romfile=,%s\n' \
+			"$index" $((0x1c + index)) "$index" "$index" "${vhost_user[index]##* }"
+	done
 }
 
 # device_place ID PATH: the bus that a device of the table is plugged into, and its slot and function there.
@@ -70,8 +74,8 @@ qemu_args() {
 	icount) qemu+=(-machine q35 -accel tcg -cpu max,la57=off,-x2apic -icount shift=0 -rtc base=2026-01-01,clock=vm) ;;
 	*) qemu+=(-machine q35 -accel tcg,thread=multi -cpu max,la57=off,-x2apic) ;;
 	esac
-	# servers of --vfio-user map the guest's memory
-	((!${#vfio_user[@]})) || qemu+=(-object "memory-backend-memfd,id=memory,size=${opt_memory}M,share=on"
+	# servers of --vfio-user and --vhost-user map the guest's memory
+	((!${#vfio_user[@]} && !${#vhost_user[@]})) || qemu+=(-object "memory-backend-memfd,id=memory,size=${opt_memory}M,share=on"
 		-machine memory-backend=memory)
 	((opt_no_iommu)) || qemu+=(-device intel-iommu,intremap=on,caching-mode=on)
 	for name in root modules; do
@@ -104,6 +108,10 @@ qemu_args() {
 	for name in 3 4; do
 		qemu+=(-netdev "user,id=user-sink$name,restrict=on,ipv6=off"
 			-netdev "hubport,id=hub-sink$name,hubid=$name,netdev=user-sink$name")
+	done
+	for name in "${!vhost_user[@]}"; do
+		qemu+=(-chardev "socket,id=back-vhost$name,path=${vhost_user[name]% *},reconnect-ms=1000"
+			-netdev "vhost-user,id=user-vhost$name,chardev=back-vhost$name,queues=2")
 	done
 	qemu+=(-netdev user,id=user-virtio0,restrict=on -device nvme-subsys,id=subsys0,nqn=quoll-nvme0)
 	qemu+=("${devices[@]}"
