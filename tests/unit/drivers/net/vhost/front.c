@@ -33,6 +33,7 @@ void front_open(struct front *f, const char *options, unsigned int nr_pairs)
 	snprintf(addr, sizeof(addr), "vhost:%s%s", f->path, options);
 	f->conn.fd = f->mem_fd = -1;
 	f->nr_pairs = nr_pairs;
+	f->size = FRONT_SIZE;
 	f->features = FRONT_FEATURES;
 	f->port = fix_port(&f->fix, addr);
 	for (unsigned int i = 0; i < FRONT_MAX_RINGS; i++) {
@@ -202,7 +203,7 @@ void front_ring_init(struct front *f, unsigned int idx)
 	struct front_ring *r = &f->rings[idx];
 
 	r->mem = f->mem + idx * FRONT_RING_BYTES;
-	r->size = FRONT_SIZE;
+	r->size = f->size;
 	r->next = r->seen = r->nr_out = 0;
 	r->next_wrap = r->seen_wrap = true;
 	memset(r->mem, 0, FRONT_RING_BYTES);

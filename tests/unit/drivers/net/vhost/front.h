@@ -59,6 +59,7 @@ struct front {
 	uint64_t features;
 	bool packed;
 	unsigned int nr_pairs;
+	uint32_t size; /* of each ring: FRONT_SIZE unless told otherwise */
 	struct front_ring rings[FRONT_MAX_RINGS];
 	unsigned int nr_fds_before;
 };
