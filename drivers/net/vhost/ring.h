@@ -88,15 +88,18 @@ static inline void vhost_copied(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Frames are 64 bytes or some hundreds: short ones without a call. */
+/* Frames are 64 bytes or some hundreds: short ones without a call, the shortest without a loop. */
 static inline void vhost_copy(uint8_t *to, const uint8_t *from, uint32_t n)
 {
-	if (QUOLL_UNLIKELY(n < 16 || n > 256)) {
+	if (QUOLL_UNLIKELY(n < 32 || n > 256)) {
 		memcpy(to, from, n);
 		return;
 	}
-	for (uint32_t i = 0; i + 16 <= n; i += 16)
+	memcpy(to, from, 16);
+	memcpy(to + 16, from + 16, 16);
+	for (uint32_t i = 32; i + 32 < n; i += 16)
 		memcpy(to + i, from + i, 16);
+	memcpy(to + n - 32, from + n - 32, 16);
 	memcpy(to + n - 16, from + n - 16, 16);
 }
 

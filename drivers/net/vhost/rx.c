@@ -47,20 +47,33 @@ static __attribute__((noinline)) bool take_offloads(const struct vhost_ring *rin
 	return true;
 }
 
+/* A header that asks for something is copied whole, and what it says then counts. */
+static __attribute__((noinline)) bool take_header(const struct vhost_ring *ring, const uint8_t *va,
+						  struct quoll_buf *buf)
+{
+	struct virtio_net_hdr hdr;
+
+	memcpy(&hdr, va, sizeof(hdr));
+	vhost_copied();
+	return take_offloads(ring, &hdr, buf);
+}
+
 /* The usual frame. Return: false: it is to be dropped. */
 static inline bool take_simple(struct vhost_rxq *q, struct vhost_ring *ring, const struct incoming *in,
 			       struct quoll_buf *buf)
 {
 	uint32_t bytes = in->bytes - VHOST_HDR_BYTES;
-	struct virtio_net_hdr hdr;
+	const uint8_t *va = in->va;
+	uint16_t asks; /* flags and gso_type */
 
-	memcpy(&hdr, in->va, sizeof(hdr));
+	static_assert(offsetof(struct virtio_net_hdr, hdr_bytes) == sizeof(asks), "they are in front");
+	memcpy(&asks, va, sizeof(asks));
 	vhost_copied();
-	vhost_copy(quoll_buf_data(buf), in->va + VHOST_HDR_BYTES, bytes);
+	vhost_copy(quoll_buf_data(buf), va + VHOST_HDR_BYTES, bytes);
 	buf->data_bytes = bytes;
 	buf->total_bytes = bytes;
 	buf->port = q->rxq.port_id;
-	return QUOLL_LIKELY(!(hdr.flags | hdr.gso_type)) || take_offloads(ring, &hdr, buf);
+	return QUOLL_LIKELY(!asks) || take_header(ring, va, buf);
 }
 
 /* The next bytes of a chain. */
@@ -172,22 +185,26 @@ static __attribute__((noinline)) int take_split_chain(struct vhost_rxq *q, struc
 static inline unsigned int take_all(struct vhost_rxq *q, struct vhost_ring *ring, const struct incoming *in,
 				    struct quoll_buf **bufs, unsigned int n, struct counts *counts)
 {
+	struct vhost_used *done = ring->done + ring->nr_done;
 	unsigned int good = 0;
 	int rc;
 
 	for (unsigned int i = 0; i < n; i++) {
+		struct quoll_buf *buf = bufs[i];
+
 		if (QUOLL_LIKELY(in[i].va != NULL))
-			rc = take_simple(q, ring, &in[i], bufs[i]) ? 0 : -EPROTO;
+			rc = take_simple(q, ring, &in[i], buf) ? 0 : -EPROTO;
 		else
-			rc = take_split_chain(q, ring, in[i].id, bufs[i]);
-		vhost_done(ring, in[i].id, 1, 0);
+			rc = take_split_chain(q, ring, in[i].id, buf);
+		done[i] = (struct vhost_used){in[i].id, 1, 0};
 		if (QUOLL_UNLIKELY(rc)) {
-			drop(q, bufs[i], rc, counts);
+			drop(q, buf, rc, counts);
 			continue;
 		}
-		counts->bytes += bufs[i]->total_bytes;
-		bufs[good++] = bufs[i];
+		counts->bytes += buf->total_bytes;
+		bufs[good++] = buf;
 	}
+	ring->nr_done = (uint16_t)(ring->nr_done + n);
 	return good;
 }
 

@@ -27,9 +27,14 @@ struct outgoing {
 	uint16_t id;
 };
 
-static inline void put_header(uint8_t *va, struct virtio_net_hdr hdr)
+/* A header that asks for nothing, of a frame in one buffer. */
+static inline void put_plain_header(uint8_t *va)
 {
-	memcpy(va, &hdr, sizeof(hdr));
+	static_assert(offsetof(struct virtio_net_hdr, nr_bufs) == 10, "the last of three words has it");
+	const uint32_t last = 1u << 16;
+
+	memset(va, 0, 8);
+	memcpy(va + 8, &last, sizeof(last));
 }
 
 /* Offloads. */
@@ -259,33 +264,37 @@ static inline void prefetch_room(const uint8_t *va)
 	virtq_prefetch_write(va + QUOLL_CACHE_LINE_BYTES);
 }
 
-static inline bool plain(const struct vhost_txq *q, const struct quoll_buf *buf)
+static inline bool plain(const struct net_tx_rules *rules, const struct quoll_buf *buf)
 {
-	return buf->nr_links == 1 && !net_tx_bad(&q->rules, buf) && !(buf->flags & NET_TX_FLAGS);
+	return buf->nr_links == 1 && !net_tx_bad(rules, buf) && !(buf->flags & NET_TX_FLAGS);
 }
 
 /* Frames that are plain, and descriptors that fit, up to the first that is not. Nothing is taken yet. */
 static inline unsigned int look_split(const struct vhost_txq *q, struct vhost_ring *ring, const struct place *place,
 				      struct quoll_buf *const *bufs, struct outgoing *out, unsigned int n)
 {
+	/* A copy: past each vhost_copied() the compiler would look at memory again. */
+	const struct net_tx_rules rules = q->rules;
+	const uint32_t size = ring->size;
 	unsigned int i;
 
 	if (n > place->ready - ring->nr_done)
 		n = place->ready - ring->nr_done;
 	for (i = 0; i < n; i++) {
 		out[i].id = vhost_split_head(ring, ring->nr_done + i);
-		__builtin_prefetch(&ring->desc[out[i].id & (ring->size - 1)]);
+		__builtin_prefetch(&ring->desc[out[i].id & (size - 1)]);
 	}
 	for (i = 0; i < n; i++) {
+		uint32_t bytes = bufs[i]->total_bytes + VHOST_HDR_BYTES;
 		struct virtq_desc desc;
 
-		if (QUOLL_UNLIKELY(out[i].id >= ring->size || !plain(q, bufs[i])))
+		if (QUOLL_UNLIKELY(out[i].id >= size || !plain(&rules, bufs[i])))
 			break;
 		memcpy(&desc, &ring->desc[out[i].id], sizeof(desc));
 		vhost_copied();
-		if (QUOLL_UNLIKELY(!fits(desc.flags, desc.bytes, bufs[i]->total_bytes + VHOST_HDR_BYTES)))
+		if (QUOLL_UNLIKELY(!fits(desc.flags, desc.bytes, bytes)))
 			break;
-		out[i].va = vhost_at(ring, desc.addr, bufs[i]->total_bytes + VHOST_HDR_BYTES);
+		out[i].va = vhost_at(ring, desc.addr, bytes);
 		if (QUOLL_UNLIKELY(!out[i].va))
 			break;
 		prefetch_room(out[i].va);
@@ -296,16 +305,18 @@ static inline unsigned int look_split(const struct vhost_txq *q, struct vhost_ri
 static inline unsigned int look_packed(const struct vhost_txq *q, struct vhost_ring *ring, struct place *place,
 				       struct quoll_buf *const *bufs, struct outgoing *out, unsigned int n)
 {
+	const struct net_tx_rules rules = q->rules; /* as above */
 	unsigned int i;
 
-	for (i = 0; i < n && vhost_packed_ready(ring, place->slot, place->wrap) && plain(q, bufs[i]); i++) {
+	for (i = 0; i < n && vhost_packed_ready(ring, place->slot, place->wrap) && plain(&rules, bufs[i]); i++) {
+		uint32_t bytes = bufs[i]->total_bytes + VHOST_HDR_BYTES;
 		struct virtq_packed_desc desc;
 
 		memcpy(&desc, &ring->packed[place->slot], sizeof(desc));
 		vhost_copied();
-		if (QUOLL_UNLIKELY(!fits(desc.flags, desc.bytes, bufs[i]->total_bytes + VHOST_HDR_BYTES)))
+		if (QUOLL_UNLIKELY(!fits(desc.flags, desc.bytes, bytes)))
 			break;
-		out[i].va = vhost_at(ring, desc.addr, bufs[i]->total_bytes + VHOST_HDR_BYTES);
+		out[i].va = vhost_at(ring, desc.addr, bytes);
 		if (QUOLL_UNLIKELY(!out[i].va))
 			break;
 		out[i].id = desc.id;
@@ -318,14 +329,20 @@ static inline unsigned int look_packed(const struct vhost_txq *q, struct vhost_r
 static inline void send_plain(struct vhost_ring *ring, struct quoll_buf *const *bufs, const struct outgoing *out,
 			      unsigned int n, struct counts *counts)
 {
+	struct vhost_used *done = ring->done + ring->nr_done;
+	uint64_t sum = 0;
+
 	for (unsigned int i = 0; i < n; i++) {
 		uint32_t bytes = bufs[i]->total_bytes;
+		uint8_t *va = out[i].va;
 
-		put_header(out[i].va, (struct virtio_net_hdr){.nr_bufs = 1});
-		vhost_copy(out[i].va + VHOST_HDR_BYTES, quoll_buf_data(bufs[i]), bytes);
-		vhost_done(ring, out[i].id, 1, bytes + VHOST_HDR_BYTES);
-		counts->bytes += bytes;
+		put_plain_header(va);
+		vhost_copy(va + VHOST_HDR_BYTES, quoll_buf_data(bufs[i]), bytes);
+		done[i] = (struct vhost_used){out[i].id, 1, bytes + VHOST_HDR_BYTES};
+		sum += bytes;
 	}
+	ring->nr_done = (uint16_t)(ring->nr_done + n);
+	counts->bytes += sum;
 	counts->packets += n;
 }
 
