@@ -68,7 +68,7 @@ ping_through() { in_c ping -q -c "${1:-3}" -i 0.02 -W 10 192.0.2.3; }
 # iperf OPTION...: from c to d, JSON into /tmp/iperf.json
 iperf() {
 	local server
-	in_d iperf3 -s -1 >/tmp/iperf-server.log 2>&1 &
+	ip netns exec d iperf3 -s -1 >/tmp/iperf-server.log 2>&1 & # not by in_d: $! is to be the server
 	server=$!
 	wait_for 20 sh -c 'ip netns exec d ss -Hltn sport = :5201 | grep -q .' &&
 		in_c timeout 60 iperf3 -c 192.0.2.3 -J "$@" >/tmp/iperf.json 2>/tmp/iperf.log

@@ -104,11 +104,9 @@ qemu_args() {
 	for name in net0:1 net2:1 net1:2 net3:2 old0:3 old1:3 multi1:4 virtio1:4 virtio2:3; do
 		qemu+=(-netdev "hubport,id=hub-${name%:*},hubid=${name#*:}")
 	done
-	# a virtio NIC stops sending while nobody on its hub can receive: somebody who always can
-	for name in 3 4; do
-		qemu+=(-netdev "user,id=user-sink$name,restrict=on,ipv6=off"
-			-netdev "hubport,id=hub-sink$name,hubid=$name,netdev=user-sink$name")
-	done
+	# A virtio NIC stops sending while nobody on its hub can receive, as when all others are down (icount-fwd): a port of the
+	# hub's with nothing behind it always can. With one, others may lose frames.
+	((!opt_icount)) || qemu+=(-netdev hubport,id=hub-sink3,hubid=3 -netdev hubport,id=hub-sink4,hubid=4)
 	for name in "${!vhost_user[@]}"; do
 		qemu+=(-chardev "socket,id=back-vhost$name,path=${vhost_user[name]% *},reconnect-ms=1000"
 			-netdev "vhost-user,id=user-vhost$name,chardev=back-vhost$name,queues=2")

@@ -132,6 +132,18 @@ static void *spoil(void *arg)
 	return NULL;
 }
 
+static void race_go(struct race *race)
+{
+	__atomic_store_n(&race->stop, 0, __ATOMIC_RELAXED);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&race->thread, NULL, spoil, race), 0);
+}
+
+static void race_halt(struct race *race)
+{
+	__atomic_store_n(&race->stop, 1, __ATOMIC_RELEASE);
+	CU_ASSERT_EQUAL_FATAL(pthread_join(race->thread, NULL), 0);
+}
+
 /* The guest's memory as the port has mapped it: behind its end there is nothing, unless somebody else was there first.
  */
 static void guard_end(struct race *race)
@@ -160,13 +172,12 @@ static void race_begin(struct race *race, struct front *f, unsigned int idx, uin
 	front_connect(f);
 	front_hello(f);
 	guard_end(race);
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&race->thread, NULL, spoil, race), 0);
+	race_go(race);
 }
 
 static void race_end(struct race *race)
 {
-	__atomic_store_n(&race->stop, 1, __ATOMIC_RELEASE);
-	CU_ASSERT_EQUAL(pthread_join(race->thread, NULL), 0);
+	race_halt(race);
 	for (unsigned int i = 0; i < 1u << 20; i++)
 		if (race->f->mem[KEPT_OFFSET + i] != 'g') {
 			CU_FAIL("written to what the guest did not offer");
@@ -190,7 +201,7 @@ static void offer(struct front *f, unsigned int idx)
 		return;
 	done = __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
 	for (; (uint16_t)(r->next - done) < r->size; r->next++)
-		avail->ring[r->next % r->size] = (uint16_t)(r->next % r->size);
+		__atomic_store_n(&avail->ring[r->next % r->size], (uint16_t)(r->next % r->size), __ATOMIC_RELAXED);
 	__atomic_store_n(&avail->idx, r->next, __ATOMIC_RELEASE);
 }
 
@@ -215,8 +226,11 @@ static void look_after(struct race *race)
 		CU_ASSERT_TRUE(race->wild || f->packed);
 		front_disconnect(f);
 		front_await_link(f, false);
+		/* The rings are made anew, by one thread. */
+		race_halt(race);
 		front_connect(f);
 		front_hello(f);
+		race_go(race);
 	}
 }
 
