@@ -149,6 +149,7 @@ static void split_give_back(struct vhost_vring *vring, struct vhost_ring *ring)
 	for (uint32_t i = 0; i < ring->nr_done; i++)
 		used->ring[(old + i) & (ring->size - 1)] =
 			(struct virtq_used_elem){ring->done[i].id, ring->done[i].bytes};
+	vhost_guest_gets(ring);
 	/* Pairs with the guest's acquire: entries and data are there. */
 	__atomic_store_n(&used->idx, now, __ATOMIC_RELEASE);
 	ring->next = now;
@@ -181,6 +182,7 @@ static void packed_give_back(struct vhost_vring *vring, struct vhost_ring *ring,
 	uint32_t slot = ring->next, slots = 0;
 	bool wrap = ring->wrap;
 
+	vhost_guest_gets(ring);
 	if (QUOLL_UNLIKELY(ring->inflight_packed != NULL))
 		vhost_inflight_packed_before(ring);
 	for (uint32_t i = 0; i < ring->nr_done; i++) {

@@ -13,6 +13,10 @@
 
 #include "vhost.h"
 
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
+
 /* Of one chain, or of all the chains that a frame is written to. Each descriptor is one, or more where it crosses
  * areas. */
 #define VHOST_MAX_PIECES 256u
@@ -82,6 +86,32 @@ static inline uint8_t *vhost_at(struct vhost_ring *ring, uint64_t guest, uint32_
 	return vhost_at_slow(ring, guest, bytes);
 }
 
+/*
+ * ThreadSanitizer does not see what goes through the guest: what one thread has given back to it happened before what
+ * another one then gets from it, on another ring. Nothing in other builds.
+ */
+#ifdef __SANITIZE_THREAD__
+static inline void vhost_guest_gave(const struct vhost_ring *ring)
+{
+	__tsan_acquire((void *)(uintptr_t)ring->memory);
+}
+
+static inline void vhost_guest_gets(const struct vhost_ring *ring)
+{
+	__tsan_release((void *)(uintptr_t)ring->memory);
+}
+#else
+static inline void vhost_guest_gave(const struct vhost_ring *ring)
+{
+	(void)ring;
+}
+
+static inline void vhost_guest_gets(const struct vhost_ring *ring)
+{
+	(void)ring;
+}
+#endif
+
 /* What was copied is not read again, whatever the compiler thinks of it. */
 static inline void vhost_copied(void)
 {
@@ -115,6 +145,7 @@ static inline uint32_t vhost_split_ready(struct vhost_ring *ring)
 	/* Pairs with the guest's release: the descriptors are there. */
 	uint16_t ready = (uint16_t)(__atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE) - ring->next);
 
+	vhost_guest_gave(ring);
 	if (QUOLL_UNLIKELY(ready > ring->size)) {
 		vhost_break(ring);
 		return 0;
@@ -134,6 +165,7 @@ static inline bool vhost_packed_ready(const struct vhost_ring *ring, uint32_t sl
 	/* Pairs with the guest's release of the flags. */
 	uint16_t flags = __atomic_load_n(&ring->packed[slot].flags, __ATOMIC_ACQUIRE);
 
+	vhost_guest_gave(ring);
 	return !!(flags & VIRTQ_DESC_AVAIL) == wrap && !!(flags & VIRTQ_DESC_USED) != wrap;
 }
 
