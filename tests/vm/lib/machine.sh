@@ -17,7 +17,7 @@ device_table() {
 	for index in "${!vfio_user[@]}"; do printf 'user%d %x.0/00.0 %s\n' "$index" $((0x19 + index)) "${vfio_user[index]}"; done
 	for index in "${!vhost_user[@]}"; do
 		printf 'vhost%d %x.0/00.0 virtio-net-pci,netdev=user-vhost%d,mac=52:54:00:00:00:5%d,disable-legacy=on,romfile=,%s\n' \
-			"$index" $((0x1c + index)) "$index" "$index" "${vhost_user[index]##* }"
+			"$index" $((0x19 + ${#vfio_user[@]} + index)) "$index" "$index" "${vhost_user[index]##* }"
 	done
 }
 
