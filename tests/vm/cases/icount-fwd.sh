@@ -182,7 +182,7 @@ row() {
 	[ -z "$testpmd" ] || check "$what: at most 0.7 of testpmd's instructions" at_most 0.7 'DPDK testpmd' 0
 	# With virtio both write one doorbell for what a poll has found, and now and then a poll finds half a burst.
 	[ -z "$testpmd" ] || check "$what: no more MMIO accesses than testpmd" \
-		at_most "$([ "$driver" = virtio ] && echo 1.1 || echo 1)" 'DPDK testpmd' 1
+		at_most "$([ "$driver" = virtio ] && echo 1.5 || echo 1)" 'DPDK testpmd' 1
 }
 
 row e1000e e1000e net2 net0 net1 512
