@@ -114,8 +114,11 @@ static int poll_limited(void *arg)
 	uint64_t done = fwd_packets(run), max = run->opts.max_packets;
 	int n;
 
-	if (done >= max)
+	/* Two threads that come to it at once may each have seen the other's count of before. */
+	if (done >= max) {
+		quoll_loop_stop(run->p.control);
 		return 0;
+	}
 	path->burst = max - done < run->opts.burst ? (unsigned int)(max - done) : run->opts.burst;
 	n = path->plain(path);
 	if (n && fwd_packets(run) >= max)

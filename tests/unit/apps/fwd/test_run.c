@@ -113,6 +113,22 @@ static void a_number_of_packets_is_met_within_a_burst_a_thread_by_several(void)
 	finish();
 }
 
+/* Each thread has counted its last frames, and saw of the other only what it had before. */
+static void a_number_that_nobody_has_seen_met_ends_the_run_all_the_same(void)
+{
+	struct fwd_opts opts = base;
+
+	opts.max_packets = 1000;
+	opts.nr_threads = 2;
+	opts.time_ns = 10000000000u;
+	start(&opts, "null:", "null:");
+	run->paths[0].nr_packets = run->paths[1].nr_packets = 500;
+	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
+	CU_ASSERT_EQUAL(run->end, FWD_END_PACKETS);
+	CU_ASSERT_EQUAL(fwd_packets(run), 1000);
+	finish();
+}
+
 static void a_port_alone_sends_back_what_it_receives(void)
 {
 	struct fwd_opts opts = base;
@@ -366,6 +382,8 @@ static const struct unit_test tests[] = {
 	{"a number of packets is met exactly by one thread", a_number_of_packets_is_met_exactly_by_one_thread},
 	{"a number of packets is met within a burst a thread by several",
 	 a_number_of_packets_is_met_within_a_burst_a_thread_by_several},
+	{"a number that nobody has seen met ends the run all the same",
+	 a_number_that_nobody_has_seen_met_ends_the_run_all_the_same},
 	{"a port alone sends back what it receives", a_port_alone_sends_back_what_it_receives},
 	{"frames sent to begin with go round and none is lost", frames_sent_to_begin_with_go_round_and_none_is_lost},
 	{"rings between threads lose nothing", rings_between_threads_lose_nothing},
