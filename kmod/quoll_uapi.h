@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
+/*
+ * quoll_uapi.h - what quoll.ko and programs say to each other. Version 0: it changes without notice until all drivers
+ * have used it.
+ *
+ * Nodes: /dev/quoll/control answers questions about any group that the module knows, to anybody. /dev/quoll/N is the
+ * IOMMU group N: who opens it owns the group, alone; see README.md for when open() succeeds.
+ *
+ * Each structure begins with argsz, the bytes that the caller has, and flags. A longer structure is taken if the kernel
+ * knows of no meaning for the rest, it is zero and no more than a page (E2BIG otherwise), a shorter one than the first
+ * is EINVAL. Reserved members and unknown flags must be zero (EINVAL). What follows struct quoll_group_info is room for
+ * its capability chain, and not looked at; if it does not fit, argsz is set to what is needed. The chain is that of
+ * linux/vfio.h: struct vfio_info_cap_header, offsets from the start of the structure.
+ *
+ * A device's file speaks linux/vfio.h: VFIO_DEVICE_GET_INFO, _GET_REGION_INFO, _GET_IRQ_INFO, _SET_IRQS, _RESET, read,
+ * write and mmap at the regions' offsets; ENOTTY for the rest.
+ */
+#ifndef QUOLL_UAPI_H
+#define QUOLL_UAPI_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+#include <linux/vfio.h>
+
+#define QUOLL_UAPI_VERSION 0
+#define QUOLL_UAPI_NAME_BYTES 64
+
+#define QUOLL_UAPI_TYPE 0xBE
+
+/* Both nodes. Return: QUOLL_UAPI_VERSION. */
+#define QUOLL_GET_VERSION _IO(QUOLL_UAPI_TYPE, 0)
+
+/**
+ * struct quoll_group_info - a group: whether it can be owned, what stands in the way, what its IOMMU can do
+ * @flags:      in: 0; out: QUOLL_GROUP_*
+ * @group:      /dev/quoll/control: in, which group; /dev/quoll/N: in: 0, out: N
+ * @nr_devices: members of the IOMMU group, whatever they are with
+ * @nr_bound:   of these, with this module
+ * @generation: another one whenever members came, went or changed their driver
+ * @cap_offset: 0, or where the chain begins
+ * @blocker:    without QUOLL_GROUP_VIABLE: the member that is in the way, and its driver; both empty where the group is
+ *              owned by VFIO, or none of its members is with this module
+ *
+ * Errors: ENOENT: no such group.
+ */
+struct quoll_group_info {
+	__u32 argsz;
+	__u32 flags;
+#define QUOLL_GROUP_VIABLE (1 << 0)  /* owned by this file, or it could be owned */
+#define QUOLL_GROUP_OWNED (1 << 1)   /* by a file of /dev/quoll/N */
+#define QUOLL_GROUP_CLAIMED (1 << 2) /* and DMA mappings and device files can be had from it */
+#define QUOLL_GROUP_CAPS (1 << 3)
+	__u32 group;
+	__u32 nr_devices;
+	__u32 nr_bound;
+	__u32 generation;
+	__u32 cap_offset;
+	__u32 reserved;
+	char blocker[QUOLL_UAPI_NAME_BYTES];
+	char blocker_driver[QUOLL_UAPI_NAME_BYTES];
+};
+#define QUOLL_GROUP_GET_INFO _IO(QUOLL_UAPI_TYPE, 1)
+
+/**
+ * struct quoll_cap_iommu - capability 1, of a claimed group
+ * @type:            QUOLL_IOMMU_*; what is special to an architecture comes in capabilities of its own
+ * @page_sizes:      a bit each
+ * @aperture_first, @aperture_last: IOVAs that exist, both inclusive; capability 2 has the holes
+ * @max_mappings, @nr_mappings: allowed and there
+ */
+#define QUOLL_CAP_IOMMU 1
+struct quoll_cap_iommu {
+	struct vfio_info_cap_header header;
+	__u32 type;
+#define QUOLL_IOMMU_PAGE_TABLE 1
+	__u32 flags;
+#define QUOLL_IOMMU_COHERENT (1 << 0)	     /* devices see what is in the CPUs' caches */
+#define QUOLL_IOMMU_COHERENT_ALWAYS (1 << 1) /* also where a transaction asks not to snoop */
+#define QUOLL_IOMMU_ISOLATED_MSI (1 << 2)    /* no device can raise another one's interrupts */
+	__u64 page_sizes;
+	__u64 aperture_first;
+	__u64 aperture_last;
+	__u32 max_mappings;
+	__u32 nr_mappings;
+};
+
+/**
+ * struct quoll_cap_reserved - capability 2: IOVAs that cannot be mapped
+ */
+#define QUOLL_CAP_RESERVED 2
+struct quoll_reserved_range {
+	__u64 first;
+	__u64 last;
+	__u32 type;
+#define QUOLL_RESERVED_OTHER 0
+#define QUOLL_RESERVED_DIRECT 1 /* firmware wants it mapped one to one */
+#define QUOLL_RESERVED_MSI 2	/* writes are interrupts, or go where they are translated for these */
+	__u32 reserved;
+};
+struct quoll_cap_reserved {
+	struct vfio_info_cap_header header;
+	__u32 nr_ranges;
+	__u32 reserved;
+	struct quoll_reserved_range ranges[];
+};
+
+/**
+ * struct quoll_group_device - a member of a group
+ * @flags: in: 0; out: QUOLL_DEVICE_*
+ * @group: as in struct quoll_group_info
+ * @index: in: 0 .. nr_devices - 1, in an order that holds for one generation
+ * @bus:   QUOLL_BUS_TYPE_*
+ *
+ * Errors: ENOENT: no such group, no such index.
+ */
+struct quoll_group_device {
+	__u32 argsz;
+	__u32 flags;
+#define QUOLL_DEVICE_BOUND (1 << 0)  /* with this module: its file can be had */
+#define QUOLL_DEVICE_OPEN (1 << 1)   /* its file is open */
+#define QUOLL_DEVICE_BLOCKS (1 << 2) /* its driver does DMA: the group is not viable */
+#define QUOLL_DEVICE_BUSY (1 << 3)   /* it just gets or loses a driver; ask again */
+	__u32 group;
+	__u32 index;
+	__u32 bus;
+#define QUOLL_BUS_TYPE_OTHER 0
+#define QUOLL_BUS_TYPE_PCI 1
+#define QUOLL_BUS_TYPE_PLATFORM 2
+	__u32 generation;
+	char name[QUOLL_UAPI_NAME_BYTES];
+	char driver[QUOLL_UAPI_NAME_BYTES];
+};
+#define QUOLL_GROUP_GET_DEVICE _IO(QUOLL_UAPI_TYPE, 2)
+
+/*
+ * The rest is for /dev/quoll/N, and for the process that opened it: EPERM for any other address space, a forked child's
+ * too. ENODEV: the group is lost: its last member left, or the process that opened the file has ended.
+ */
+
+/**
+ * struct quoll_device_open - get the file of a member, by name
+ * @flags: in: 0
+ *
+ * Return: a file descriptor, close-on-exec. Errors: ENOENT: no member of that name is with this module; EBUSY: its file
+ * is open, or the group is not viable; EACCES: it is a virtual function whose physical function somebody has through
+ * VFIO; EAGAIN: the kernel is at the device.
+ */
+struct quoll_device_open {
+	__u32 argsz;
+	__u32 flags;
+	char name[QUOLL_UAPI_NAME_BYTES];
+};
+#define QUOLL_GROUP_OPEN_DEVICE _IO(QUOLL_UAPI_TYPE, 3)
+
+/**
+ * struct quoll_dma_map - let the group's devices reach memory
+ * @flags: QUOLL_DMA_*, at least one
+ * @va:    of the calling process; @iova, @size_bytes: where; all multiples of the CPU's page size
+ *
+ * The memory is pinned, and counts against RLIMIT_MEMLOCK until it is unmapped.
+ *
+ * Errors: EINVAL: no multiples, nothing, or too much of it; EEXIST: overlaps with a mapping; ERANGE: outside the
+ * aperture or in a reserved range; EFAULT: no memory at va, or none of that permission; ENOMEM: RLIMIT_MEMLOCK; ENOSPC:
+ * max_mappings; EBUSY: the group is not viable; EINTR.
+ */
+struct quoll_dma_map {
+	__u32 argsz;
+	__u32 flags;
+#define QUOLL_DMA_READ (1 << 0)	 /* by the device */
+#define QUOLL_DMA_WRITE (1 << 1) /* by the device */
+	__u64 va;
+	__u64 iova;
+	__u64 size_bytes;
+};
+#define QUOLL_GROUP_MAP_DMA _IO(QUOLL_UAPI_TYPE, 4)
+
+/**
+ * struct quoll_dma_unmap - take mappings back; when it returns no device reaches the memory any more
+ * @flags:      QUOLL_DMA_UNMAP_ALL, with the rest 0
+ * @iova, @size_bytes: in: a range that covers whole mappings; size_bytes out: how much was mapped there
+ *
+ * Errors: EINVAL: the range cuts a mapping; ENOENT: there is none in it.
+ */
+struct quoll_dma_unmap {
+	__u32 argsz;
+	__u32 flags;
+#define QUOLL_DMA_UNMAP_ALL (1 << 0)
+	__u64 iova;
+	__u64 size_bytes;
+};
+#define QUOLL_GROUP_UNMAP_DMA _IO(QUOLL_UAPI_TYPE, 5)
+
+/**
+ * struct quoll_group_events - an eventfd that is signalled with each new generation
+ * @flags: in: 0
+ * @fd:    replaces the one before; -1: none
+ *
+ * Before a device that is open is taken away its request interrupt and this are signalled, and the kernel waits for a
+ * moment for its file to be closed; then the file is dead: ENODEV, SIGBUS where its memory was mapped.
+ *
+ * Errors: EBADF, EINVAL: no eventfd.
+ */
+struct quoll_group_events {
+	__u32 argsz;
+	__u32 flags;
+	__s32 fd;
+	__u32 reserved;
+};
+#define QUOLL_GROUP_SET_EVENTS _IO(QUOLL_UAPI_TYPE, 6)
+
+#endif
