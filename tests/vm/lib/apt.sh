@@ -79,9 +79,10 @@ fetch_closure() {
 
 # fetch_one STATE PACKAGE: prints the path of its .deb file.
 fetch_one() {
-	local state=$1 package=$2 version file
-	version=$(private_apt "$state" apt-cache show --no-all-versions "$package" | sed -n 's/^Version: //p' | head -n 1)
-	file=$state/cache/archives/${package}_${version//:/%3a}_amd64.deb
+	local state=$1 package=$2 version arch file
+	read -r version arch < <(private_apt "$state" apt-cache show --no-all-versions "$package" |
+		awk '$1 == "Version:" { version = $2 } $1 == "Architecture:" { arch = $2 } END { print version, arch }')
+	file=$state/cache/archives/${package}_${version//:/%3a}_$arch.deb
 	if [[ ! -e $file ]]; then
 		(cd "$state/cache/archives" && private_apt "$state" apt-get download "$package=$version") \
 			>"$state/fetch.log" 2>&1 || { fetch_failed "$state"; return 1; }

@@ -25,7 +25,9 @@ check_host() {
 		strip binutils
 		busybox busybox-static
 		cpio cpio
+		gcc gcc
 		depmod kmod
+		make make
 		qemu-system-x86_64 qemu-system-x86
 		mksquashfs squashfs-tools
 		xz xz-utils

@@ -7,6 +7,10 @@
 recipe() { { host_codename; cat "$@"; } | sha256sum | cut -c1-12; }
 
 root_key() { printf 'root-%s-%s\n' "$(host_codename)" "$(recipe "$lab/lib/root.sh" "$lab/guest/packages")"; }
+# The module's sources decide, and the kernel that it is for: $1 is that image.
+kmod_key() {
+	printf 'kmod-%s-%s\n' "$opt_kernel" "$( (printf '%s\n' "${1##*/}"; recipe "$lab/lib/kmod.sh" "$lab"/../../kmod/*) | sha256sum | cut -c1-12)"
+}
 kernel_key() { printf 'kernel-%s-%s\n' "$1" "$(recipe "$lab/lib/kernel.sh" "$lab/guest/modules")"; }
 
 # image KIND-PREFIX KEY BUILDER ARGS...: prints the image folder, building it when it is not there. An older image of

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
 # A kernel image folder, from Debian's image package of a series: the kernel (as ELF, where it can be had), an initramfs
-# with the early modules, and the chosen modules as a squashfs.
+# with the early modules, the chosen modules as a squashfs, and the headers that modules are built against.
 
 # kernel_suites SERIES: where this series is looked for, best first.
 kernel_suites() {
@@ -40,7 +40,24 @@ build_kernel() {
 	extract_vmlinux "$out/vmlinuz" "$out/vmlinux"
 	say "choosing the modules of $version"
 	build_modules "$out" "$version"
+	say "fetching the headers of $version"
+	unpack_headers "$state" "$version" "$out/headers"
 	rm -rf "$out/tree"
+}
+
+# unpack_headers STATE VERSION FOLDER: with FOLDER/build as a module's KDIR. Debian's makefile names its other half by an
+# absolute path, which would be the host's.
+unpack_headers() {
+	local state=$1 version=$2 folder=$3 package deb
+	mkdir -p "$folder"
+	while read -r package; do
+		deb=$(fetch_one "$state" "$package")
+		unpack "$deb" "$folder" --exclude='./usr/share/*' --exclude='vmlinux'
+	done < <(printf 'linux-headers-%s\n' "$version" && private_apt "$state" apt-cache show --no-all-versions "linux-headers-$version" |
+		sed -n 's/^Depends: //p' | sed 's/[,|]/\n/g' | sed -nE 's/^ *(linux-headers-[^ ]*-common|linux-kbuild-[^ ]*).*/\1/p')
+	# shellcheck disable=SC2016 # make's variables
+	sed -i 's@/usr/src/@$(dir $(realpath $(lastword $(MAKEFILE_LIST))))../@' "$folder/usr/src/linux-headers-$version/Makefile"
+	ln -s "usr/src/linux-headers-$version" "$folder/build"
 }
 
 # extract_vmlinux BZIMAGE OUT: the ELF kernel inside (boot protocol: payload_offset and payload_length, 2.08), so that
