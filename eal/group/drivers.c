@@ -27,6 +27,9 @@ enum driver_kind driver_kind_of(const char *name)
 	/* vfio-pci and its variants: mlx5_vfio_pci, hisi_acc_vfio_pci, nvgrace_gpu_vfio_pci, vfio-platform … */
 	if (strstr(name, "vfio"))
 		return DRIVER_VFIO;
+	/* kmod/: one more of these, with files of its own beside VFIO's */
+	if (!strcmp(name, "quoll"))
+		return DRIVER_VFIO;
 	for (size_t i = 0; i < sizeof(no_dma) / sizeof(no_dma[0]); i++)
 		if (!strcmp(name, no_dma[i].name))
 			return DRIVER_NO_DMA;

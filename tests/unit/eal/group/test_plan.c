@@ -36,6 +36,8 @@ static const struct rule rules[] = {
 	{"mlx5_vfio_pci", false, 0x020000, "vfio-pci", QUOLL_ACTION_BIND, "mlx5_vfio_pci"},
 	{"vfio-pci", false, 0x020000, "vfio-pci", QUOLL_ACTION_KEEP, ""},
 	{"vfio-pci", false, 0x020000, "mlx5_vfio_pci", QUOLL_ACTION_BIND, "vfio-pci"},
+	{NULL, true, 0x020000, "quoll", QUOLL_ACTION_KEEP, ""},
+	{"quoll", false, 0x020000, "vfio-pci", QUOLL_ACTION_BIND, "quoll"},
 	{NULL, false, 0x020000, "pci-stub", QUOLL_ACTION_LEAVE, ""},
 	{NULL, true, 0x020000, "pci-stub", QUOLL_ACTION_BIND, "vfio-pci"},
 	{NULL, false, 0x060100, "", QUOLL_ACTION_LEAVE, ""},
@@ -66,6 +68,7 @@ static void test_rules(void)
 
 		fake_open(&f, devices, 2);
 		fake_driver(&f, "mlx5_vfio_pci");
+		fake_driver(&f, "quoll");
 		CU_ASSERT_EQUAL_FATAL(fake_plan(&f, HERE, &opts, &plan, &err), 0);
 		CU_ASSERT_EQUAL(plan.nr_steps, 2);
 		s = step_of(&plan, r->asked ? HERE : "0000:01:00.1");
