@@ -146,21 +146,38 @@ static bool driver_place(const struct vhost_ring *ring, uint32_t *slot, bool *wr
 	return nr_edges <= 1;
 }
 
-/* Whether the slots from that one to @to are what is left of a chain: its first slot, before them, was given back. */
+static bool is_used(uint16_t flags)
+{
+	return !!(flags & VIRTQ_DESC_AVAIL) == !!(flags & VIRTQ_DESC_USED);
+}
+
+static uint16_t id_at(const struct vhost_ring *ring, uint32_t slot)
+{
+	return __atomic_load_n(&ring->packed[slot].id, __ATOMIC_RELAXED);
+}
+
+static uint32_t slot_before(const struct vhost_ring *ring, uint32_t slot)
+{
+	return slot ? slot - 1 : ring->size - 1;
+}
+
+/* Whether the slots from that one to @to are what is left of a chain: its first slot, before them, was given back, with
+ * the id that the last one has (2.8.6). A chain of one slot that is still to be done ends there as well. */
 static bool is_rest_of_chain(const struct vhost_ring *ring, uint32_t slot, uint32_t to)
 {
-	uint16_t flags = VIRTQ_DESC_NEXT;
+	uint16_t flags = VIRTQ_DESC_NEXT, id = id_at(ring, slot_before(ring, slot));
 
 	for (; slot != to && flags & VIRTQ_DESC_NEXT; slot = slot + 1 == ring->size ? 0 : slot + 1)
 		flags = flags_at(ring, slot);
-	return slot == to && !(flags & VIRTQ_DESC_NEXT);
+	return slot == to && !(flags & VIRTQ_DESC_NEXT) && id_at(ring, slot_before(ring, to)) == id;
 }
 
 /*
  * A packed ring: back from where the driver is to the last slot that was given back. Chains of several slots leave the
  * rest of theirs as they were; the place that we were told is right if it is behind one such rest.
+ * Return: how many slots, from the place on at most, are still to be done.
  */
-static void find_packed(struct vhost_ring *ring)
+static uint32_t find_packed(struct vhost_ring *ring)
 {
 	unsigned int tries = 4;
 	uint32_t slot, nr;
@@ -168,21 +185,68 @@ static void find_packed(struct vhost_ring *ring)
 
 	while (!driver_place(ring, &slot, &wrap))
 		if (!--tries)
-			return;
+			return ring->size;
 	for (nr = 0; nr < ring->size; nr++) {
-		uint32_t before = slot ? slot - 1 : ring->size - 1;
+		uint32_t before = slot_before(ring, slot);
 		uint16_t flags = flags_at(ring, before);
 
-		if (!!(flags & VIRTQ_DESC_AVAIL) == !!(flags & VIRTQ_DESC_USED))
+		if (is_used(flags))
 			break;
 		told |= slot == ring->next && wrap == ring->wrap;
 		wrap ^= !slot;
 		slot = before;
 	}
 	if (told && nr < ring->size && is_rest_of_chain(ring, slot, ring->next))
-		return;
+		return nr;
 	ring->next = (uint16_t)slot;
 	ring->wrap = wrap;
+	return nr;
+}
+
+/* A chain is given back as it is, unless the driver has made another one there meanwhile. Return: its slots. */
+static uint32_t drop_chain(const struct vhost_ring *ring, uint32_t slot, uint32_t limit)
+{
+	uint16_t flags = flags_at(ring, slot), last = flags, id;
+	uint32_t nr = 1;
+
+	for (; last & VIRTQ_DESC_NEXT && nr < limit; nr++)
+		last = flags_at(ring, (slot + nr) % ring->size);
+	id = id_at(ring, (slot + nr - 1) % ring->size);
+	if (id != id_at(ring, slot))
+		__atomic_store_n(&ring->packed[slot].id, id, __ATOMIC_RELAXED);
+	__atomic_compare_exchange_n(&ring->packed[slot].flags, &flags,
+				    flags & VIRTQ_DESC_AVAIL ? VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED : 0, false,
+				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+	return nr;
+}
+
+/*
+ * While there is no back end QEMU drops what the guest sends, from the place on that it believes in. Frames before that
+ * place are left: they are dropped as well, for the guest waits for them first. What is taken for one and is but the
+ * rest of a chain that was given back is no harm: a driver does not look there.
+ */
+static bool drop_left(const struct vhost_ring *ring, uint32_t nr_to_do)
+{
+	uint32_t nr_used = 0, nr = 0, slot = ring->next, limit = ring->size - nr_to_do;
+
+	for (; nr_used < limit && is_used(flags_at(ring, slot_before(ring, slot))); nr_used++)
+		slot = slot_before(ring, slot);
+	for (; nr_used + nr < limit && !is_used(flags_at(ring, slot_before(ring, slot))); nr++)
+		slot = slot_before(ring, slot);
+	if (!nr_used)
+		return false;
+	for (uint32_t left = nr, step; left; left -= step, slot = (slot + step) % ring->size)
+		step = drop_chain(ring, slot, left);
+	return nr > 0;
+}
+
+/* Of a ring that nobody else keeps the place of; rings of an odd number are the guest's for sending. */
+static void begin_packed(struct vhost_vring *vring, unsigned int idx)
+{
+	uint32_t nr_to_do = find_packed(&vring->ring);
+
+	if (idx & 1 && drop_left(&vring->ring, nr_to_do) && vring->call_fd >= 0)
+		server_signal(&vring->signal, vring->call_fd);
 }
 
 void vhost_inflight_begin(struct vhost_port *vp, unsigned int idx, struct vhost_ring *ring)
@@ -193,7 +257,7 @@ void vhost_inflight_begin(struct vhost_port *vp, unsigned int idx, struct vhost_
 	if (!vp->inflight || idx >= vp->inflight_queues || ring->size > vp->inflight_size ||
 	    vp->inflight_packed != ring->is_packed) {
 		if (ring->is_packed)
-			find_packed(ring);
+			begin_packed(&vp->vrings[idx], idx);
 		return;
 	}
 	in = (void *)((uint8_t *)vp->inflight + idx * queue_bytes(ring->is_packed, vp->inflight_size));

@@ -268,6 +268,8 @@ static int set_vring_kick(struct vhost_port *vp)
 	return 0;
 }
 
+/* A ring may have been used before there was a way to call, or by a back end that died between giving back and calling:
+ * who waits for that call would wait for good, so it is made up for. One too many does no harm. */
 static int set_vring_call(struct vhost_port *vp)
 {
 	struct vhost_vring *vring;
@@ -279,6 +281,8 @@ static int set_vring_call(struct vhost_port *vp)
 	if (vring->call_fd >= 0)
 		close(vring->call_fd);
 	vring->call_fd = vhost_take_fd(&vp->conn, 0);
+	if (vring->call_fd >= 0)
+		server_signal(&vring->signal, vring->call_fd);
 	return 0;
 }
 

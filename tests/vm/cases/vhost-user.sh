@@ -32,11 +32,16 @@ rings() {
 
 counted() { cat "/sys/class/net/$1/statistics/$2"; }
 
-# all_counted ID: what either end of the way has sent the other one has received. A driver counts what it sent once it looks again,
-# which it does when something is received on that queue; each CPU sends by its own.
-all_counted() {
+# each_queue ID: carries frames to the host and back; each CPU sends by its own
+each_queue() {
 	local cpu
 	for cpu in 0 1; do taskset -c $cpu ping -q -c 1 -w 10 "$(peer "$1")" || return 1; done
+}
+
+# all_counted ID: what either end of the way has sent the other one has received. A driver counts what it sent once it looks again,
+# which it does when something is received on that queue.
+all_counted() {
+	each_queue "$1" || return 1
 	[ "$(counted "$1" tx_packets)" = "$(lab-host show "$1" rx_packets)" ] &&
 		[ "$(counted "$1" rx_packets)" = "$(lab-host show "$1" tx_packets)" ]
 }
@@ -88,7 +93,7 @@ unload() {
 killed() {
 	load "$1" || { echo 'there is no traffic'; unload; return 1; }
 	lab-host kill "$1" && wait_for 20 no_carrier "$1" && lab-host start "$1" && wait_for 20 carrier "$1" && goes_on "$1" &&
-		kill -0 "$load_pid"
+		kill -0 "$load_pid" && each_queue "$1"
 	set -- $?
 	unload
 	return "$1"

@@ -212,12 +212,14 @@ void front_ring_init(struct front *f, unsigned int idx)
 void front_start_ring(struct front *f, unsigned int idx)
 {
 	struct front_ring *r = &f->rings[idx];
-	uint64_t what = idx;
+	uint64_t what = idx, nr_calls;
 
 	CU_ASSERT_EQUAL(front_ask_state(f, VHOST_SET_VRING_NUM, idx, r->size), 0);
 	CU_ASSERT_EQUAL(front_ask_state(f, VHOST_SET_VRING_BASE, idx, f->packed ? 1u << 15 : 0), 0);
 	CU_ASSERT_EQUAL(front_set_addr(f, idx), 0);
 	CU_ASSERT_EQUAL(front_ask(f, VHOST_SET_VRING_CALL, &what, sizeof(what), &r->call_fd, 1), 0);
+	/* One may have been missed before there was a way. */
+	CU_ASSERT_EQUAL(read(r->call_fd, &nr_calls, sizeof(nr_calls)), sizeof(nr_calls));
 	CU_ASSERT_EQUAL(front_set_kick(f, idx, r->kick_fd), 0);
 	CU_ASSERT_EQUAL(front_ask_state(f, VHOST_SET_VRING_ENABLE, idx, 1), 0);
 }

@@ -326,6 +326,24 @@ static void a_batch_is_one_call_and_none_if_not_wanted_with(uint64_t features)
 }
 BOTH(a_batch_is_one_call_and_none_if_not_wanted)
 
+/* As QEMU does it: a ring is enabled and started before there is a way to call. */
+static void who_could_not_be_called_is_called_later_with(uint64_t features)
+{
+	uint64_t what = 0;
+	struct front f;
+
+	front_up(&f, features, 1);
+	CU_ASSERT_EQUAL(front_ask_u64(&f, VHOST_SET_VRING_CALL, VHOST_VRING_NO_FD), 0);
+	calls(&f, 0);
+	front_post(&f, 0, 0, FRONT_BUF_BYTES);
+	send_some(&f, 1);
+	CU_ASSERT_EQUAL(calls(&f, 0), 0);
+	CU_ASSERT_EQUAL(front_ask(&f, VHOST_SET_VRING_CALL, &what, sizeof(what), &f.rings[0].call_fd, 1), 0);
+	CU_ASSERT_TRUE(calls(&f, 0) > 0);
+	front_close(&f);
+}
+BOTH(who_could_not_be_called_is_called_later)
+
 static void want_event(struct front *f, uint16_t at, bool wrap)
 {
 	if (f->packed) {
@@ -535,6 +553,7 @@ static const struct unit_test tests[] = {
 	{"long frames come as chains of buffers, if wanted", long_frames_come_as_chains_if_wanted},
 	{"an empty pool drops nothing", an_empty_pool_drops_nothing},
 	{"a batch is one call, and none if it is not wanted", a_batch_is_one_call_and_none_if_not_wanted},
+	{"who could not be called is called later", who_could_not_be_called_is_called_later},
 	{"event indexes tell when to call", event_indexes_tell_when_to_call},
 	{"what the guest left undone is told", what_the_guest_left_undone_is_told},
 	{"what the guest shall do is told", what_the_guest_shall_do_is_told},

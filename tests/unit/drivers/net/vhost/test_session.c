@@ -445,8 +445,9 @@ static void a_packed_ring_itself_tells_where_it_is(void)
 {
 	static const struct {
 		unsigned int nr_before, nr_out;
-	} cases[] = {{0, 0},	 {0, 3},   {0, 256}, {100, 0}, {100, 5},   {100, 156}, {100, 200},
-		     {100, 256}, {255, 1}, {255, 2}, {256, 0}, {256, 256}, {300, 0},   {300, 250}};
+	} cases[] = {{0, 0},	 {0, 3},   {0, 256},   {100, 0}, {100, 5},   {100, 156}, {100, 200},
+		     {100, 256}, {255, 1}, {255, 2},   {256, 0}, {256, 256}, {300, 0},	 {300, 250},
+		     {511, 1},	 {511, 2}, {511, 256}, {767, 2}, {1023, 200}};
 	struct quoll_buf *buf;
 	uint32_t bytes;
 	struct front f;
@@ -510,6 +511,84 @@ static void a_place_behind_a_chain_is_believed(void)
 	front_close(&f);
 }
 
+/* What QEMU does with a guest's frames while there is no back end: it gives them back, but for @nr_left, since it takes
+ * the place that it was told once for the ring's. */
+static void qemu_drops(struct front_ring *r, unsigned int nr_left, unsigned int nr_out)
+{
+	struct virtq_packed_desc *ring = (void *)r->mem;
+
+	for (unsigned int k = nr_left; k < nr_out; k++) {
+		uint16_t *flags = &ring[(r->seen + k) % r->size].flags;
+
+		*flags = *flags & VIRTQ_DESC_AVAIL ? VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED : 0;
+	}
+}
+
+static void frames_that_qemu_leaves_are_given_back(void)
+{
+	static const struct {
+		unsigned int nr_before, nr_out, nr_left;
+	} cases[] = {{100, 156, 0},   {100, 256, 156}, {100, 200, 156}, {255, 2, 1}, {255, 256, 1},
+		     {356, 157, 156}, {511, 5, 1},     {511, 256, 255}, {3, 10, 10}, {0, 256, 3}};
+	uint64_t nr_calls;
+	uint32_t bytes;
+	struct front f;
+	uint16_t id;
+	bool written;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool left = cases[i].nr_left && cases[i].nr_left < cases[i].nr_out;
+
+		front_up(&f, VIRTIO_F_RING_PACKED, 1);
+		for (unsigned int k = 0; k < cases[i].nr_before; k++)
+			check_frames(&f, (uint16_t)(k % FRONT_SIZE));
+		for (uint16_t k = 0; k < cases[i].nr_out; k++)
+			front_send_frame(&f, 0, k, (uint8_t)k, 60);
+		front_disconnect(&f);
+		front_await_link(&f, false);
+		qemu_drops(&f.rings[1], cases[i].nr_left, cases[i].nr_out);
+		up_with_inflight(&f, NULL, -1, false);
+		CU_ASSERT_EQUAL(read(f.rings[1].call_fd, &nr_calls, sizeof(nr_calls)) > 0, left);
+		for (uint16_t k = 0; k < cases[i].nr_out; k++) {
+			struct quoll_buf *buf;
+
+			if (cases[i].nr_left == cases[i].nr_out) {
+				CU_ASSERT_EQUAL_FATAL(front_rx(&f, 0, &buf, 1), 1);
+				front_put(&f, &buf, 1);
+			}
+			CU_ASSERT_TRUE_FATAL(front_used(&f, 1, &id, &bytes, &written));
+			CU_ASSERT_EQUAL(id, k);
+		}
+		CU_ASSERT_FALSE(front_used(&f, 1, &id, &bytes, &written));
+		check_frames(&f, 7);
+		front_close(&f);
+	}
+}
+
+/* The second one of a chain has its id as well; the driver does not look there. */
+static void frames_in_chains_that_qemu_leaves_are_given_back(void)
+{
+	struct front_desc two[] = {{front_buf(50), 12, 0}, {front_buf(50) + 12, 60, 0}};
+	struct virtq_packed_desc *ring;
+	struct front f;
+
+	front_up(&f, VIRTIO_F_RING_PACKED, 1);
+	front_frame(&f, 50, 'c', 60);
+	for (uint16_t id = 50; id < 53; id++)
+		front_chain(&f, 1, id, two, 2);
+	front_disconnect(&f);
+	front_await_link(&f, false);
+	ring = (void *)f.rings[1].mem;
+	ring[4].flags = VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED;
+	ring[2].id = 99;
+	up_with_inflight(&f, NULL, -1, false);
+	for (unsigned int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(ring[2 * i].flags, VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED);
+		CU_ASSERT_EQUAL(ring[2 * i].id, 50 + i);
+	}
+	front_close(&f);
+}
+
 static const struct unit_test tests[] = {
 	{"options out of range are refused", options_out_of_range_are_refused},
 	{"what is offered follows from options and settings", what_is_offered_follows_from_settings},
@@ -524,6 +603,8 @@ static const struct unit_test tests[] = {
 	{"a sleeper is woken by kicks, and by the socket", a_sleeper_is_woken_by_kicks_and_by_the_socket},
 	{"the next back end goes on where the rings are", the_next_back_end_goes_on},
 	{"a packed ring itself tells where it is", a_packed_ring_itself_tells_where_it_is},
+	{"frames that QEMU leaves are given back", frames_that_qemu_leaves_are_given_back},
+	{"frames in chains that QEMU leaves are given back", frames_in_chains_that_qemu_leaves_are_given_back},
 	{"a place behind a chain is believed", a_place_behind_a_chain_is_believed},
 	{"what was given back before the end is not taken again",
 	 what_was_given_back_before_the_end_is_not_taken_again},
