@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "backend/holder.h"
+#include "group/internal.h"
 
 static bool ends_with(const char *text, const char *tail)
 {
@@ -93,5 +94,41 @@ int holder_find(const struct quoll_env *env, const char *tail, struct holder *h)
 			break;
 	}
 	closedir(dir);
+	return h->pid ? 0 : -ENOENT;
+}
+
+static void look_at(const struct quoll_env *env, const char *tail, struct holder *h)
+{
+	struct holder one;
+	int rc;
+
+	if (h->pid && h->pid != getpid())
+		return;
+	rc = holder_find(env, tail, &one);
+	one.hidden |= h->hidden;
+	if (!rc || !h->pid)
+		*h = one;
+	else
+		h->hidden = one.hidden;
+}
+
+int holder_of_group(const struct quoll_env *env, int id, struct holder *h)
+{
+	char path[PATH_BYTES], tail[32], cdev[CDEV_BYTES];
+	struct name_list members;
+
+	memset(h, 0, sizeof(*h));
+	snprintf(tail, sizeof(tail), "/vfio/%d", id);
+	look_at(env, tail, h);
+	if (path_make(path, "%s/kernel/iommu_groups/%d/devices", quoll_env_sysfs(env), id) ||
+	    name_list_read(path, &members))
+		return h->pid ? 0 : -ENOENT;
+	for (unsigned int i = 0; i < members.nr; i++) {
+		if (device_cdev(env, members.names[i], cdev))
+			continue;
+		snprintf(tail, sizeof(tail), "/vfio/devices/%s", cdev);
+		look_at(env, tail, h);
+	}
+	name_list_free(&members);
 	return h->pid ? 0 : -ENOENT;
 }

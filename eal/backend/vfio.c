@@ -5,7 +5,6 @@
  * Source: linux/vfio.h and Documentation/driver-api/vfio.rst. A container gets its IOMMU with the first group and loses
  * it, with all mappings, with the last: hence forgets_maps.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 
 #include <linux/vfio.h>
 
+#include "backend/refuse.h"
 #include "backend/vfio.h"
 
 #define PATH_BYTES 512
@@ -60,24 +60,6 @@ int vfio_get_info(int fd, unsigned long request, const void *head, size_t head_b
 	return 0;
 }
 
-static bool machine_has_groups(const struct quoll_env *env)
-{
-	const char *sysfs = quoll_env_sysfs(env);
-	struct dirent *entry;
-	char path[PATH_BYTES];
-	bool any = false;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "%s/kernel/iommu_groups", sysfs);
-	dir = opendir(path);
-	if (!dir)
-		return false;
-	while (!any && (entry = readdir(dir)))
-		any = entry->d_name[0] != '.';
-	closedir(dir);
-	return any;
-}
-
 static int container_refused(const char *path, int errnum, struct quoll_error *err)
 {
 	switch (errnum) {
@@ -100,19 +82,14 @@ static int container_refused(const char *path, int errnum, struct quoll_error *e
 static int vfio_probe(const struct quoll_env *env, struct quoll_error *err)
 {
 	static const struct quoll_env ordinary;
-	struct quoll_group_list list;
 	char path[PATH_BYTES];
 	int rc;
 
 	if (!env)
 		env = &ordinary;
-	if (!machine_has_groups(env)) {
-		/* Knows why, and how to switch the IOMMU on for the CPU found. */
-		rc = quoll_groups_read(env, &list, err);
-		if (!rc)
-			quoll_groups_free(&list);
-		return rc ? rc : quoll_error_set(err, ENODEV, "open", "vfio", "this machine has no IOMMU groups");
-	}
+	rc = check_groups_exist(env, "vfio", err);
+	if (rc)
+		return rc;
 	vfio_path(env, "vfio", path, sizeof(path));
 	if (access(path, R_OK | W_OK))
 		return container_refused(path, errno, err);

@@ -87,12 +87,16 @@ void vfio_group_release(struct quoll_group *group);
 
 int vfio_device_open(struct quoll_device *dev, struct quoll_error *err);
 void vfio_device_close(struct quoll_device *dev);
+/* The same without the file: dev->fd is open, and stays so. */
+int vfio_device_describe(struct quoll_device *dev, struct quoll_error *err);
+void vfio_device_forget(struct quoll_device *dev);
 int vfio_device_reset(struct quoll_device *dev);
 int vfio_region_info(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info);
 int vfio_region_map(struct quoll_device *dev, unsigned int idx, uint64_t offset, uint64_t len, void *va);
 int vfio_region_rw(struct quoll_device *dev, unsigned int idx, uint64_t offset, void *buf, size_t len, bool write);
 int vfio_irq_info(struct quoll_device *dev, unsigned int idx, struct quoll_irq_info *info);
 int vfio_irq_set(struct quoll_device *dev, unsigned int idx, unsigned int first, unsigned int nr, const int *eventfds);
+int vfio_irqs_set(int device_fd, unsigned int idx, unsigned int first, unsigned int nr, const int *eventfds);
 int vfio_irq_unmask(struct quoll_device *dev, unsigned int idx, unsigned int vector);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vfio_device.c - a device of a VFIO group: its file, regions, interrupts, reset.
+ * vfio_device.c - a device behind a VFIO file, from its group or by itself (iommufd): regions, interrupts, reset.
  *
  * What the kernel says of the regions is read once, at open: they do not change, and each access needs the offset.
  */
@@ -108,27 +108,37 @@ static int regions_read(struct quoll_device *dev, struct quoll_error *err)
 	return 0;
 }
 
-int vfio_device_open(struct quoll_device *dev, struct quoll_error *err)
+int vfio_device_describe(struct quoll_device *dev, struct quoll_error *err)
 {
 	struct vfio_device_info info = {.argsz = sizeof(info)};
 	int rc;
 
-	rc = device_fd(dev, err);
-	if (rc)
-		return rc;
-	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info)) {
-		rc = quoll_error_set(err, errno, "open", dev->name, "the kernel does not describe the device");
-		goto err_close;
-	}
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info))
+		return quoll_error_set(err, errno, "open", dev->name, "the kernel does not describe the device");
 	dev->info.numa_node = device_numa_node(&dev->group->ioas->env, dev->name);
 	rc = vfio_device_info_take(dev, info.flags, info.num_regions, info.num_irqs, err);
 	if (!rc)
 		rc = regions_read(dev, err);
-	if (!rc)
-		return 0;
+	if (rc)
+		vfio_device_forget(dev);
+	return rc;
+}
 
-err_close:
-	vfio_device_close(dev);
+void vfio_device_forget(struct quoll_device *dev)
+{
+	free(dev->priv);
+	dev->priv = NULL;
+}
+
+int vfio_device_open(struct quoll_device *dev, struct quoll_error *err)
+{
+	int rc = device_fd(dev, err);
+
+	if (rc)
+		return rc;
+	rc = vfio_device_describe(dev, err);
+	if (rc)
+		vfio_device_close(dev);
 	return rc;
 }
 
@@ -136,8 +146,7 @@ void vfio_device_close(struct quoll_device *dev)
 {
 	close(dev->fd);
 	dev->fd = -1;
-	free(dev->priv);
-	dev->priv = NULL;
+	vfio_device_forget(dev);
 }
 
 int vfio_device_reset(struct quoll_device *dev)
@@ -200,7 +209,7 @@ int vfio_irq_info(struct quoll_device *dev, unsigned int idx, struct quoll_irq_i
 	return 0;
 }
 
-int vfio_irq_set(struct quoll_device *dev, unsigned int idx, unsigned int first, unsigned int nr, const int *eventfds)
+int vfio_irqs_set(int device_fd, unsigned int idx, unsigned int first, unsigned int nr, const int *eventfds)
 {
 	struct vfio_irq_set *set;
 	size_t bytes;
@@ -222,13 +231,18 @@ int vfio_irq_set(struct quoll_device *dev, unsigned int idx, unsigned int first,
 
 		memcpy(set->data + i * sizeof(fd), &fd, sizeof(fd));
 	}
-	rc = ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set);
+	rc = ioctl(device_fd, VFIO_DEVICE_SET_IRQS, set);
 	if (rc < 0)
 		rc = -errno;
 	else if (rc > 0)
 		rc = -ENOSPC; /* how many the system could have given */
 	free(set);
 	return rc;
+}
+
+int vfio_irq_set(struct quoll_device *dev, unsigned int idx, unsigned int first, unsigned int nr, const int *eventfds)
+{
+	return vfio_irqs_set(dev->fd, idx, first, nr, eventfds);
 }
 
 int vfio_irq_unmask(struct quoll_device *dev, unsigned int idx, unsigned int vector)

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,32 +15,8 @@
 
 #include <linux/vfio.h>
 
-#include "backend/holder.h"
+#include "backend/refuse.h"
 #include "backend/vfio.h"
-
-#define LISTED_MEMBERS 14 /* as many as fit struct quoll_error's sentence */
-
-static void list_members(const struct quoll_group_desc *desc, struct quoll_error *err)
-{
-	for (unsigned int i = 0; i < desc->nr_members && i < LISTED_MEMBERS; i++) {
-		const struct quoll_member *m = &desc->members[i];
-
-		quoll_error_append(err, "\n  %s  %s%s", m->name, m->driver[0] ? m->driver : "(no driver)",
-				   m->blocks ? "  <- in the way" : "");
-	}
-	if (desc->nr_members > LISTED_MEMBERS)
-		quoll_error_append(err, "\n  and %u more", desc->nr_members - LISTED_MEMBERS);
-}
-
-static int refuse_not_viable(const struct quoll_group_desc *desc, const struct quoll_addr *addr,
-			     struct quoll_error *err)
-{
-	quoll_error_set(err, EBUSY, "claim", addr->target,
-			"group %d is not viable: all its endpoints must be with a VFIO driver or with none", desc->id);
-	list_members(desc, err);
-	quoll_error_hint(err, "sudo quoll bind %s", addr->target);
-	return -EBUSY;
-}
 
 /* There is no /dev/vfio/N: it comes with the first member that a VFIO driver takes. */
 static int refuse_no_file(const struct quoll_group_desc *desc, const struct quoll_addr *addr, const char *path,
@@ -50,55 +25,15 @@ static int refuse_no_file(const struct quoll_group_desc *desc, const struct quol
 	bool blocked = false, bound = false;
 
 	for (unsigned int i = 0; i < desc->nr_members; i++) {
-		const struct quoll_member *m = &desc->members[i];
-
-		blocked |= m->blocks;
-		bound |= strstr(m->driver, "vfio") != NULL;
+		blocked |= desc->members[i].blocks;
+		bound |= strstr(desc->members[i].driver, "vfio") != NULL;
 	}
-	if (blocked)
-		return refuse_not_viable(desc, addr, err);
-	if (bound) {
-		quoll_error_set(err, ENOENT, "claim", addr->target,
-				"%s is missing, though group %d is with VFIO drivers", path, desc->id);
-		quoll_error_hint(err, "in a container, start it with --device /dev/vfio/vfio --device /dev/vfio/%d",
-				 desc->id);
-		return -ENOENT;
-	}
-	quoll_error_set(err, ENODEV, "claim", addr->target, "no device of group %d is with a VFIO driver", desc->id);
-	list_members(desc, err);
-	quoll_error_hint(err, "sudo quoll bind %s", addr->target);
-	return -ENODEV;
-}
-
-static int refuse_busy(const struct quoll_env *env, int id, const struct quoll_addr *addr, struct quoll_error *err)
-{
-	struct holder h;
-	char tail[32];
-
-	snprintf(tail, sizeof(tail), "/vfio/%d", id);
-	if (!holder_find(env, tail, &h)) {
-		quoll_error_set(err, EBUSY, "claim", addr->target, "group %d is claimed by %s %d (%s)", id,
-				h.pid == getpid() ? "this process itself," : "process", (int)h.pid, h.comm);
-		quoll_error_hint(err, h.pid == getpid() ? "release it first" : "end that process, or wait for it");
-		return -EBUSY;
-	}
-	quoll_error_set(err, EBUSY, "claim", addr->target, "group %d is claimed by another process", id);
-	if (h.hidden)
-		quoll_error_hint(err, "run as root to see which, or: sudo lsof /dev/vfio/%d", id);
-	return -EBUSY;
-}
-
-static int refuse_permission(const char *path, const struct quoll_addr *addr, int errnum, struct quoll_error *err)
-{
-	struct passwd pw, *found = NULL;
-	char strings[1024];
-
-	quoll_error_set(err, errnum, "claim", addr->target, "no permission to open %s", path);
-	if (!getpwuid_r(geteuid(), &pw, strings, sizeof(strings), &found) && found)
-		quoll_error_hint(err, "sudo quoll bind %s --user %s", addr->target, pw.pw_name);
-	else
-		quoll_error_hint(err, "sudo quoll bind %s --user NAME", addr->target);
-	return -errnum;
+	if (blocked || !bound)
+		return refuse_unbound(desc, addr, err);
+	quoll_error_set(err, ENOENT, "claim", addr->target, "%s is missing, though group %d is with VFIO drivers", path,
+			desc->id);
+	quoll_error_hint(err, "in a container, start it with --device /dev/vfio/vfio --device /dev/vfio/%d", desc->id);
+	return -ENOENT;
 }
 
 static int group_open(struct quoll_group *group, const struct quoll_group_desc *desc, const struct quoll_addr *addr,
@@ -152,26 +87,10 @@ static int group_attach(struct quoll_group *group, const struct quoll_group_desc
 		return 0;
 	rc = errno;
 	ioctl(group->fd, VFIO_GROUP_UNSET_CONTAINER);
-	if (rc == EPERM) {
-		quoll_error_set(err, EPERM, "claim", addr->target,
-				"the IOMMU does not remap interrupts, so devices could forge them");
-		quoll_error_hint(err, "switch interrupt remapping on: in the firmware (VT-d/AMD-Vi, x2APIC), and no "
-				      "intremap=off on the kernel's command line");
-		return -EPERM;
-	}
+	if (rc == EPERM)
+		return refuse_unsafe_interrupts(addr, err);
 	return quoll_error_set(err, rc, "claim", addr->target, "the IOMMU cannot be set up for group %d: %s", desc->id,
 			       strerrordesc_np(rc));
-}
-
-static int fill_names(struct quoll_group *group, const struct quoll_group_desc *desc)
-{
-	group->names = calloc(desc->nr_members, sizeof(*group->names));
-	if (!group->names)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < desc->nr_members; i++)
-		if (!desc->members[i].is_bridge)
-			memcpy(group->names[group->nr_devices++], desc->members[i].name, QUOLL_NAME_BYTES);
-	return 0;
 }
 
 static int claim_described(struct quoll_group *group, const struct quoll_group_desc *desc,
@@ -180,12 +99,6 @@ static int claim_described(struct quoll_group *group, const struct quoll_group_d
 	struct vfio_group_status status = {.argsz = sizeof(status)};
 	int rc;
 
-	for (unsigned int i = 0; i < group->ioas->nr_groups; i++)
-		if (group->ioas->groups[i]->id == desc->id)
-			return quoll_error_set(err, EBUSY, "claim", addr->target,
-					       "group %d is in this address space already: one claim covers all its "
-					       "devices",
-					       desc->id);
 	rc = group_open(group, desc, addr, err);
 	if (rc)
 		return rc;
@@ -198,11 +111,9 @@ static int claim_described(struct quoll_group *group, const struct quoll_group_d
 		rc = group_attach(group, desc, addr, err);
 	if (rc)
 		goto err_close;
-	rc = fill_names(group, desc);
-	if (rc) {
-		quoll_error_set(err, -rc, "claim", addr->target, "out of memory");
+	rc = claim_fill_names(group, desc, addr, err);
+	if (rc)
 		goto err_detach;
-	}
 	group->id = desc->id;
 	return 0;
 
@@ -219,17 +130,10 @@ int vfio_group_claim(struct quoll_group *group, const struct quoll_addr *addr, s
 	struct quoll_group_list list;
 	int rc;
 
-	if (addr->scheme != QUOLL_ADDR_PCI)
-		return quoll_error_set(err, EINVAL, "claim", addr->target,
-				       "%s: is not an address of a device in a group",
-				       quoll_addr_scheme_name(addr->scheme));
-	rc = quoll_group_read(&group->ioas->env, addr, &list, err);
+	rc = claim_describe(group, addr, &list, err);
 	if (rc)
 		return rc;
-	if (list.nr_groups == 1)
-		rc = claim_described(group, &list.groups[0], addr, err);
-	else
-		rc = quoll_error_set(err, ENODEV, "claim", addr->target, "the device is in no IOMMU group");
+	rc = claim_described(group, &list.groups[0], addr, err);
 	quoll_groups_free(&list);
 	return rc;
 }

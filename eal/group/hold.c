@@ -15,12 +15,11 @@
 static int claimed(const struct quoll_env *env, int id, const char *node, struct quoll_error *err)
 {
 	static const struct quoll_env ordinary;
-	char subject[32], tail[32];
+	char subject[32];
 	struct holder owner;
 
 	snprintf(subject, sizeof(subject), "group %d", id);
-	snprintf(tail, sizeof(tail), "/vfio/%d", id);
-	if (holder_find(env ? env : &ordinary, tail, &owner)) {
+	if (holder_of_group(env ? env : &ordinary, id, &owner)) {
 		quoll_error_set(err, EBUSY, "group", subject,
 				"it is claimed by a process that cannot be seen from here");
 		quoll_error_hint(err, "fuser -v %s, as root, tells which; end it first", node);

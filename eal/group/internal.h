@@ -15,6 +15,7 @@
 #include <quoll/group.h>
 
 #define PATH_BYTES 1024
+#define CDEV_BYTES 16 /* "vfio12" */
 
 /* An address of a network interface, as text for messages. */
 struct net_address {
@@ -52,6 +53,9 @@ int file_bytes(const char *path, void *buf, size_t size);
 int link_name(const char *path, char *name, size_t size);
 /* device's file below /sys/bus/pci/devices */
 int device_path(const struct quoll_env *env, const char *name, const char *file, char path[PATH_BYTES]);
+/* VFIO's name for a PCI device that is with a VFIO driver: "vfio3", whose file, where there is one, is
+ * /dev/vfio/devices/vfio3. -ENOENT: it has none */
+int device_cdev(const struct quoll_env *env, const char *name, char cdev[CDEV_BYTES]);
 /* of a PCI device; -1 if unknown */
 int device_numa_node(const struct quoll_env *env, const char *name);
 /* every byte that a terminal could take for a command becomes '?' */

@@ -102,6 +102,27 @@ int device_path(const struct quoll_env *env, const char *name, const char *file,
 	return path_make(path, "%s/bus/pci/devices/%s%s%s", quoll_env_sysfs(env), name, file[0] ? "/" : "", file);
 }
 
+int device_cdev(const struct quoll_env *env, const char *name, char cdev[CDEV_BYTES])
+{
+	char path[PATH_BYTES];
+	struct name_list list;
+	int rc;
+
+	rc = device_path(env, name, "vfio-dev", path);
+	if (!rc)
+		rc = name_list_read(path, &list);
+	if (rc)
+		return rc;
+	if (!list.nr)
+		rc = -ENOENT;
+	else if (strlen(list.names[0]) >= CDEV_BYTES)
+		rc = -ENAMETOOLONG;
+	else
+		strcpy(cdev, list.names[0]);
+	name_list_free(&list);
+	return rc;
+}
+
 void printable(char *text)
 {
 	for (; *text; text++)
