@@ -2,7 +2,7 @@
 /*
  * backend.h - what a way into the kernel (or into another process) must offer, and the objects above it.
  *
- * Internal to the eal and its tests. vfio.c, vfio_user.c, later iommufd.c and kmod.c each fill one ops table; ioas.c,
+ * Internal to the eal and its tests. vfio.c, iommufd.c, vfio_user.c, later kmod.c each fill one ops table; ioas.c,
  * claim.c, device/ and mem/ call through it. Structures follow linux/vfio.h so that those that speak it share code.
  */
 #ifndef QUOLL_EAL_BACKEND_H
@@ -68,6 +68,8 @@ struct backend_ops {
 	bool forgets_maps;
 	/* never the one that is taken when no name was given: it goes with another kind of address */
 	bool on_request_only;
+	/* pinned memory is charged to the user, not to the process */
+	bool memlock_per_user;
 	/* devices are other processes: one that is gone may still write to what was mapped for it */
 	bool device_is_process;
 	/* how to get more mappings, after "use larger pages, or "; NULL: VFIO's module parameter */
@@ -90,6 +92,8 @@ struct backend_ops {
 	int (*device_reset)(struct quoll_device *dev);
 	/* May be NULL. device_watch: add to the epoll set what tells of the device's end, level-triggered */
 	int (*device_watch)(struct quoll_device *dev, int epoll_fd);
+	/* May be NULL. device_serve: before events are told, do what the back-end's own files in that set ask for */
+	void (*device_serve)(struct quoll_device *dev);
 	/* May be NULL. device_events: QUOLL_DEVICE_* that the back-end knows of; then config space is not asked */
 	unsigned int (*device_events)(struct quoll_device *dev);
 	int (*region_info)(struct quoll_device *dev, unsigned int idx, struct quoll_region_info *info);
@@ -108,6 +112,7 @@ struct backend_ops {
 };
 
 extern const struct backend_ops backend_vfio;
+extern const struct backend_ops backend_iommufd;
 extern const struct backend_ops backend_vfio_user;
 
 /* NULL-terminated, best first. */

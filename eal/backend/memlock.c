@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * memlock.c - the memlock account of this process, read from where the kernel keeps it.
+ * memlock.c - the memlock accounts of this process and its user, read from where the kernel shows them.
  *
  * Changes no limit: a library does not; it says which command does.
  */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,34 +42,90 @@ static bool in_initial_user_ns(const char *proc)
 	return initial;
 }
 
-int memlock_read(const struct quoll_env *env, struct memlock *ml)
+/* What a process's status says of it, as far as it is there. */
+struct status {
+	bool have_locked, have_caps;
+	uint64_t locked_kib, pinned_kib, caps;
+	unsigned long uid;
+};
+
+static int status_read(const char *proc, const char *pid, struct status *st)
 {
-	const char *proc = quoll_env_proc(env);
-	bool have_locked = false, have_caps = false;
-	uint64_t caps = 0, kib = 0;
-	struct rlimit limit;
 	char text[512];
 	FILE *f;
 
-	if (getrlimit(RLIMIT_MEMLOCK, &limit))
-		return -errno;
-	snprintf(text, sizeof(text), "%s/self/status", proc);
+	memset(st, 0, sizeof(*st));
+	st->uid = ULONG_MAX;
+	snprintf(text, sizeof(text), "%s/%s/status", proc, pid);
 	f = fopen(text, "re");
 	if (!f)
 		return -errno;
 	while (fgets(text, sizeof(text), f)) {
-		if (sscanf(text, "VmLck: %" SCNu64 " kB", &kib) == 1)
-			have_locked = true;
-		else if (sscanf(text, "CapEff: %" SCNx64, &caps) == 1)
-			have_caps = true;
+		if (sscanf(text, "VmLck: %" SCNu64 " kB", &st->locked_kib) == 1)
+			st->have_locked = true;
+		else if (sscanf(text, "CapEff: %" SCNx64, &st->caps) == 1)
+			st->have_caps = true;
+		else if (sscanf(text, "VmPin: %" SCNu64 " kB", &st->pinned_kib) != 1)
+			sscanf(text, "Uid: %lu", &st->uid);
 	}
 	fclose(f);
-	if (!have_locked || !have_caps || kib > UINT64_MAX / KIB)
+	if (st->locked_kib > UINT64_MAX / KIB || st->pinned_kib > UINT64_MAX / KIB)
 		return -EPROTO;
+	return 0;
+}
+
+static bool exempt(const struct status *st)
+{
+	return st->caps >> CAP_IPC_LOCK & 1;
+}
+
+int memlock_read(const struct quoll_env *env, struct memlock *ml)
+{
+	const char *proc = quoll_env_proc(env);
+	struct rlimit limit;
+	struct status st;
+	int rc;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit))
+		return -errno;
+	rc = status_read(proc, "self", &st);
+	if (!rc && (!st.have_locked || !st.have_caps))
+		rc = -EPROTO;
+	if (rc)
+		return rc;
 	ml->soft_bytes = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 	ml->hard_bytes = limit.rlim_max == RLIM_INFINITY ? UINT64_MAX : limit.rlim_max;
-	ml->locked_bytes = kib * KIB;
-	ml->unlimited = ml->soft_bytes == UINT64_MAX || ((caps >> CAP_IPC_LOCK & 1) && in_initial_user_ns(proc));
+	ml->locked_bytes = st.locked_kib * KIB;
+	ml->per_user = false;
+	ml->unlimited = ml->soft_bytes == UINT64_MAX || (exempt(&st) && in_initial_user_ns(proc));
+	return 0;
+}
+
+/* Processes with CAP_IPC_LOCK pin without being charged. */
+static uint64_t user_pinned_bytes(const char *proc)
+{
+	DIR *dir = opendir(proc);
+	struct dirent *entry;
+	uint64_t sum = 0;
+	struct status st;
+
+	while (dir && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]) && !status_read(proc, entry->d_name, &st) &&
+		    st.uid == getuid() && !exempt(&st))
+			sum = st.pinned_kib * KIB > UINT64_MAX - sum ? UINT64_MAX : sum + st.pinned_kib * KIB;
+	if (dir)
+		closedir(dir);
+	return sum;
+}
+
+int memlock_read_user(const struct quoll_env *env, struct memlock *ml)
+{
+	int rc = memlock_read(env, ml);
+
+	if (rc)
+		return rc;
+	ml->per_user = true;
+	ml->locked_bytes = ml->unlimited ? 0 : user_pinned_bytes(quoll_env_proc(env));
 	return 0;
 }
 
@@ -96,8 +155,9 @@ int memlock_refuse(const struct memlock *ml, const char *subject, uint64_t need_
 
 	quoll_error_set(err, ENOMEM, "map", subject,
 			"locked memory limit too small: %" PRIu64 " bytes are to be pinned on top of %" PRIu64
-			", which makes %" PRIu64 " KiB; the limit (RLIMIT_MEMLOCK) is %" PRIu64 " KiB",
-			need_bytes, ml->locked_bytes, kib, ml->soft_bytes / KIB);
+			"%s, which makes %" PRIu64 " KiB; the limit (RLIMIT_MEMLOCK) is %" PRIu64 " KiB",
+			need_bytes, ml->locked_bytes, ml->per_user ? " of all of the user's processes" : "", kib,
+			ml->soft_bytes / KIB);
 	/* Anybody may raise the soft limit up to the hard one; past that it takes root. */
 	if (total <= ml->hard_bytes) {
 		quoll_error_hint(err, "ulimit -l %" PRIu64 ", then start again from this shell", kib);

@@ -2,7 +2,8 @@
 /*
  * memlock.h - how much memory this process may pin (RLIMIT_MEMLOCK), and how to get more.
  *
- * The per-process account that type1 charges: mm->locked_vm against the limit, not looked at with CAP_IPC_LOCK.
+ * Two accounts, both held against this process's limit, neither with CAP_IPC_LOCK: type1 charges the process
+ * (mm->locked_vm), iommufd the user (user->locked_vm), for all processes together.
  */
 #ifndef QUOLL_EAL_MEMLOCK_H
 #define QUOLL_EAL_MEMLOCK_H
@@ -17,10 +18,17 @@ struct memlock {
 	uint64_t hard_bytes;
 	uint64_t locked_bytes;
 	bool unlimited;
+	bool per_user;
 };
 
 /* Return: 0, -errno if the process's status cannot be read or makes no sense. */
 int memlock_read(const struct quoll_env *env, struct memlock *ml);
+
+/*
+ * The user's account. The kernel shows it nowhere: it is the sum of what each process of the user has pinned (VmPin,
+ * which io_uring's buffers are in, too). Walks /proc, unless there is no limit.
+ */
+int memlock_read_user(const struct quoll_env *env, struct memlock *ml);
 
 /* How much more fits; UINT64_MAX if there is no limit. */
 uint64_t memlock_left(const struct memlock *ml);

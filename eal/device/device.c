@@ -253,6 +253,8 @@ unsigned int quoll_device_events(struct quoll_device *dev)
 {
 	const struct backend_ops *ops = dev->group->ioas->ops;
 
+	if (ops->device_serve)
+		ops->device_serve(dev);
 	if (eventfd_fired(dev->req_fd))
 		dev->events |= QUOLL_DEVICE_REMOVE_REQUESTED;
 	if (eventfd_fired(dev->err_fd))

@@ -20,7 +20,7 @@ struct quoll_device;
 /**
  * quoll_claim_backend() - which back-end an address's device is reached by
  *
- * Return: the name for quoll_ioas_open(); NULL, which is for the best, where the kernel offers it.
+ * Return: the name for quoll_ioas_open(); NULL, which is for the environment's or the best, where the kernel offers it.
  */
 QUOLL_API const char *quoll_claim_backend(const struct quoll_addr *addr);
 

@@ -39,6 +39,8 @@ typedef void (*quoll_log_fn)(void *arg, enum quoll_log_level level, const char *
  * @proc_root:  NULL for "/proc"
  * @dev_root:   NULL for "/dev"
  * @run_root:   NULL for "/run/quoll"; where bind leaves the records that restore reads
+ * @backend:    which back-end devices of IOMMU groups are reached by, as for quoll_ioas_open(); NULL for the best that
+ *              the kernel offers
  * @log:        NULL for silence
  * @log_arg:    handed to @log
  * @log_level:  the most talkative level that is passed on
@@ -50,6 +52,7 @@ struct quoll_env {
 	const char *proc_root;
 	const char *dev_root;
 	const char *run_root;
+	const char *backend;
 	quoll_log_fn log;
 	void *log_arg;
 	enum quoll_log_level log_level;

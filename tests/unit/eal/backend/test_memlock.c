@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "backend/memlock.h"
 #include "unit.h"
@@ -70,6 +71,39 @@ static void a_status_that_makes_no_sense_is_an_error(void)
 	CU_ASSERT_EQUAL(read_from("VmLck:\\tlots\\nCapEff:\\t0\\n", IDENTITY, &ml), -EPROTO);
 }
 
+/* Sum of what processes of this user pin, but for those that are exempt, and only where there is a limit. */
+static void the_users_account_is_that_of_all_processes(void)
+{
+	char dir[] = "/tmp/quoll-proc-XXXXXX", cmd[2048];
+	struct quoll_env env = {.proc_root = dir};
+	struct rlimit old, low;
+	struct memlock ml;
+
+	getrlimit(RLIMIT_MEMLOCK, &old);
+	low = (struct rlimit){.rlim_cur = 48 * KIB, .rlim_max = old.rlim_max};
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_MEMLOCK, &low), 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	snprintf(cmd, sizeof(cmd),
+		 "cd %s && mkdir self 1 2 3 4 5 other && printf 'VmLck: 44 kB\nCapEff: 0\n' >self/status && "
+		 "echo '" IDENTITY "' >self/uid_map && "
+		 "printf 'Uid:\t%u\t0\t0\t0\nVmPin:\t 16 kB\nCapEff:\t0\n' | tee 1/status >other/status && "
+		 "printf 'Uid:\t%u\t0\t0\t0\nVmPin:\t 8 kB\nCapEff:\t0\n' >2/status && "
+		 "printf 'Uid:\t%u\t0\t0\t0\nVmPin:\t 4 kB\nCapEff:\t4000\n' >3/status && "
+		 "printf 'Uid:\t%u\t0\t0\t0\nVmPin:\t 2 kB\nCapEff:\t0\n' >4/status",
+		 dir, getuid(), getuid(), getuid(), getuid() + 1);
+	CU_ASSERT_EQUAL_FATAL(system(cmd), 0);
+	CU_ASSERT_EQUAL(memlock_read_user(&env, &ml), 0);
+	CU_ASSERT_EQUAL(ml.locked_bytes, 24 * KIB);
+	CU_ASSERT_EQUAL(memlock_left(&ml), 24 * KIB);
+	snprintf(cmd, sizeof(cmd), "printf 'VmLck: 44 kB\nCapEff: 4000\n' >%s/self/status", dir);
+	CU_ASSERT_EQUAL_FATAL(system(cmd), 0);
+	CU_ASSERT_EQUAL(memlock_read_user(&env, &ml), 0);
+	CU_ASSERT_EQUAL(memlock_left(&ml), UINT64_MAX);
+	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+	CU_ASSERT_EQUAL(system(cmd), 0);
+	setrlimit(RLIMIT_MEMLOCK, &old);
+}
+
 static void the_refusal_names_a_command_that_is_allowed(void)
 {
 	struct memlock ml = {.soft_bytes = 64 * KIB, .hard_bytes = 1024 * KIB, .locked_bytes = 16 * KIB};
@@ -89,6 +123,7 @@ static const struct unit_test tests[] = {
 	{"what is locked already counts", what_is_locked_already_counts},
 	{"CAP_IPC_LOCK counts in the initial namespace only", cap_ipc_lock_counts_in_the_initial_namespace_only},
 	{"a status that makes no sense is an error", a_status_that_makes_no_sense_is_an_error},
+	{"the user's account is that of all its processes", the_users_account_is_that_of_all_processes},
 	{"the refusal names a command that is allowed", the_refusal_names_a_command_that_is_allowed},
 };
 

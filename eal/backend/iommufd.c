@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * iommufd.c - the back-end for /dev/iommu and /dev/vfio/devices/vfioN: the file, and the table of ops.
+ *
+ * Source: Documentation/userspace-api/iommufd.rst and Documentation/driver-api/vfio.rst ("Using VFIO cdev"). Each
+ * address space opens /dev/iommu for itself and has one IOAS there. Its mappings outlive the last group, unlike a
+ * container's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "backend/iommufd.h"
+#include "backend/refuse.h"
+#include "backend/vfio.h"
+
+#define PATH_BYTES 512
+
+static int file_refused(const char *path, int errnum, struct quoll_error *err)
+{
+	switch (errnum) {
+	case ENOENT:
+	case ENODEV: /* the node is there, its module is not */
+	case ENXIO:
+		quoll_error_set(err, ENOENT, "open", path, "the kernel has no iommufd, or it is not loaded");
+		quoll_error_hint(err, "sudo modprobe -a iommufd vfio-pci (Linux 6.6 or newer, built with "
+				      "CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV), or use the back-end vfio");
+		return -ENOENT;
+	case EACCES:
+	case EPERM:
+		quoll_error_set(err, errnum, "open", path, "no permission");
+		quoll_error_hint(err,
+				 "sudo quoll bind ADDRESS --user USER, or for all users: sudo chmod 0666 %s "
+				 "(harmless: rights are with the devices' own files)",
+				 path);
+		return -errnum;
+	default:
+		return quoll_error_set(err, errnum, "open", path, "%s", strerrordesc_np(errnum));
+	}
+}
+
+static int iommufd_probe(const struct quoll_env *env, struct quoll_error *err)
+{
+	static const struct quoll_env ordinary;
+	char path[PATH_BYTES];
+	int rc;
+
+	if (!env)
+		env = &ordinary;
+	rc = check_groups_exist(env, "iommufd", err);
+	if (rc)
+		return rc;
+	snprintf(path, sizeof(path), "%s/iommu", quoll_env_dev(env));
+	if (access(path, R_OK | W_OK))
+		return file_refused(path, errno, err);
+	return 0;
+}
+
+static int iommufd_ioas_open(struct quoll_ioas *ioas, struct quoll_error *err)
+{
+	struct iommufd_ioas_alloc alloc = {.size = sizeof(alloc)};
+	struct iommufd_ioas *own;
+	char path[PATH_BYTES];
+	int rc;
+
+	own = calloc(1, sizeof(*own));
+	if (!own)
+		return quoll_error_set(err, ENOMEM, "open", "iommufd", "out of memory");
+	snprintf(path, sizeof(path), "%s/iommu", quoll_env_dev(&ioas->env));
+	ioas->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (ioas->fd < 0) {
+		rc = file_refused(path, errno, err);
+		goto err_free;
+	}
+	if (ioctl(ioas->fd, IOMMUFD_IOAS_ALLOC, &alloc)) {
+		rc = quoll_error_set(err, errno, "open", path, "the kernel makes no address space: %s",
+				     strerrordesc_np(errno));
+		goto err_close;
+	}
+	own->id = alloc.out_ioas_id;
+	ioas->priv = own;
+	return 0;
+
+err_close:
+	close(ioas->fd);
+	ioas->fd = -1;
+err_free:
+	free(own);
+	return rc;
+}
+
+/* With the file goes the IOAS, and with that all mappings. */
+static void iommufd_ioas_close(struct quoll_ioas *ioas)
+{
+	close(ioas->fd);
+	ioas->fd = -1;
+	free(ioas->priv);
+	ioas->priv = NULL;
+}
+
+const struct backend_ops backend_iommufd = {
+	.name = "iommufd",
+	.memlock_per_user = true,
+	.probe = iommufd_probe,
+	.ioas_open = iommufd_ioas_open,
+	.ioas_close = iommufd_ioas_close,
+	.ioas_info = iommufd_ioas_info,
+	.map = iommufd_ioas_map,
+	.unmap = iommufd_ioas_unmap,
+	.claim = iommufd_claim,
+	.release = iommufd_release,
+	.device_open = iommufd_device_open,
+	.device_close = iommufd_device_close,
+	.device_reset = vfio_device_reset,
+	.device_watch = iommufd_device_watch,
+	.device_serve = iommufd_device_serve,
+	.region_info = vfio_region_info,
+	.region_map = vfio_region_map,
+	.region_rw = vfio_region_rw,
+	.irq_info = vfio_irq_info,
+	.irq_set = vfio_irq_set,
+	.irq_unmask = vfio_irq_unmask,
+};
