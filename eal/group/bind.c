@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -20,10 +21,9 @@ struct change {
 	bool recorded; /* by this call */
 };
 
-/* One group whose file gets an owner, and the owner it had. */
+/* A file that got an owner, and the owner it had. */
 struct handover {
-	int group;
-	bool done;
+	char path[PATH_BYTES];
 	uid_t uid;
 	gid_t gid;
 };
@@ -39,7 +39,8 @@ struct binding {
 	struct holds holds;
 	unsigned int nr_changes, nr_started, nr_handovers;
 	struct change *changes;
-	struct handover *handovers;
+	struct handover *handovers; /* done */
+	bool iommu_recorded;	    /* by this call */
 };
 
 static int refuse_blocked(const struct quoll_plan *plan, struct quoll_error *err)
@@ -81,18 +82,13 @@ static int collect(struct binding *b, struct quoll_error *err)
 	unsigned int nr = b->plan->nr_steps ? b->plan->nr_steps : 1;
 
 	b->changes = calloc(nr, sizeof(*b->changes));
-	b->handovers = calloc(nr, sizeof(*b->handovers));
+	b->handovers =
+		calloc(2 * (size_t)nr + 1, sizeof(*b->handovers)); /* a step's group and device, and /dev/iommu */
 	if (!b->changes || !b->handovers)
 		return quoll_error_set(err, ENOMEM, "bind", NULL, "out of memory");
 	for (unsigned int i = 0; i < b->plan->nr_steps; i++) {
-		const struct quoll_plan_step *s = &b->plan->steps[i];
-		bool vfio =
-			s->action == QUOLL_ACTION_BIND ? s->to[0] : driver_kind_of(s->member->driver) == DRIVER_VFIO;
-
-		if (s->action == QUOLL_ACTION_BIND)
-			b->changes[b->nr_changes++].step = s;
-		if (vfio && b->user && (!b->nr_handovers || b->handovers[b->nr_handovers - 1].group != s->group))
-			b->handovers[b->nr_handovers++].group = s->group;
+		if (b->plan->steps[i].action == QUOLL_ACTION_BIND)
+			b->changes[b->nr_changes++].step = &b->plan->steps[i];
 	}
 	return 0;
 }
@@ -240,41 +236,118 @@ static int check_container(const struct binding *b, struct quoll_error *err)
 	return -EACCES;
 }
 
-static int hand_over(struct binding *b, struct quoll_error *err)
+static bool given_already(const struct binding *b, const char *path)
+{
+	for (unsigned int i = 0; i < b->nr_handovers; i++)
+		if (!strcmp(b->handovers[i].path, path))
+			return true;
+	return false;
+}
+
+static int give(struct binding *b, const char *path, const struct stat *st, struct quoll_error *err)
+{
+	struct handover *h = &b->handovers[b->nr_handovers];
+	int rc;
+
+	if (given_already(b, path))
+		return 0;
+	snprintf(h->path, sizeof(h->path), "%s", path);
+	h->uid = st->st_uid;
+	h->gid = st->st_gid;
+	rc = b->io->chown(b->io->arg, path, b->uid, b->gid);
+	if (rc)
+		return quoll_error_set(err, -rc, "bind", path, "it cannot be given to the user %s: %s", b->user,
+				       strerror(-rc));
+	b->nr_handovers++;
+	return 0;
+}
+
+/* A device's own file, if the kernel has such: 1 if it was given. */
+static int give_cdev(struct binding *b, const char *name, struct quoll_error *err)
+{
+	char cdev[CDEV_BYTES], path[PATH_BYTES];
+	struct stat st;
+	int rc;
+
+	if (device_cdev(b->env, name, cdev) || path_make(path, "%s/vfio/devices/%s", quoll_env_dev(b->env), cdev) ||
+	    stat(path, &st))
+		return 0;
+	rc = give(b, path, &st, err);
+	return rc ? rc : 1;
+}
+
+/* The file of a group, which kernels that have files of devices need not have. */
+static int give_group(struct binding *b, int group, bool optional, struct quoll_error *err)
 {
 	char path[PATH_BYTES];
 	struct stat st;
-	int rc = b->nr_handovers ? check_container(b, err) : 0;
+	int rc = path_make(path, "%s/vfio/%d", quoll_env_dev(b->env), group);
 
-	for (unsigned int i = 0; i < b->nr_handovers && !rc; i++) {
-		struct handover *h = &b->handovers[i];
+	if (!rc && optional && stat(path, &st))
+		return 0;
+	if (!rc)
+		rc = wait_for_node(b, path, &st);
+	if (rc)
+		return quoll_error_set(err, -rc, "bind", path, "it cannot be given to the user %s: %s", b->user,
+				       strerror(-rc));
+	rc = check_container(b, err);
+	return rc ? rc : give(b, path, &st, err);
+}
 
-		rc = path_make(path, "%s/vfio/%d", quoll_env_dev(b->env), h->group);
-		if (!rc)
-			rc = wait_for_node(b, path, &st);
-		if (!rc) {
-			h->uid = st.st_uid;
-			h->gid = st.st_gid;
-			rc = b->io->chown(b->io->arg, path, b->uid, b->gid);
-		}
-		h->done = !rc;
-		if (rc)
-			quoll_error_set(err, -rc, "bind", path, "it cannot be given to the user %s: %s", b->user,
-					strerror(-rc));
+/*
+ * /dev/iommu is one for all devices: it is taken from root only, and recorded, so that restore can give it back. With
+ * another user it stays: groups have files of their own.
+ */
+static int give_iommu(struct binding *b, struct quoll_error *err)
+{
+	char path[PATH_BYTES];
+	struct stat st;
+	int rc;
+
+	if (path_make(path, "%s/iommu", quoll_env_dev(b->env)) || stat(path, &st) || st.st_uid == b->uid ||
+	    (st.st_mode & 0006) == 0006)
+		return 0;
+	if (st.st_uid != 0 && st.st_uid != geteuid()) {
+		quoll_log(b->env, QUOLL_LOG_WARN, "group",
+			  "%s is another user's (uid %u) and stays that: %s cannot use the back-end iommufd; for all "
+			  "users: chmod 0666 %s",
+			  path, (unsigned int)st.st_uid, b->user, path);
+		return 0;
 	}
-	return rc;
+	rc = iommu_record_write(&b->records, &(struct iommu_record){b->uid, st.st_uid, st.st_gid});
+	if (rc)
+		return quoll_error_set(err, -rc, "bind", path, "its owner cannot be recorded: %s", strerror(-rc));
+	b->iommu_recorded = true;
+	return give(b, path, &st, err);
+}
+
+static int hand_over(struct binding *b, struct quoll_error *err)
+{
+	bool any_cdev = false;
+	int rc = 0;
+
+	for (unsigned int i = 0; i < b->plan->nr_steps && b->user && rc >= 0; i++) {
+		const struct quoll_plan_step *s = &b->plan->steps[i];
+
+		if (s->action == QUOLL_ACTION_BIND ? !s->to[0] : driver_kind_of(s->member->driver) != DRIVER_VFIO)
+			continue;
+		rc = give_cdev(b, s->member->name, err);
+		any_cdev |= rc > 0;
+		if (rc >= 0)
+			rc = give_group(b, s->group, rc > 0, err);
+	}
+	return rc || !any_cdev ? rc : give_iommu(b, err);
 }
 
 static void roll_back(struct binding *b, struct quoll_error *err)
 {
 	struct quoll_error why;
-	char path[PATH_BYTES];
 	unsigned int failed = 0;
 
 	for (unsigned int i = b->nr_handovers; i-- > 0;)
-		if (b->handovers[i].done &&
-		    !path_make(path, "%s/vfio/%d", quoll_env_dev(b->env), b->handovers[i].group))
-			b->io->chown(b->io->arg, path, b->handovers[i].uid, b->handovers[i].gid);
+		b->io->chown(b->io->arg, b->handovers[i].path, b->handovers[i].uid, b->handovers[i].gid);
+	if (b->iommu_recorded)
+		iommu_record_remove(&b->records);
 	for (unsigned int i = b->nr_changes; i-- > 0;) {
 		struct change *c = &b->changes[i];
 		int rc = i < b->nr_started ? driver_put_back(b->env, b->io, &c->before, &why) : 0;
@@ -329,7 +402,7 @@ int bind_plan(const struct quoll_env *env, const struct group_io *io, const stru
 	rc = find_user(&b, err);
 	if (!rc)
 		rc = collect(&b, err);
-	if (!rc && b.nr_changes)
+	if (!rc && (b.nr_changes || user))
 		rc = records_open(env, io, true, &b.records, err);
 	if (!rc)
 		rc = change_and_hand_over(&b, err);

@@ -174,6 +174,13 @@ struct record {
 	char bound[32];	   /* what bind gave it to, "" for none */
 };
 
+/* To whom /dev/iommu was given, and whose it was. */
+struct iommu_record {
+	uid_t uid;
+	uid_t old_uid;
+	gid_t old_gid;
+};
+
 struct records {
 	int dir_fd;
 	int lock_fd; /* locked against other processes that bind or restore */
@@ -189,6 +196,10 @@ int record_read(const struct records *records, const char *name, struct record *
 /* text of a record, terminated; what is wrong with it, or NULL. name stays empty */
 const char *record_parse(const char *text, struct record *record);
 int record_remove(const struct records *records, const char *name);
+/* -ENOENT: /dev/iommu was given to nobody, -EINVAL: not as written, or not by us */
+int iommu_record_write(const struct records *records, const struct iommu_record *record);
+int iommu_record_read(const struct records *records, struct iommu_record *record);
+void iommu_record_remove(const struct records *records);
 /* names of devices that have one */
 int records_list(const struct quoll_env *env, struct name_list *list);
 

@@ -232,6 +232,51 @@ int record_remove(const struct records *records, const char *name)
 	return 0;
 }
 
+/* Hidden among the records, which are one a device. */
+#define IOMMU_RECORD ".iommu"
+#define IOMMU_FORMAT "quoll record 1\nuid=%u was=%u:%u\n"
+
+static void iommu_record_text(char text[RECORD_BYTES], const struct iommu_record *r)
+{
+	snprintf(text, RECORD_BYTES, IOMMU_FORMAT, (unsigned int)r->uid, (unsigned int)r->old_uid,
+		 (unsigned int)r->old_gid);
+}
+
+int iommu_record_write(const struct records *records, const struct iommu_record *r)
+{
+	char text[RECORD_BYTES];
+	int rc;
+
+	iommu_record_text(text, r);
+	rc = write_file(records->dir_fd, IOMMU_RECORD ".tmp", text);
+	if (!rc && renameat(records->dir_fd, IOMMU_RECORD ".tmp", records->dir_fd, IOMMU_RECORD))
+		rc = -errno;
+	if (rc)
+		unlinkat(records->dir_fd, IOMMU_RECORD ".tmp", 0);
+	return rc;
+}
+
+int iommu_record_read(const struct records *records, struct iommu_record *r)
+{
+	int fd = openat(records->dir_fd, IOMMU_RECORD, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char text[RECORD_BYTES] = "", again[RECORD_BYTES];
+	const char *wrong;
+
+	if (fd < 0)
+		return -errno;
+	wrong = read_file(fd, text);
+	close(fd);
+	if (wrong || sscanf(text, IOMMU_FORMAT, &r->uid, &r->old_uid, &r->old_gid) != 3)
+		return -EINVAL;
+	iommu_record_text(again, r); /* no other byte, nor a number that wrapped */
+	return strcmp(text, again) ? -EINVAL : 0;
+}
+
+void iommu_record_remove(const struct records *records)
+{
+	unlinkat(records->dir_fd, IOMMU_RECORD, 0);
+}
+
 int records_list(const struct quoll_env *env, struct name_list *list)
 {
 	char dir[PATH_BYTES];

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "internal.h"
 
@@ -162,6 +163,29 @@ static int nothing_recorded(const struct restoring *r, struct quoll_error *err)
 	return -ENOENT;
 }
 
+/* Once nothing is bound any more /dev/iommu is whose it was, unless somebody has changed its owner since. */
+static int iommu_take_back(struct restoring *r)
+{
+	struct name_list left;
+	char path[PATH_BYTES];
+	struct iommu_record was;
+	struct stat st;
+	int rc;
+
+	if (records_list(r->env, &left))
+		return 0;
+	rc = left.nr || iommu_record_read(&r->records, &was);
+	name_list_free(&left);
+	if (rc || path_make(path, "%s/iommu", quoll_env_dev(r->env)))
+		return 0;
+	if (!stat(path, &st) && st.st_uid == was.uid)
+		rc = r->io->chown(r->io->arg, path, was.old_uid, was.old_gid);
+	if (rc)
+		return quoll_error_set(r->err, -rc, "restore", path, "it cannot be given back: %s", strerror(-rc));
+	iommu_record_remove(&r->records);
+	return 0;
+}
+
 static int restore_all(struct restoring *r)
 {
 	int rc = records_open(r->env, r->io, false, &r->records, r->err);
@@ -178,7 +202,8 @@ static int restore_all(struct restoring *r)
 		r->nr_matched++;
 		restore_one(r, r->names.names[i]);
 	}
-	return r->nr_matched ? r->first : nothing_recorded(r, r->err);
+	rc = r->nr_matched ? r->first : nothing_recorded(r, r->err);
+	return rc ? rc : iommu_take_back(r);
 }
 
 int restore_recorded(const struct quoll_env *env, const struct group_io *io, const struct restore_args *args,

@@ -317,11 +317,31 @@ static bool driver_takes(struct fake *f, const struct fake_device *d, const char
 	return !strcmp(native(d), driver) && !(f->no_native && !strcmp(f->no_native, driver));
 }
 
+static void update_cdev(struct fake *f, unsigned int i)
+{
+	char path[PATH_BYTES], sys[PATH_BYTES], driver[32];
+
+	must(path_make(path, "dev/vfio/devices/vfio%u", i) == 0 &&
+		     path_make(sys, "sys/devices/%s/vfio-dev", f->devices[i].path) == 0,
+	     "cdev");
+	if (strstr(fake_bound(f, path_last(f->devices[i].path), driver), "vfio")) {
+		fake_file(f, path, "%s", "");
+		must(path_make(path, "%s/vfio%u/dev", sys, i) == 0, "cdev");
+		fake_file(f, path, "511:%u\n", i);
+	} else {
+		fake_remove(f, path);
+		fake_remove(f, sys);
+	}
+}
+
 /* A group has a node while a member is with a VFIO driver. */
 static void update_nodes(struct fake *f)
 {
 	char path[PATH_BYTES], driver[32];
 
+	for (unsigned int i = 0; f->cdevs && i < f->nr_devices; i++)
+		if (is_bdf(path_last(f->devices[i].path)))
+			update_cdev(f, i);
 	for (unsigned int i = 0; i < f->nr_devices; i++) {
 		bool vfio = false;
 
@@ -331,11 +351,18 @@ static void update_nodes(struct fake *f)
 			if (f->devices[k].group == f->devices[i].group && is_bdf(path_last(f->devices[k].path)))
 				vfio |= strstr(fake_bound(f, path_last(f->devices[k].path), driver), "vfio") != NULL;
 		must(path_make(path, "dev/vfio/%d", f->devices[i].group) == 0, "node");
-		if (vfio)
+		if (vfio && !f->no_group_files)
 			fake_file(f, path, "%s", "");
 		else
 			fake_remove(f, path);
 	}
+}
+
+void fake_cdevs(struct fake *f)
+{
+	f->cdevs = true;
+	fake_file(f, "dev/iommu", "%s", "");
+	update_nodes(f);
 }
 
 static int kernel_bind(struct fake *f, const char *driver, const char *name)
@@ -426,10 +453,12 @@ static int fake_chown(void *arg, const char *path, uid_t uid, gid_t gid)
 {
 	struct fake *f = arg;
 	int fails = next_op_fails(f);
+	size_t used = strlen(f->given);
 
 	(void)gid;
 	if (fails)
 		return fails;
+	snprintf(f->given + used, sizeof(f->given) - used, "%s:%u ", path + strlen(f->dev) + 1, (unsigned int)uid);
 	snprintf(f->owned, sizeof(f->owned), "%s", path);
 	f->owner = uid;
 	return 0;

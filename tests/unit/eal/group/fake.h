@@ -49,11 +49,14 @@ struct fake {
 	enum fake_failure failure;
 	const char *refusing;  /* a driver whose probe fails */
 	const char *stuck;     /* a driver that does not let go, without an error */
+	bool cdevs;	       /* the kernel has files for single VFIO devices, and iommufd: fake_cdevs() */
+	bool no_group_files;   /* and none for groups */
 	const char *no_native; /* a driver that has no match for its own devices, unless overridden */
 	char busy[PATH_BYTES]; /* a node that is open elsewhere */
 	unsigned int nr_pauses;
 	char owned[128]; /* last path given to a user */
 	uid_t owner;
+	char given[1024]; /* every change of owner: "vfio/2:4711 iommu:4711 " */
 };
 
 #define FAKE_USER "quoll-user"
@@ -68,6 +71,8 @@ void fake_dir(struct fake *f, const char *path);
 void fake_link(struct fake *f, const char *path, const char *to_path);
 void fake_raw_link(struct fake *f, const char *path, const char *target);
 void fake_remove(struct fake *f, const char *path);
+/* device number n of the table is vfio<n> while it is with a VFIO driver */
+void fake_cdevs(struct fake *f);
 /* config space as an unprivileged reader sees it */
 void fake_hide_capabilities(struct fake *f);
 /* a block device in the folder of a device or of another block device; dev is its number, "259:1" */

@@ -85,6 +85,34 @@ static void test_user_gets_the_group(void)
 	fake_close(&f);
 }
 
+static void test_user_gets_files_of_devices(void)
+{
+	char given[64], path[PATH_BYTES];
+	struct quoll_error err = {0};
+	struct fake f;
+
+	fake_open(&f, fake_lab, fake_lab_nr);
+	fake_cdevs(&f);
+	CU_ASSERT_EQUAL(bind_it(&f, LAB_SLOT0, FAKE_USER, &err), 2);
+	CU_ASSERT_STRING_EQUAL(f.given, "vfio/devices/vfio3:4711 vfio/3:4711 vfio/devices/vfio4:4711 iommu:4711 ");
+	CU_ASSERT_EQUAL(fake_records(&f), 2); /* that of /dev/iommu is no device's */
+	fake_close(&f);
+
+	/* everybody's: not touched; and a kernel without groups' files needs no container */
+	fake_open(&f, fake_lab, fake_lab_nr);
+	fake_cdevs(&f);
+	f.no_group_files = true;
+	fake_remove(&f, "dev/vfio/vfio");
+	path_make(path, "%s/iommu", f.dev);
+	CU_ASSERT_EQUAL(chmod(path, 0666), 0);
+	CU_ASSERT_EQUAL(bind_it(&f, LAB_DRIVE, FAKE_USER, &err), 1);
+	CU_ASSERT_STRING_EQUAL(f.given, "vfio/devices/vfio1:4711 ");
+	CU_ASSERT_EQUAL(f.nr_pauses, 0);
+	snprintf(given, sizeof(given), "%s/bound/.iommu", f.run);
+	CU_ASSERT_FALSE(path_exists(given));
+	fake_close(&f);
+}
+
 static void test_container_must_be_open_to_the_user(void)
 {
 	char before[4096], after[4096], path[PATH_BYTES];
@@ -103,8 +131,9 @@ static void test_container_must_be_open_to_the_user(void)
 	fake_close(&f);
 }
 
-/* Every operation of binding this group fails in turn, in three ways; each time everything is as it was. */
-static void fail_everywhere(const char *address, unsigned int expected_ops)
+/* Every operation of binding this group from the first one on fails in turn, in three ways; each time everything is as
+ * it was. */
+static void fail_from(unsigned int first_op, const char *address, bool cdevs, unsigned int expected_ops)
 {
 	static const enum fake_failure ways[] = {FAIL_ONCE, FAIL_AFTER, FAIL_ONWARDS};
 	char before[4096], after[4096];
@@ -113,12 +142,16 @@ static void fail_everywhere(const char *address, unsigned int expected_ops)
 	struct fake f;
 
 	fake_open(&f, fake_lab, fake_lab_nr);
+	if (cdevs)
+		fake_cdevs(&f);
 	CU_ASSERT(bind_it(&f, address, FAKE_USER, &err) > 0);
 	nr_ops = f.nr_ops;
 	CU_ASSERT_EQUAL(nr_ops, expected_ops);
 	fake_close(&f);
-	for (unsigned int k = 1; k <= nr_ops * 3; k++) {
+	for (unsigned int k = (first_op - 1) * 3 + 1; k <= nr_ops * 3; k++) {
 		fake_open(&f, fake_lab, fake_lab_nr);
+		if (cdevs)
+			fake_cdevs(&f);
 		fake_state(&f, before, sizeof(before));
 		f.fail_at = (k - 1) / 3 + 1;
 		f.failure = ways[(k - 1) % 3];
@@ -147,12 +180,17 @@ static void fail_everywhere(const char *address, unsigned int expected_ops)
 
 static void test_roll_back_slot(void)
 {
-	fail_everywhere(LAB_SLOT0, 2 * 3 + 1);
+	fail_from(1, LAB_SLOT0, false, 2 * 3 + 1);
+}
+
+static void test_roll_back_with_files_of_devices(void)
+{
+	fail_from(2 * 3 + 1, LAB_SLOT0, true, 2 * 3 + 1 + 2 + 1);
 }
 
 static void test_roll_back_bridge_group(void)
 {
-	fail_everywhere(LAB_OLD0, 1 + 2 * 3 + 1);
+	fail_from(1, LAB_OLD0, false, 1 + 2 * 3 + 1);
 }
 
 /* A program that dies in the middle leaves records; restore puts everything back from wherever it was. */
@@ -426,8 +464,10 @@ static const struct unit_test tests[] = {
 	{"all endpoints of a group are bound, a second time there is nothing to do", test_binds_whole_group},
 	{"a bridge is taken from shpchp and given back", test_bridge_is_taken_from_shpchp},
 	{"a user gets the group's file", test_user_gets_the_group},
+	{"a user gets the devices' own files and /dev/iommu, where there are such", test_user_gets_files_of_devices},
 	{"a container file that the user cannot open is an error", test_container_must_be_open_to_the_user},
 	{"failing at each step of each member puts all drivers back (slot)", test_roll_back_slot},
+	{"failing at each file that is handed over puts all drivers back", test_roll_back_with_files_of_devices},
 	{"failing at each step of each member puts all drivers back (bridge)", test_roll_back_bridge_group},
 	{"records put everything back after a crash at any step", test_restore_after_crash},
 	{"binding again after a crash still restores what was there first", test_bind_again_after_crash},

@@ -253,6 +253,46 @@ static void test_one_at_a_time(void)
 	fake_close(&f);
 }
 
+/* The fake kernel's files are this user's, whoever was given them. */
+static void record_iommu(struct fake *f, unsigned int uid, const char *more)
+{
+	fake_file(f, "run/bound/.iommu", "quoll record 1\nuid=%u was=0:7\n%s", uid, more);
+}
+
+static void test_iommu_goes_back_with_the_last(void)
+{
+	struct quoll_error err = {0};
+	struct fake f;
+
+	fake_open(&f, fake_lab, fake_lab_nr);
+	fake_cdevs(&f);
+	bind_group(&f, LAB_DRIVE);
+	bind_group(&f, LAB_SLOT0);
+	record_iommu(&f, getuid(), "");
+	CU_ASSERT_EQUAL(fake_restore(&f, LAB_DRIVE, NULL, NULL, &err), 0);
+	CU_ASSERT_STRING_EQUAL(f.given, "");
+	CU_ASSERT_EQUAL(fake_restore(&f, LAB_SLOT1, NULL, NULL, &err), 0);
+	CU_ASSERT_STRING_EQUAL(f.given, "iommu:0 ");
+	CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), 0);
+	CU_ASSERT_STRING_EQUAL(f.given, "iommu:0 "); /* once */
+
+	record_iommu(&f, getuid() + 1, ""); /* it has another owner by now */
+	CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), 0);
+	record_iommu(&f, getuid(), "x");
+	CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), 0);
+	fake_file(&f, "run/bound/.iommu", "quoll record 1\nuid=%u was=4294967296:0\n", getuid());
+	CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), 0);
+	CU_ASSERT_STRING_EQUAL(f.given, "iommu:0 ");
+
+	record_iommu(&f, getuid(), "");
+	f.fail_at = f.nr_ops + 1;
+	CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.what, "cannot be given back"));
+	CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), 0);
+	CU_ASSERT_STRING_EQUAL(f.given, "iommu:0 iommu:0 ");
+	fake_close(&f);
+}
+
 static const struct unit_test tests[] = {
 	{"the groups of the given devices are restored, others not", test_one_group_of_two},
 	{"where nothing was bound there is nothing to restore", test_nothing_was_ever_bound},
@@ -261,6 +301,8 @@ static const struct unit_test tests[] = {
 	{"a device that others moved since is left alone", test_moved_by_others},
 	{"malformed records are refused and change nothing", test_hostile_records},
 	{"records that others could have written are refused", test_records_of_others},
+	{"/dev/iommu goes back with the last device, if it is still whose it was made",
+	 test_iommu_goes_back_with_the_last},
 	{"two restores do not run at once", test_one_at_a_time},
 };
 
