@@ -34,6 +34,7 @@ void check_iommu(const struct quoll_env *env, struct check *check);
 void check_isolation(const struct quoll_env *env, struct check *check);
 void check_vfio_module(const struct quoll_env *env, struct check *check);
 void check_vfio_file(const struct quoll_env *env, struct check *check);
+void check_iommufd(const struct quoll_env *env, struct check *check);
 void check_hugepages(const struct quoll_env *env, struct check *check);
 void check_memlock(const struct quoll_env *env, struct check *check);
 void check_clock(const struct quoll_env *env, struct check *check);

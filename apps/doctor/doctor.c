@@ -15,9 +15,11 @@ static const struct {
 	const char *name;
 	void (*run)(const struct quoll_env *env, struct check *check);
 } checks[] = {
-	{"kernel", check_kernel},	 {"iommu", check_iommu},	 {"isolation", check_isolation},
-	{"vfio-pci", check_vfio_module}, {"vfio-file", check_vfio_file}, {"hugepages", check_hugepages},
-	{"memlock", check_memlock},	 {"clock", check_clock},	 {"nvme", check_nvme},
+	{"kernel", check_kernel},	{"iommu", check_iommu},
+	{"isolation", check_isolation}, {"vfio-pci", check_vfio_module},
+	{"vfio-file", check_vfio_file}, {"iommufd", check_iommufd},
+	{"hugepages", check_hugepages}, {"memlock", check_memlock},
+	{"clock", check_clock},		{"nvme", check_nvme},
 	{"records", check_records},
 };
 

@@ -16,18 +16,15 @@ void check_kernel(const struct quoll_env *env, struct check *check)
 {
 	char path[512], release[128];
 	struct utsname name;
-	bool iommufd;
 
 	if (!check_read(release, sizeof(release), "%s/sys/kernel/osrelease", quoll_env_proc(env))) {
 		if (uname(&name))
 			memset(&name, 0, sizeof(name));
 		snprintf(release, sizeof(release), "%s", name.release);
 	}
+	check_found(check, CHECK_OK, "Linux %s", release);
 	snprintf(path, sizeof(path), "%s/iommu", quoll_env_dev(env));
-	iommufd = !access(path, F_OK);
-	check_found(check, CHECK_OK, "Linux %s, %s iommufd (Quoll uses VFIO groups, which every kernel with VFIO has)",
-		    release, iommufd ? "with" : "without");
-	check->facts = json_pack("{s:s, s:b}", "release", release, "has_iommufd", iommufd);
+	check->facts = json_pack("{s:s, s:b}", "release", release, "has_iommufd", !access(path, F_OK));
 }
 
 /* Whether a group has a device with a VFIO driver, and could be claimed. */
@@ -145,5 +142,28 @@ void check_vfio_file(const struct quoll_env *env, struct check *check)
 	} else {
 		check_found(check, CHECK_FAIL, "%s: %s", path, strerror(errno));
 		check_hint(check, "as root: chmod 0666 %s (it gives no right to any device)", path);
+	}
+}
+
+/* The other way: what is missing here matters only to those who ask for it, or have no VFIO groups. */
+void check_iommufd(const struct quoll_env *env, struct check *check)
+{
+	char path[512];
+	bool usable, present;
+
+	snprintf(path, sizeof(path), "%s/iommu", quoll_env_dev(env));
+	usable = !access(path, R_OK | W_OK);
+	present = usable || errno == EACCES || errno == EPERM;
+	check->facts = json_pack("{s:s, s:b, s:b}", "path", path, "present", present, "usable", usable);
+	if (usable) {
+		check_found(check, CHECK_OK, "%s can be opened: --backend iommufd works, too", path);
+	} else if (present) {
+		check_found(check, CHECK_OK, "%s is another user's: --backend iommufd needs it", path);
+		check_hint(check,
+			   "as root: quoll bind ADDR --user $USER, or chmod 0666 %s (it gives no right to any device)",
+			   path);
+	} else {
+		check_found(check, CHECK_OK,
+			    "the kernel has no iommufd, or it is not loaded; VFIO groups do without it");
 	}
 }

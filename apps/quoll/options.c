@@ -17,6 +17,7 @@ struct common_values {
 	bool json;
 	const char *log;
 	const char *root;
+	const char *backend;
 };
 
 static const struct cli_option common_options[] = {
@@ -25,6 +26,10 @@ static const struct cli_option common_options[] = {
 	 "what the library says on stderr: none, error, warn (default), info, debug", 0, 0},
 	{"root", CLI_TEXT, offsetof(struct common_values, root), "DIR",
 	 "look at DIR/sys, DIR/proc, DIR/dev and DIR/run/quoll in place of this machine's", 0, 0},
+	{"backend", CLI_TEXT, offsetof(struct common_values, backend), "NAME",
+	 "by which way of the kernel's to reach PCI devices: vfio or iommufd; else what\n"
+	 "QUOLL_BACKEND says, else the best that the kernel offers",
+	 0, 0},
 	{"help", CLI_FLAG, offsetof(struct common_values, help), NULL, "print this", 0, 0},
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
@@ -156,7 +161,7 @@ static int store(const struct cli *cli, const struct cli_option *option, const c
 	return 0;
 }
 
-/* What --log and --root mean to the library. */
+/* What --log, --root and --backend mean to the library. */
 static int apply_common(struct cli *cli, const struct common_values *common)
 {
 	static const char *const below[] = {"sys", "proc", "dev", "run/quoll"};
@@ -168,6 +173,9 @@ static int apply_common(struct cli *cli, const struct common_values *common)
 	cli->env.log = cli_log;
 	cli->env.log_arg = cli;
 	cli->env.log_level = (enum quoll_log_level)level;
+	cli->env.backend = common->backend ? common->backend : getenv("QUOLL_BACKEND");
+	if (cli->env.backend && !cli->env.backend[0])
+		cli->env.backend = NULL;
 	cli->json = common->json;
 	for (unsigned int i = 0; common->root && i < 4; i++) {
 		int len = snprintf(cli->roots[i], sizeof(cli->roots[i]), "%s/%s", common->root, below[i]);

@@ -23,7 +23,7 @@ static const struct values defaults = {.number = 7};
 static struct values seen;
 static unsigned int seen_args;
 static bool seen_json, ran;
-static char seen_sysfs[64];
+static char seen_sysfs[64], seen_backend[64];
 
 static const struct cli_option rows[] = {
 	{"flag", CLI_FLAG, offsetof(struct values, flag), NULL, "a flag", 0, 0},
@@ -41,6 +41,7 @@ static int run(struct cli *cli, const void *values)
 	seen = *(const struct values *)values;
 	seen_args = cli->nr_args;
 	seen_json = cli->json;
+	snprintf(seen_backend, sizeof(seen_backend), "%s", cli->env.backend ? cli->env.backend : "none");
 	snprintf(seen_sysfs, sizeof(seen_sysfs), "%s", cli->env.sysfs_root ? cli->env.sysfs_root : "");
 	return CLI_DONE;
 }
@@ -100,6 +101,22 @@ static void values_reach_the_verb(void)
 	CU_ASSERT_EQUAL(seen_args, 1);
 	CU_ASSERT_TRUE(seen_json);
 	CU_ASSERT_STRING_EQUAL(seen_sysfs, "/x/sys");
+}
+
+static void the_back_end_is_the_options_or_the_environments(void)
+{
+	unsetenv("QUOLL_BACKEND");
+	expect("pci:1", CLI_DONE, "");
+	CU_ASSERT_STRING_EQUAL(seen_backend, "none");
+	setenv("QUOLL_BACKEND", "iommufd", 1);
+	expect("pci:1", CLI_DONE, "");
+	CU_ASSERT_STRING_EQUAL(seen_backend, "iommufd");
+	expect("pci:1 --backend vfio", CLI_DONE, "");
+	CU_ASSERT_STRING_EQUAL(seen_backend, "vfio");
+	setenv("QUOLL_BACKEND", "", 1);
+	expect("pci:1", CLI_DONE, "");
+	CU_ASSERT_STRING_EQUAL(seen_backend, "none");
+	unsetenv("QUOLL_BACKEND");
 }
 
 /* As many as a large verb has; the last one counts. */
@@ -279,6 +296,7 @@ static void addresses_of_devices_are_pci_or_vfio_user(void)
 
 static const struct unit_test tests[] = {
 	{"values reach the verb", values_reach_the_verb},
+	{"the back-end is the option's, or the environment's", the_back_end_is_the_options_or_the_environments},
 	{"every row of a long table is an option", every_row_of_a_long_table_is_an_option},
 	{"defaults hold without options", defaults_hold_without_options},
 	{"an option may be given several times, but not without end",
