@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # what lib.sh sets
 # SPDX-License-Identifier: BSD-3-Clause
 # vhost-user.sh - NICs whose rings `quoll fwd` serves on the host, QEMU being its front end and the kernel's own virtio_net driver
-# their user: vhost0 with split rings, vhost1 with packed ones, two queue pairs each. At the other end of each is a tap of the
+# their user: vhost0 with split rings, vhost1 with packed ones and offloads, two queue pairs each. At the other end of each is a tap of the
 # host's kernel, with an iperf3 server. Started by tests/vm/vhost-user, whose answers lab-host brings.
 
 # peer ID: the host's address; ours ends in 2
@@ -29,6 +29,13 @@ rings() {
 	for bit in 15 22 28 29 32; do agreed "$1" $bit || { echo "bit $bit is not agreed on"; return 1; }; done
 	[ "$2" = "$(agreed "$1" 34 && echo packed || echo split)" ]
 }
+
+# offloads ID: checksums and TSO, both ways
+offloads() {
+	local bit
+	for bit in 0 1 7 8 11 12; do agreed "$1" $bit || { echo "bit $bit is not agreed on"; return 1; }; done
+}
+no_offloads() { ! agreed "$1" 0 && ! agreed "$1" 1; }
 
 counted() { cat "/sys/class/net/$1/statistics/$2"; }
 
@@ -68,6 +75,21 @@ iperf() { # iperf ID OPTION...
 
 # moved ID OPTION...: and something arrived
 moved() { iperf "$@" && jq -e '.end | (.sum_received // .sum).bytes > 1000000' /tmp/iperf.json; }
+
+# in_large_frames ID OPTION...: so that segments come in frames larger than the line's
+in_large_frames() {
+	local before now
+	read -ra before < <(both_ways "$1")
+	moved "$@" || return 1
+	read -ra now < <(both_ways "$1")
+	echo "bytes and frames before, and now: ${before[*]} ${now[*]}"
+	[ $((now[0] - before[0])) -gt $((1600 * (now[1] - before[1]))) ]
+}
+
+# both_ways ID: bytes and frames
+both_ways() {
+	echo $(($(counted "$1" tx_bytes) + $(counted "$1" rx_bytes))) $(($(counted "$1" tx_packets) + $(counted "$1" rx_packets)))
+}
 
 # udp ID OPTION...: and all of it arrived; so few that a ring has room for all, however late who reads it comes
 udp() { iperf "$@" -u -b 2M -l 1000 -n 200000 && jq -e '.end.sum | .packets >= 200 and .lost_packets == 0' /tmp/iperf.json; }
@@ -116,9 +138,10 @@ named() {
 	[ -d "$dir/$1" ] || ip link set "$(ls "$dir")" name "$1"
 }
 
-for nic in vhost0:split vhost1:packed; do
-	id=${nic%:*}
-	check "$id: rings are ${nic#*:}" rings "$id" "${nic#*:}"
+for nic in vhost0:split:no_offloads:moved vhost1:packed:offloads:in_large_frames; do
+	IFS=: read -r id kind agreed tcp <<<"$nic"
+	check "$id: rings are $kind" rings "$id" "$kind"
+	check "$id: ${agreed/_/ }" "$agreed" "$id"
 	check "$id: the link comes up" use "$id"
 	expect "$id: ping" 0 ' 0% packet loss' -- ping -q -c 50 -i 0.02 -w 30 "$(peer "$id")"
 	expect "$id: ping of 1500 bytes" 0 ' 0% packet loss' -- ping -q -c 50 -i 0.02 -w 30 -M 'do' -s 1472 "$(peer "$id")"
@@ -127,9 +150,10 @@ for nic in vhost0:split vhost1:packed; do
 	check "$id: frames in equal frames out on all counters, by either queue" same_counts "$id"
 	check "$id: another forwarder" lab-host start "$id"
 	check "$id: and it is connected to" wait_for 20 carrier "$id"
-	check "$id: TCP to the host" moved "$id" -t 2 -P 2
-	check "$id: TCP from the host" moved "$id" -t 2 -P 2 -R
+	expect "$id: ping of several fragments" 0 ' 0% packet loss' -- ping -q -c 50 -i 0.02 -w 30 -s 4000 "$(peer "$id")"
+	check "$id: TCP to the host" "$tcp" "$id" -n 4M -P 2
+	check "$id: TCP from the host" "$tcp" "$id" -n 4M -P 2 -R
 	check "$id: the forwarder is killed in mid-traffic, and started again" killed "$id"
 	check "$id: the driver is unbound and bound in mid-traffic" rebound "$id"
-	check "$id: TCP as before" moved "$id" -t 1
+	check "$id: TCP as before" "$tcp" "$id" -n 4M
 done
