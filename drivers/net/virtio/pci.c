@@ -456,6 +456,7 @@ static int pci_check(struct quoll_port *port)
 		return -ENODEV;
 	if (events & QUOLL_DEVICE_ERROR || virtio_is_broken(&p->v))
 		return -EIO;
+	virtio_look(&p->v);
 	if (config_changed(p))
 		p->has_news = true;
 	/* Without news now and then all the same: registers may read all ones long before config space does. */

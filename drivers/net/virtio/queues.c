@@ -298,3 +298,9 @@ bool virtio_is_broken(const struct virtio_port *v)
 	}
 	return false;
 }
+
+void virtio_look(struct virtio_port *v)
+{
+	for (unsigned int i = 0; i < v->nr_rings; i++)
+		virtio_ring_look(&v->rings[i]);
+}

@@ -117,16 +117,96 @@ static bool split_wants(const struct virtio_ring *ring, uint16_t now, uint16_t n
 	return !(quoll_le16_to_cpu(*(const volatile quoll_le16 *)&used->flags) & VIRTQ_USED_NO_NOTIFY);
 }
 
-void virtio_ring_kick(const struct virtio_ring *ring, uint16_t now, uint16_t n)
+static void tell(const struct virtio_ring *ring)
 {
 	static const uint64_t one = 1;
 
-	if (QUOLL_LIKELY(!(ring->packed ? packed_wants(ring, now, n) : split_wants(ring, now, n))))
-		return;
 	if (ring->kick_reg) {
 		quoll_mmio_wmb();
 		quoll_mmio_write16(ring->kick_reg, ring->idx);
 	} else if (ring->kick_fd >= 0 && write(ring->kick_fd, &one, sizeof(one)) < 0) {
 		return; /* full: so many kicks are there that nobody has read */
 	}
+}
+
+void virtio_ring_kick(const struct virtio_ring *ring, uint16_t now, uint16_t n)
+{
+	if (QUOLL_LIKELY(!(ring->packed ? packed_wants(ring, now, n) : split_wants(ring, now, n))))
+		return;
+	tell(ring);
+}
+
+/*
+ * Devices that wait in vain. With event indices a batch is told of if it passes the place that the device named; of
+ * what comes after that the device hears no more until it names another one. One that names a place, takes what lies
+ * beyond it all the same and leaves it at that never hears again: QEMU's virtio-net does so with packed rings after a
+ * frame that its peer could not take at once. So what is told once too often here is not a matter of course.
+ *
+ * All that is read is shared with the device, and by whole words: any thread may look.
+ */
+
+#define LOOKS_A_KICK 1024u
+
+/* Was this place handed over last in the lap that has this wrap counter? */
+static bool is_of_lap(const struct virtio_ring *ring, uint32_t idx, bool wrap)
+{
+	const struct virtq_packed_desc *desc = (const struct virtq_packed_desc *)ring->desc + idx;
+	uint64_t word = quoll_le64_to_cpu(__atomic_load_n((const uint64_t *)&desc->bytes, __ATOMIC_RELAXED));
+
+	/* What the device writes when it has finished leaves this flag as it is. */
+	return !(word >> 48 & VIRTQ_DESC_AVAIL) == !wrap;
+}
+
+/* Whoever waits for the next place finds it not handed over yet, and the one before it handed over. */
+static bool packed_waits_in_vain(const struct virtio_ring *ring, uint32_t *wish)
+{
+	uint32_t word = quoll_le32_to_cpu(*(const volatile quoll_le32 *)ring->device);
+	uint32_t idx = word & ~VIRTQ_EVENT_WRAP & UINT16_MAX;
+	bool wrap = word & VIRTQ_EVENT_WRAP;
+
+	*wish = word;
+	if ((word >> 16 & 3) != VIRTQ_EVENT_DESC || idx >= ring->size)
+		return false;
+	return is_of_lap(ring, idx, wrap) || !is_of_lap(ring, (idx ? idx : ring->size) - 1u, idx ? wrap : !wrap);
+}
+
+/*
+ * Of a split ring the device cannot say that it does not wait, and leaves an old place there for that: it takes frames
+ * that have not been sent to make it doubtful. Buffers are always there.
+ */
+static bool split_waits_in_vain(const struct virtio_ring *ring, uint32_t *wish)
+{
+	const struct virtq_avail *avail = ring->driver;
+	const struct virtq_used *used = ring->device;
+	uint16_t event = quoll_le16_to_cpu(*(const volatile quoll_le16 *)(used->ring + ring->size));
+	uint16_t tail = quoll_le16_to_cpu(__atomic_load_n(&avail->idx, __ATOMIC_RELAXED));
+	uint16_t done = quoll_le16_to_cpu(__atomic_load_n(&used->idx, __ATOMIC_RELAXED));
+
+	*wish = (uint32_t)event << 16 | done;
+	return ring->event_idx && ring->hdrs && done != tail && event != tail;
+}
+
+void virtio_ring_look(struct virtio_ring *ring)
+{
+	uint32_t wish, n;
+
+	if (!(ring->packed ? packed_waits_in_vain(ring, &wish) : split_waits_in_vain(ring, &wish))) {
+		ring->nr_stood = 0;
+		return;
+	}
+	if (wish != ring->wish)
+		ring->nr_stood = 0;
+	ring->wish = wish;
+	n = ring->nr_stood++;
+	/* Not at once: it may have been told just now. Then ever less often, if it does not care. */
+	if (n && (!(n & (n - 1)) || !(n % LOOKS_A_KICK)))
+		tell(ring);
+}
+
+void virtio_ring_look_before_sleep(const struct virtio_ring *ring)
+{
+	uint32_t wish;
+
+	if (ring->packed && packed_waits_in_vain(ring, &wish))
+		tell(ring);
 }

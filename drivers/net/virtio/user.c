@@ -256,6 +256,7 @@ static int check_up(struct virtio_user *u)
 
 	if (virtio_is_broken(&u->v))
 		return lose(u, "it says that it has finished what it never had");
+	virtio_look(&u->v);
 	/* Nothing is asked that it could answer; what it says on its own is of no interest, and may have no end. */
 	for (unsigned int i = 0; i < CHECK_MESSAGES && (rc = vhost_recv_step(&u->conn)) > 0; i++)
 		;

@@ -165,6 +165,8 @@ int virtio_arm(struct quoll_rxq *q)
 	/* Pairs with the device's own: it says that it has finished something, then looks whether we want to hear. */
 	quoll_dma_mb();
 	ready = virtio_rx_ready(rxq);
+	for (unsigned int i = 0; !ready && i < 2; i++)
+		virtio_ring_look_before_sleep(&virtio_port(q->port)->rings[2 * q->id + i]);
 	virtio_leave(&rxq->turn);
 	return ready;
 }

@@ -39,6 +39,7 @@ struct virtio_port;
  * @device: what the device writes: used ring, or event suppression
  * @hdrs:   transmit: a header for each descriptor
  * @kick_reg, @kick_fd: one of the two, from the transport
+ * @wish, @nr_stood: what the device waited for at the last look, if that was in vain, and for how many looks
  */
 struct virtio_ring {
 	void *mem;
@@ -53,6 +54,8 @@ struct virtio_ring {
 	uint16_t size;
 	bool packed;
 	bool event_idx;
+	uint32_t wish;
+	uint32_t nr_stood;
 };
 
 /*
@@ -225,6 +228,10 @@ void virtio_ring_clear(struct virtio_ring *ring);
 void virtio_ring_interrupts(struct virtio_ring *ring, uint16_t used, bool on);
 /* After @n entries up to @now were handed over, and a full fence: tell the device, if it wants to hear of them. */
 void virtio_ring_kick(const struct virtio_ring *ring, uint16_t now, uint16_t n);
+/* By whoever checks the port: a device that has waited in vain since the last look is told. */
+void virtio_ring_look(struct virtio_ring *ring);
+/* By whoever is not going to look for a while; any thread. */
+void virtio_ring_look_before_sleep(const struct virtio_ring *ring);
 
 /* queues.c */
 int virtio_start(struct quoll_port *port, struct quoll_error *err);
@@ -238,6 +245,8 @@ bool virtio_is_still(const struct virtio_port *v);
 void virtio_begin_anew(struct virtio_port *v);
 void virtio_let_go(struct virtio_port *v);
 bool virtio_is_broken(const struct virtio_port *v);
+/* At all rings. */
+void virtio_look(struct virtio_port *v);
 
 /* rx.c */
 void virtio_rx_choose_burst(struct virtio_rxq *rxq);

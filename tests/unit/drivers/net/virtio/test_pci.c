@@ -171,6 +171,53 @@ static void frames_go_both_ways_packed(void)
 	frames_go_both_ways("?packed=1", true);
 }
 
+static void send_one(struct pfx *x, unsigned int q)
+{
+	struct quoll_buf *buf;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(x->cache, &buf, 1), 0);
+	buf->data_bytes = buf->total_bytes = 60;
+	CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x->port, q), &buf, 1), 1);
+}
+
+/* It has left its wish to be told behind; test_kick.c has all the places where that may be. */
+static void a_device_that_waits_in_vain_is_told(const char *options)
+{
+	struct virtio_net_hdr hdr;
+	struct pfx x;
+
+	pfx_init(&x);
+	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, options), 0);
+	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 2, NULL), 0);
+	for (unsigned int n = 0; n < 200; n++) {
+		unsigned int q = n & 1, kicks = x.fake.nr_kicks[2 * q + 1];
+		struct fake_ring *ring = &x.fake.rings[2 * q + 1];
+
+		fake_ring_want_kicks(ring, true);
+		send_one(&x, q);
+		CU_ASSERT_EQUAL(x.fake.nr_kicks[2 * q + 1] - kicks, 1);
+		CU_ASSERT_EQUAL(fake_ring_sent(ring, &hdr, frame, sizeof(frame)), 60);
+		send_one(&x, q);
+		CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
+		CU_ASSERT_EQUAL(x.fake.nr_kicks[2 * q + 1] - kicks, 1);
+		CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
+		CU_ASSERT_EQUAL(x.fake.nr_kicks[2 * q + 1] - kicks, 2);
+		CU_ASSERT_EQUAL(fake_ring_sent(ring, &hdr, frame, sizeof(frame)), 60);
+		fake_ring_want_kicks(ring, true);
+	}
+	pfx_fini(&x);
+}
+
+static void a_device_that_waits_in_vain_is_told_split(void)
+{
+	a_device_that_waits_in_vain_is_told("");
+}
+
+static void a_device_that_waits_in_vain_is_told_packed(void)
+{
+	a_device_that_waits_in_vain_is_told("?packed=1");
+}
+
 /* Is there such a command among those since the last start? */
 static const struct fake_command *find(const struct pfx *x, uint8_t class, uint8_t what)
 {
@@ -659,6 +706,8 @@ static const struct unit_test tests[] = {
 	{"the port is what the device says", the_port_is_what_the_device_says},
 	{"split: frames go both ways", frames_go_both_ways_split},
 	{"packed: frames go both ways", frames_go_both_ways_packed},
+	{"split: a device that waits in vain is told", a_device_that_waits_in_vain_is_told_split},
+	{"packed: a device that waits in vain is told", a_device_that_waits_in_vain_is_told_packed},
 	{"split: settings become commands", settings_become_commands_split},
 	{"packed: settings become commands", settings_become_commands_packed},
 	{"without RSS the number of pairs is told", without_rss_the_number_of_pairs_is_told},
