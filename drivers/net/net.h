@@ -238,8 +238,9 @@ QUOLL_API void quoll_port_link(const struct quoll_port *port, struct quoll_port_
 QUOLL_API int quoll_port_error(const struct quoll_port *port);
 
 /**
- * quoll_port_check() - look at link, events and removal now; receive queues do so about once a millisecond, so only
- * threads that send and never receive need it. Return: quoll_port_error().
+ * quoll_port_check() - look at link, events, removal and stalls now; receive queues that are polled do so about once a
+ * millisecond. Needed now and then where nobody receives, or where frames are sent while receive queues sleep. Return:
+ * quoll_port_error().
  */
 QUOLL_API int quoll_port_check(struct quoll_port *port);
 
