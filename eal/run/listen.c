@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -16,6 +17,8 @@
 
 #include <quoll/listen.h>
 #include <quoll/wait.h>
+
+#include "../vfio_user/closer.h"
 
 #define BACKLOG 16
 #define PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
@@ -172,6 +175,24 @@ int quoll_listen_open(const char *path, struct quoll_listen *place, struct quoll
 	return rc;
 }
 
+/* To close the listener would be to close what those who wait have sent, and that may take as long as they like.
+ * Return: false: somebody is left. */
+static bool hang_up_on_all(const struct quoll_listen *place)
+{
+	int fd;
+
+	/* From here on nobody comes to wait. */
+	shutdown(place->fd, SHUT_RDWR);
+	while ((fd = accept4(place->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0 || errno == EINTR || errno == ECONNABORTED) {
+		if (fd < 0)
+			continue;
+		shutdown(fd, SHUT_RDWR);
+		closer_close_socket(fd, place);
+	}
+	/* Else we may open no more files, or something like that. */
+	return errno == EAGAIN || errno == EINVAL;
+}
+
 void quoll_listen_close(struct quoll_listen *place)
 {
 	const char *path = place->address.sun_path;
@@ -185,6 +206,9 @@ void quoll_listen_close(struct quoll_listen *place)
 	 */
 	if (!lstat(path, &st) && st.st_dev == place->dev && st.st_ino == place->ino)
 		unlink(path);
-	close(place->fd);
+	if (hang_up_on_all(place))
+		close(place->fd);
+	else
+		closer_close(place->fd, place);
 	place->fd = -1;
 }

@@ -494,24 +494,12 @@ bool quoll_server_connected(const struct quoll_server *server)
 	return server->state == SERVER_SERVING && !server->conn.error;
 }
 
-/* Who waits to be accepted is hung up on one by one: to close the listener would be to close what they have sent. */
-static void server_unlisten(struct quoll_server *server)
-{
-	int fd;
-
-	while (server->listen.fd >= 0 && (fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		shutdown(fd, SHUT_RDWR);
-		closer_close_socket(fd, server);
-	}
-	quoll_listen_close(&server->listen);
-	server->listen_watched = false;
-}
-
 void quoll_server_stop(struct quoll_server *server)
 {
 	for (unsigned int i = 0; i < SERVER_VISITORS; i++)
 		visitor_close(server, &server->visitors[i]);
-	server_unlisten(server);
+	quoll_listen_close(&server->listen);
+	server->listen_watched = false;
 }
 
 void quoll_server_stats(const struct quoll_server *server, struct quoll_server_stats *stats)

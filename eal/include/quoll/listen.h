@@ -43,6 +43,9 @@ QUOLL_API int quoll_listen_open(const char *path, struct quoll_listen *place, st
 
 /**
  * quoll_listen_close() - listen no more; the socket's file goes if it is still ours. Again does nothing.
+ *
+ * Who waits to be accepted is hung up on. Never blocks: files that they have sent are closed in a thread, where that
+ * may take long.
  */
 QUOLL_API void quoll_listen_close(struct quoll_listen *place);
 

@@ -3,13 +3,10 @@
  * test_vfio_user_device.c - files that a server sends for its regions, and what mapping them may not do to the client.
  */
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "eal/vfio_user/lingering.h"
 #include "vfio_user/closer.h"
@@ -117,44 +114,21 @@ static void files_that_cannot_be_closed_are_a_matter_of_one_session(void)
 	world_close(&other);
 }
 
-struct reader {
-	int peer;
-	sem_t done;
-	bool was_needed;
-};
-
-/* Reads at last, which lets a close() that waits go on: five seconds are a failure. */
-static void *read_at_last(void *arg)
-{
-	struct reader *reader = arg;
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 5;
-	reader->was_needed = sem_timedwait(&reader->done, &until);
-	close(reader->peer);
-	return NULL;
-}
-
 static void a_file_that_cannot_be_closed_keeps_nobody_waiting(void)
 {
-	struct reader reader;
-	pthread_t thread;
+	struct late_reader reader;
 	struct world w;
-	int fd = lingering_socket(&reader.peer);
+	int fd = lingering_socket(&reader.peers[0]);
 
 	world_init(&w);
 	w.nr_fds_before -= 2;
 	w.server.area_fds[0] = fd;
 	CU_ASSERT_EQUAL_FATAL(world_open(&w), 0);
 	close(fd);
-	sem_init(&reader.done, 0, 0);
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, read_at_last, &reader), 0);
+	late_reader_begin(&reader, 1);
 	quoll_device_close(w.dev);
 	w.dev = NULL;
-	sem_post(&reader.done);
-	pthread_join(thread, NULL);
-	CU_ASSERT_FALSE(reader.was_needed);
+	CU_ASSERT_FALSE(late_reader_end(&reader));
 	world_close(&w);
 }
 

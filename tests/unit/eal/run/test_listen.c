@@ -16,6 +16,7 @@
 
 #include <quoll/listen.h>
 
+#include "eal/vfio_user/lingering.h"
 #include "unit.h"
 
 struct place {
@@ -251,6 +252,53 @@ static void of_many_that_start_at_once_over_a_dead_ones_socket_one_wins(void)
 	place_close(&w);
 }
 
+static void send_file(int socket, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = {0}};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t) "x", .iov_len = 1};
+	struct msghdr mh = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	CU_ASSERT_EQUAL_FATAL(sendmsg(socket, &mh, MSG_NOSIGNAL), 1);
+}
+
+/* Two have connected, and sent a file whose close() waits, and nobody has accepted them. */
+static void who_waits_to_be_accepted_keeps_no_close_waiting(void)
+{
+	struct late_reader reader;
+	struct place w;
+	int clients[2];
+	char byte;
+
+	place_init(&w);
+	place_open(&w);
+	for (unsigned int i = 0; i < 2; i++) {
+		int fd = lingering_socket(&reader.peers[i]);
+
+		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		CU_ASSERT_EQUAL_FATAL(
+			connect(clients[i], (const struct sockaddr *)&w.listen.address, sizeof(w.listen.address)), 0);
+		send_file(clients[i], fd);
+		close(fd);
+	}
+	late_reader_begin(&reader, 2);
+	place_close(&w);
+	/* They hear of it meanwhile: an end, or a reset if what they have sent is gone already. */
+	for (unsigned int i = 0; i < 2; i++)
+		CU_ASSERT_TRUE(recv(clients[i], &byte, 1, 0) <= 0);
+	CU_ASSERT_FALSE(late_reader_end(&reader));
+	for (unsigned int i = 0; i < 2; i++)
+		close(clients[i]);
+}
+
 static const struct unit_test tests[] = {
 	{"only its user may connect, whatever the umask", only_its_user_may_connect_whatever_the_umask},
 	{"what a dead process left is taken over", what_a_dead_process_left_is_taken_over},
@@ -258,6 +306,7 @@ static const struct unit_test tests[] = {
 	{"what is no socket is left alone", what_is_no_socket_is_left_alone},
 	{"paths that cannot be", paths_that_cannot_be},
 	{"a relative path will do", a_relative_path_will_do},
+	{"who waits to be accepted keeps no close waiting", who_waits_to_be_accepted_keeps_no_close_waiting},
 	{"a socket that is no longer ours stays", a_socket_that_is_no_longer_ours_stays},
 	{"of many that start at once over a dead one's socket, one wins",
 	 of_many_that_start_at_once_over_a_dead_ones_socket_one_wins},

@@ -6,7 +6,11 @@
 #define QUOLL_TESTS_LINGERING_H
 
 #include <netinet/in.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -31,6 +35,45 @@ static inline int lingering_socket(int *peer)
 		;
 	CU_ASSERT_EQUAL_FATAL(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
 	return fd;
+}
+
+/* The other ends of up to two such files: they are read at last, which lets a close() that waits go on. */
+struct late_reader {
+	int peers[2];
+	unsigned int nr;
+	sem_t done;
+	pthread_t thread;
+	bool was_needed;
+};
+
+/* Twenty seconds are a failure. */
+static inline void *late_reader_main(void *arg)
+{
+	struct late_reader *reader = arg;
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	reader->was_needed = sem_timedwait(&reader->done, &until);
+	for (unsigned int i = 0; i < reader->nr; i++)
+		close(reader->peers[i]);
+	return NULL;
+}
+
+/* Before whatever may wait, and after it. Return: whether it did wait. */
+static inline void late_reader_begin(struct late_reader *reader, unsigned int nr)
+{
+	reader->nr = nr;
+	CU_ASSERT_EQUAL_FATAL(sem_init(&reader->done, 0, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&reader->thread, NULL, late_reader_main, reader), 0);
+}
+
+static inline bool late_reader_end(struct late_reader *reader)
+{
+	sem_post(&reader->done);
+	pthread_join(reader->thread, NULL);
+	sem_destroy(&reader->done);
+	return reader->was_needed;
 }
 
 #endif

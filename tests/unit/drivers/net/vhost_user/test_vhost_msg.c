@@ -5,8 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -415,32 +413,11 @@ static void what_is_too_large_to_send_is_refused_and_nothing_is_sent(void)
 	pair_close(&p);
 }
 
-struct reader {
-	int peers[2];
-	sem_t done;
-	bool was_needed;
-};
-
-/* Reads at last, which lets a close() that waits go on: five seconds are a failure. */
-static void *read_at_last(void *arg)
-{
-	struct reader *reader = arg;
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 5;
-	reader->was_needed = sem_timedwait(&reader->done, &until);
-	close(reader->peers[0]);
-	close(reader->peers[1]);
-	return NULL;
-}
-
 /* Of a message that came, and of one that nobody received. */
 static void files_whose_close_waits_keep_nobody(void)
 {
 	struct vhost_header header = header_of(0);
-	struct reader reader;
-	pthread_t thread;
+	struct late_reader reader;
 	struct pair p;
 
 	pair_open(&p);
@@ -450,15 +427,12 @@ static void files_whose_close_waits_keep_nobody(void)
 		send_raw(p.a.fd, &header, sizeof(header), fd, 1);
 		close(fd);
 	}
-	sem_init(&reader.done, 0, 0);
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, read_at_last, &reader), 0);
+	late_reader_begin(&reader, 2);
 	CU_ASSERT_EQUAL(vhost_recv(&p.b, in_ns(LONG_NS)), 0);
 	CU_ASSERT_EQUAL(vhost_expect(&p.b, 0, 0), -EPROTO);
 	vhost_conn_close(&p.b);
 	CU_ASSERT_EQUAL(vhost_recv(&p.a, in_ns(LONG_NS)), -ECONNRESET);
-	sem_post(&reader.done);
-	pthread_join(thread, NULL);
-	CU_ASSERT_FALSE(reader.was_needed);
+	CU_ASSERT_FALSE(late_reader_end(&reader));
 	pair_close(&p);
 }
 
