@@ -141,6 +141,12 @@ static int send_all(struct vhost_conn *conn, struct msghdr *mh, uint64_t deadlin
 	return 0;
 }
 
+bool vhost_can_send(const struct vhost_conn *conn)
+{
+	/* A UNIX socket is writable while three quarters of its buffer are free, which is more than any message. */
+	return conn->error || wait_ready(conn, POLLOUT, 0) != -ETIMEDOUT;
+}
+
 int vhost_send(struct vhost_conn *conn, const struct vhost_out *out, uint64_t deadline_ns)
 {
 	struct {

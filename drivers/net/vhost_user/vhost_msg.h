@@ -86,6 +86,9 @@ uint64_t vhost_now_ns(void);
  */
 int vhost_send(struct vhost_conn *conn, const struct vhost_out *out, uint64_t deadline_ns);
 
+/* Whether the next vhost_send() goes out at once, whatever it is; also if the peer is gone, which that one tells. */
+bool vhost_can_send(const struct vhost_conn *conn);
+
 /**
  * vhost_recv_step() - take what has come in, without waiting; for pollers
  *

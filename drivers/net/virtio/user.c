@@ -4,7 +4,7 @@
  *
  * The back end is another program. When it goes, or breaks the rules, the line goes down; queues are taken from their
  * threads, emptied, and given to the next one that is there, with the same features. A thread that polls does that,
- * about once a millisecond, in steps; the longest one is talking to the new back end, and is bounded.
+ * about once a millisecond, in steps, and waits for nobody: the new back end hears a few messages a step.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,11 +23,9 @@
 
 #define ARENA_BYTES (64ull << 20)
 #define BEGIN_NS UINT64_C(10000000000) /* somebody waits for it: open, start, stop */
-#define RETURN_NS UINT64_C(1000000000) /* frames of other ports wait for it */
+#define RETURN_NS UINT64_C(5000000000) /* nobody waits, but for another one */
 #define RETRY_NS UINT64_C(100000000)
 #define PEER_WAIT_NS UINT64_C(30000000000)
-/* Messages a check, so that one that floods us does not keep this thread from its queues. */
-#define CHECK_MESSAGES 16u
 
 /* Connections. */
 
@@ -96,10 +94,33 @@ static int reach(struct virtio_user *u, struct quoll_error *err)
 	return rc ? reach_error(u, rc, err) : 0;
 }
 
+/* Who sleeps wakes up when the back end says something, or is gone. */
+static int watch_conn(struct virtio_user *u)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; !rc && i < u->v.port.queues.nr_rxqs; i++)
+		rc = virtio_wake_add(&u->v, i, u->conn.fd);
+	return rc;
+}
+
 static void hang_up(struct virtio_user *u)
 {
+	/* The socket itself may go later. */
+	for (unsigned int i = 0; u->conn.fd >= 0 && i < u->v.port.queues.nr_rxqs; i++)
+		virtio_wake_drop(&u->v, i, u->conn.fd);
 	vhost_conn_close(&u->conn);
 	u->is_fresh = false;
+}
+
+/* A part of it, from its first message to its last. Return: 0, -errno. */
+static int say_all(struct virtio_user *u, enum user_part part, struct quoll_error *err)
+{
+	int rc;
+
+	user_session_part(u, part);
+	rc = user_session_step(u, vhost_now_ns() + BEGIN_NS, err);
+	return rc < 0 ? rc : 0;
 }
 
 static int begin(struct virtio_port *v, struct quoll_error *err)
@@ -114,7 +135,7 @@ static int begin(struct virtio_port *v, struct quoll_error *err)
 	rc = reach(u, err);
 	if (rc)
 		return rc;
-	rc = user_session_begin(u, vhost_now_ns() + BEGIN_NS, err);
+	rc = say_all(u, USER_BEGIN, err);
 	if (rc)
 		hang_up(u);
 	u->is_fresh = !rc;
@@ -193,7 +214,7 @@ static int go(struct virtio_port *v, struct quoll_error *err)
 	if (!rc)
 		rc = wakes_open(u, err);
 	if (!rc)
-		rc = user_session_go(u, vhost_now_ns() + BEGIN_NS, err);
+		rc = say_all(u, USER_GO, err);
 	if (rc)
 		return rc;
 	u->state = USER_UP;
@@ -207,7 +228,7 @@ static int halt(struct virtio_port *v)
 	int rc = 0;
 
 	/* One that does not answer keeps its mapping of our memory; what it writes there from now on is garbage. */
-	if (u->state == USER_UP && user_session_halt(u, vhost_now_ns() + BEGIN_NS))
+	if (u->state == USER_UP && say_all(u, USER_HALT, NULL))
 		rc = -EIO;
 	if (u->state != USER_STOPPED || !u->is_fresh)
 		hang_up(u);
@@ -258,7 +279,7 @@ static int check_up(struct virtio_user *u)
 		return lose(u, "it says that it has finished what it never had");
 	virtio_look(&u->v);
 	/* Nothing is asked that it could answer; what it says on its own is of no interest, and may have no end. */
-	for (unsigned int i = 0; i < CHECK_MESSAGES && (rc = vhost_recv_step(&u->conn)) > 0; i++)
+	for (unsigned int i = 0; i < USER_CHECK_MESSAGES && (rc = vhost_recv_step(&u->conn)) > 0; i++)
 		;
 	if (rc >= 0)
 		return 0;
@@ -278,27 +299,19 @@ static void wake_all(struct virtio_user *u)
 }
 
 /* A back end is there again: is it one that we can go on with? */
-static int come_back(struct virtio_user *u, struct quoll_error *err)
+static int compare(const struct virtio_user *u, struct quoll_error *err)
 {
-	uint64_t deadline_ns = vhost_now_ns() + RETURN_NS;
-	int rc = user_session_begin(u, deadline_ns, err);
-
-	if (!rc && u->v.features & ~u->v.device_features)
-		rc = quoll_error_set(err, EPROTO, "back end", u->v.port.name, "it can do less than the one before");
-	if (!rc && u->max_pairs < u->v.nr_pairs)
-		rc = quoll_error_set(err, EPROTO, "back end", u->v.port.name, "it has %u queues, %u are in use",
-				     u->max_pairs, u->v.nr_pairs);
-	if (!rc)
-		rc = user_session_go(u, deadline_ns, err);
-	for (unsigned int i = 0; !rc && i < u->v.port.queues.nr_rxqs; i++)
-		rc = virtio_wake_add(&u->v, i, u->conn.fd);
-	return rc;
+	if (u->v.features & ~u->v.device_features)
+		return quoll_error_set(err, EPROTO, "back end", u->v.port.name, "it can do less than the one before");
+	if (u->max_pairs < u->v.nr_pairs)
+		return quoll_error_set(err, EPROTO, "back end", u->v.port.name, "it has %u queues, %u are in use",
+				       u->max_pairs, u->v.nr_pairs);
+	return 0;
 }
 
 static void check_down(struct virtio_user *u)
 {
 	uint64_t now = vhost_now_ns();
-	struct quoll_error err = {0};
 
 	clear_tick(u);
 	if (now < u->retry_ns)
@@ -306,12 +319,46 @@ static void check_down(struct virtio_user *u)
 	u->retry_ns = now + RETRY_NS;
 	if (try_reach(u))
 		return;
-	if (come_back(u, &err)) {
+	if (watch_conn(u)) {
+		hang_up(u);
+		return;
+	}
+	u->return_by_ns = now + RETURN_NS;
+	u->state = USER_RETURNING;
+	user_session_part(u, USER_BEGIN);
+}
+
+/* Return: 1: it is back; 0: not yet; -errno: not this one. */
+static int come_back(struct virtio_user *u, struct quoll_error *err)
+{
+	int rc = user_session_step(u, 0, err);
+
+	if (!rc && vhost_now_ns() >= u->return_by_ns)
+		return user_session_expired(u, err);
+	if (rc <= 0 || u->talk.part == USER_GO)
+		return rc;
+	rc = compare(u, err);
+	if (!rc)
+		user_session_part(u, USER_GO);
+	return rc;
+}
+
+static void check_returning(struct virtio_user *u)
+{
+	struct quoll_error err = {0};
+	int rc;
+
+	clear_tick(u);
+	rc = come_back(u, &err);
+	if (!rc)
+		return;
+	if (rc < 0) {
 		quoll_log(net_env(&u->v.port), QUOLL_LOG_WARN, "net", "%s: %s", u->v.port.name, err.what);
 		hang_up(u);
 		/* Rings may have been touched; and not at once again with one that talks nonsense. */
 		virtio_begin_anew(&u->v);
 		u->retry_ns = vhost_now_ns() + 10 * RETRY_NS;
+		u->state = USER_DOWN;
 		return;
 	}
 	set_tick(u, 0);
@@ -334,6 +381,8 @@ static int user_check(struct quoll_port *port)
 	}
 	if (u->state == USER_DOWN)
 		check_down(u);
+	if (u->state == USER_RETURNING)
+		check_returning(u);
 	return 0;
 }
 

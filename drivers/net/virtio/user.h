@@ -12,12 +12,38 @@
 #include "virtio.h"
 
 #define USER_MAX_CHUNKS 64u
+/* Messages a check, so that one that floods us does not keep this thread from its queues. */
+#define USER_CHECK_MESSAGES 16u
+/* Messages that are not the answer, for each that is. */
+#define USER_MAX_OTHERS 16u
 
 enum user_state {
 	USER_STOPPED, /* no rings that a back end knows; there may be a session all the same */
 	USER_UP,
-	USER_ENDING, /* the back end is gone, queues are held, and their threads may still be at it */
-	USER_DOWN,   /* rings are as new; wait for a back end */
+	USER_ENDING,	/* the back end is gone, queues are held, and their threads may still be at it */
+	USER_DOWN,	/* rings are as new; wait for a back end */
+	USER_RETURNING, /* there is one, and it is talked to */
+};
+
+enum user_part {
+	USER_BEGIN, /* ask what the back end can do, over a new connection */
+	USER_GO,    /* memory and rings to the back end, rings on */
+	USER_HALT,  /* it touches no ring any more after this */
+};
+
+/**
+ * struct user_talk - how far a part has been said
+ * @at:           its messages so far
+ * @request:      the message last said
+ * @answer_bytes: of the answer that is awaited; 0: none
+ * @nr_others:    messages that came in its place
+ */
+struct user_talk {
+	enum user_part part;
+	unsigned int at;
+	uint32_t request;
+	uint32_t answer_bytes;
+	unsigned int nr_others;
 };
 
 /**
@@ -30,6 +56,7 @@ enum user_state {
  * @tick_fd:  wakes sleepers now and then while there is no back end
  * @dummy_fd: for interrupts that nobody waits for
  * @retry_ns: when to look for one again
+ * @return_by_ns: returning: until then all has to be said
  * @nr_lost:  back ends that went, or did what they may not
  */
 struct virtio_user {
@@ -42,12 +69,14 @@ struct virtio_user {
 	bool is_fresh;
 	bool can_hold;
 	enum user_state state;
+	struct user_talk talk;
 	unsigned int nr_chunks;
 	struct quoll_heap_chunk chunks[USER_MAX_CHUNKS];
 	int kick_fds[VIRTIO_MAX_RINGS];
 	int tick_fd;
 	int dummy_fd;
 	uint64_t retry_ns;
+	uint64_t return_by_ns;
 	uint64_t nr_lost;
 	uint8_t mac[QUOLL_MAC_BYTES];
 	char path[QUOLL_ADDR_MAX_BYTES];
@@ -58,13 +87,19 @@ static inline struct virtio_user *virtio_user(struct virtio_port *v)
 	return (struct virtio_user *)v;
 }
 
-/* user_session.c; all of these end by @deadline_ns, see vhost_now_ns(). */
+/* user_session.c */
 
-/* Ask what the back end can do, over a new connection. */
-int user_session_begin(struct virtio_user *u, uint64_t deadline_ns, struct quoll_error *err);
-/* Memory and rings to the back end, rings on. */
-int user_session_go(struct virtio_user *u, uint64_t deadline_ns, struct quoll_error *err);
-/* It touches no ring any more when this returns 0. */
-int user_session_halt(struct virtio_user *u, uint64_t deadline_ns);
+/* From the beginning of this part on. */
+void user_session_part(struct virtio_user *u, enum user_part part);
+/*
+ * Say what comes next, and hear what is answered.
+ * @deadline_ns: wait until all has been said, or until then, see vhost_now_ns(); 0: not at all, a few messages and no
+ * more
+ *
+ * Return: 1: the part has been said, and answered; 0: not yet, only with 0; -errno, which ends the session.
+ */
+int user_session_step(struct virtio_user *u, uint64_t deadline_ns, struct quoll_error *err);
+/* What step would have said at a deadline. Return: -ETIMEDOUT. */
+int user_session_expired(const struct virtio_user *u, struct quoll_error *err);
 
 #endif

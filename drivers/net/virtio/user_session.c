@@ -2,118 +2,79 @@
 /*
  * user_session.c - what is said to a vhost-user back end: who we are, what it can do, where memory and rings are.
  *
+ * It goes message by message, so that a thread that polls need not wait for a back end: what comes next is a matter of
+ * the part that is being said and of a number, and of what was answered so far.
+ *
  * Source: QEMU, "Vhost-user Protocol". Guest addresses are the heap's IOVAs, ring addresses are this process's.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "user.h"
 
-/* Questions and answers. */
+/* A message, and what comes back for it. */
+struct said {
+	struct vhost_out out;
+	uint32_t answer_bytes; /* 0: nothing comes back */
+	union {
+		uint64_t u64;
+		struct vhost_vring_state state;
+		struct vhost_vring_addr addr;
+		struct vhost_mem_table table;
+		struct vhost_mem_reg reg;
+	} payload;
+	int fds[VHOST_MAX_REGIONS];
+};
 
-static int explain(const struct virtio_user *u, int rc, const char *doing, struct quoll_error *err)
+/* A question. */
+static int ask(struct said *m, uint32_t request)
 {
-	const char *name = u->v.port.name;
-
-	if (rc == -ETIMEDOUT)
-		return quoll_error_set(err, ETIMEDOUT, "back end", name, "no answer in time to %s", doing);
-	if (rc == -ECONNRESET)
-		return quoll_error_set(err, ECONNRESET, "back end", name, "it closed the connection at %s", doing);
-	return quoll_error_set(err, -rc, "back end", name, "%s: %s", doing, strerrordesc_np(-rc));
+	m->out.request = request;
+	m->answer_bytes = sizeof(uint64_t);
+	return 1;
 }
 
-/* The answer to @request, of exactly @bytes; what the back end says on its own is passed over. */
-static int wait_for(struct virtio_user *u, uint32_t request, uint32_t bytes, uint64_t deadline_ns)
+/* What has no answer. */
+static int put(struct said *m, uint32_t request, uint32_t bytes)
 {
-	/* Bounded by the deadline, but also in number: one that chatters is none to go on with. */
-	for (unsigned int i = 0; i < 16; i++) {
-		int rc = vhost_recv(&u->conn, deadline_ns);
+	m->out.request = request;
+	m->out.bytes = bytes;
+	return 1;
+}
 
-		if (rc)
-			return rc;
-		if (u->conn.header.request != request || !vhost_is_reply(&u->conn.header))
-			continue;
-		return vhost_expect(&u->conn, bytes, 0);
+/* What is answered when it has been done, where the back end can say so. */
+static int tell(const struct virtio_user *u, struct said *m, uint32_t request, uint32_t bytes)
+{
+	if (u->protocol & VHOST_PROTOCOL_REPLY_ACK) {
+		m->out.flags = VHOST_FLAG_NEED_REPLY;
+		m->answer_bytes = sizeof(uint64_t);
 	}
-	return -EPROTO;
+	return put(m, request, bytes);
 }
 
-static int ask_u64(struct virtio_user *u, uint32_t request, uint64_t *value, uint64_t deadline_ns)
-{
-	struct vhost_out out = {.request = request};
-	int rc = vhost_send(&u->conn, &out, deadline_ns);
-
-	if (!rc)
-		rc = wait_for(u, request, sizeof(uint64_t), deadline_ns);
-	if (!rc)
-		*value = u->conn.payload.u64;
-	return rc;
-}
-
-/* Tell something, and wait until it has been done, where the back end can say so. */
-static int tell(struct virtio_user *u, struct vhost_out *out, uint64_t deadline_ns)
-{
-	bool acked = u->protocol & VHOST_PROTOCOL_REPLY_ACK;
-	int rc;
-
-	out->flags = acked ? VHOST_FLAG_NEED_REPLY : 0;
-	rc = vhost_send(&u->conn, out, deadline_ns);
-	if (rc || !acked)
-		return rc;
-	rc = wait_for(u, out->request, sizeof(uint64_t), deadline_ns);
-	return rc || !u->conn.payload.u64 ? rc : -EREMOTEIO;
-}
-
-static int tell_u64(struct virtio_user *u, uint32_t request, uint64_t value, uint64_t deadline_ns)
-{
-	struct vhost_out out = {.request = request, .payload = &value, .bytes = sizeof(value)};
-
-	return tell(u, &out, deadline_ns);
-}
+/*
+ * The parts of a session, message by message. Return: 1: it is in *m; 0: this was all; -errno.
+ */
 
 /* Who is there. */
-
-static int agree_on_protocol(struct virtio_user *u, uint64_t deadline_ns)
+static int say_begin(const struct virtio_user *u, unsigned int at, struct said *m)
 {
-	const uint64_t ours = VHOST_PROTOCOL_MQ | VHOST_PROTOCOL_REPLY_ACK | VHOST_PROTOCOL_CONFIGURE_MEM_SLOTS;
-	uint64_t theirs, pairs = 1;
-	struct vhost_out out = {.request = VHOST_SET_PROTOCOL_FEATURES, .payload = &theirs, .bytes = sizeof(theirs)};
-	int rc = ask_u64(u, VHOST_GET_PROTOCOL_FEATURES, &theirs, deadline_ns);
-
-	if (rc)
-		return rc;
-	theirs &= ours;
-	rc = vhost_send(&u->conn, &out, deadline_ns);
-	u->protocol = theirs;
-	if (!rc && theirs & VHOST_PROTOCOL_MQ)
-		rc = ask_u64(u, VHOST_GET_QUEUE_NUM, &pairs, deadline_ns);
-	u->max_pairs = pairs < VIRTIO_MAX_PAIRS ? (unsigned int)pairs : VIRTIO_MAX_PAIRS;
-	return rc;
+	switch (at) {
+	case 0:
+		return ask(m, VHOST_GET_FEATURES);
+	case 1:
+		return put(m, VHOST_SET_OWNER, 0);
+	case 2:
+		return u->has_protocol ? ask(m, VHOST_GET_PROTOCOL_FEATURES) : 0;
+	case 3:
+		m->payload.u64 = u->protocol;
+		return put(m, VHOST_SET_PROTOCOL_FEATURES, sizeof(uint64_t));
+	case 4:
+		return u->protocol & VHOST_PROTOCOL_MQ ? ask(m, VHOST_GET_QUEUE_NUM) : 0;
+	default:
+		return 0;
+	}
 }
-
-int user_session_begin(struct virtio_user *u, uint64_t deadline_ns, struct quoll_error *err)
-{
-	struct vhost_out owner = {.request = VHOST_SET_OWNER};
-	uint64_t features = 0;
-	int rc = ask_u64(u, VHOST_GET_FEATURES, &features, deadline_ns);
-
-	if (rc)
-		return explain(u, rc, "GET_FEATURES", err);
-	u->protocol = 0;
-	u->max_pairs = 1;
-	rc = vhost_send(&u->conn, &owner, deadline_ns);
-	if (!rc && features & VHOST_F_PROTOCOL_FEATURES)
-		rc = agree_on_protocol(u, deadline_ns);
-	if (rc)
-		return explain(u, rc, "the protocol features", err);
-	/* Its own, and what needs an IOMMU's messages. */
-	u->v.device_features = features & ~(VHOST_F_PROTOCOL_FEATURES | VHOST_F_LOG_ALL | VIRTIO_F_ACCESS_PLATFORM);
-	u->has_protocol = features & VHOST_F_PROTOCOL_FEATURES;
-	return 0;
-}
-
-/* Memory. */
 
 static struct vhost_region region_of(const struct quoll_heap_chunk *chunk)
 {
@@ -121,132 +82,260 @@ static struct vhost_region region_of(const struct quoll_heap_chunk *chunk)
 		.guest_addr = chunk->iova, .bytes = chunk->size_bytes, .user_addr = (uintptr_t)chunk->va};
 }
 
-static int tell_table(struct virtio_user *u, uint64_t deadline_ns)
+static int say_table(const struct virtio_user *u, struct said *m)
 {
-	struct vhost_mem_table table = {.nr_regions = u->nr_chunks};
-	int fds[VHOST_MAX_REGIONS];
-	struct vhost_out out = {.request = VHOST_SET_MEM_TABLE,
-				.payload = &table,
-				.bytes = 8 + u->nr_chunks * (uint32_t)sizeof(struct vhost_region),
-				.fds = fds,
-				.nr_fds = u->nr_chunks};
-
+	m->payload.table.nr_regions = u->nr_chunks;
 	for (unsigned int i = 0; i < u->nr_chunks; i++) {
-		table.regions[i] = region_of(&u->chunks[i]);
-		fds[i] = u->chunks[i].fd;
+		m->payload.table.regions[i] = region_of(&u->chunks[i]);
+		m->fds[i] = u->chunks[i].fd;
 	}
-	return tell(u, &out, deadline_ns);
+	m->out.nr_fds = u->nr_chunks;
+	return tell(u, m, VHOST_SET_MEM_TABLE, 8 + u->nr_chunks * (uint32_t)sizeof(struct vhost_region));
 }
 
-static int tell_regions(struct virtio_user *u, uint64_t deadline_ns)
+/* All in one table, or, after the question how many there may be, one by one. */
+static unsigned int nr_of_memory(const struct virtio_user *u)
 {
-	uint64_t slots = 0;
-	int rc = ask_u64(u, VHOST_GET_MAX_MEM_SLOTS, &slots, deadline_ns);
-
-	if (!rc && slots < u->nr_chunks)
-		return -ENOSPC;
-	for (unsigned int i = 0; !rc && i < u->nr_chunks; i++) {
-		struct vhost_mem_reg reg = {.region = region_of(&u->chunks[i])};
-		struct vhost_out out = {.request = VHOST_ADD_MEM_REG,
-					.payload = &reg,
-					.bytes = sizeof(reg),
-					.fds = &u->chunks[i].fd,
-					.nr_fds = 1};
-
-		rc = tell(u, &out, deadline_ns);
-	}
-	return rc;
+	return u->nr_chunks <= VHOST_MAX_REGIONS ? 1 : 1 + u->nr_chunks;
 }
 
-static int tell_memory(struct virtio_user *u, uint64_t deadline_ns, struct quoll_error *err)
+static int say_memory(const struct virtio_user *u, unsigned int at, struct said *m)
 {
-	int rc;
-
 	if (u->nr_chunks <= VHOST_MAX_REGIONS)
-		rc = tell_table(u, deadline_ns);
-	else
-		rc = u->protocol & VHOST_PROTOCOL_CONFIGURE_MEM_SLOTS ? tell_regions(u, deadline_ns) : -ENOSPC;
-	if (rc != -ENOSPC)
-		return rc ? explain(u, rc, "the memory table", err) : 0;
-	quoll_error_set(err, ENOSPC, "memory", u->v.port.name, "the heap has %u pieces, more than the back end takes",
-			u->nr_chunks);
-	quoll_error_hint(err, "hugepages, or one large arena before others, make fewer");
-	return rc;
+		return say_table(u, m);
+	if (!(u->protocol & VHOST_PROTOCOL_CONFIGURE_MEM_SLOTS))
+		return -ENOSPC;
+	if (!at)
+		return ask(m, VHOST_GET_MAX_MEM_SLOTS);
+	m->payload.reg = (struct vhost_mem_reg){.region = region_of(&u->chunks[at - 1])};
+	m->fds[0] = u->chunks[at - 1].fd;
+	m->out.nr_fds = 1;
+	return tell(u, m, VHOST_ADD_MEM_REG, sizeof(m->payload.reg));
 }
 
-/* Rings. */
-
-static int tell_ring_state(struct virtio_user *u, uint32_t request, uint32_t idx, uint32_t num, uint64_t deadline_ns)
+static int say_state(const struct virtio_user *u, struct said *m, uint32_t request, uint32_t idx, uint32_t num)
 {
-	struct vhost_vring_state state = {idx, num};
-	struct vhost_out out = {.request = request, .payload = &state, .bytes = sizeof(state)};
-
-	return tell(u, &out, deadline_ns);
+	m->payload.state = (struct vhost_vring_state){idx, num};
+	return tell(u, m, request, sizeof(m->payload.state));
 }
 
-static int tell_ring_fd(struct virtio_user *u, uint32_t request, uint32_t idx, int fd, uint64_t deadline_ns)
+static int say_fd(const struct virtio_user *u, struct said *m, uint32_t request, uint32_t idx, int fd)
 {
-	uint64_t value = idx | (fd < 0 ? VHOST_VRING_NO_FD : 0);
-	struct vhost_out out = {
-		.request = request, .payload = &value, .bytes = sizeof(value), .fds = &fd, .nr_fds = fd >= 0};
-
-	return tell(u, &out, deadline_ns);
+	m->payload.u64 = idx | (fd < 0 ? VHOST_VRING_NO_FD : 0);
+	m->fds[0] = fd;
+	m->out.nr_fds = fd >= 0;
+	return tell(u, m, request, sizeof(uint64_t));
 }
 
-static int tell_ring(struct virtio_user *u, const struct virtio_ring *ring, uint64_t deadline_ns)
+static int call_fd(const struct virtio_user *u, const struct virtio_ring *ring)
 {
-	const struct virtio_rxq *rxq = ring->idx & 1 ? NULL : (const struct virtio_rxq *)u->v.port.rxqs[ring->idx / 2];
-	struct vhost_vring_addr addr = {.idx = ring->idx,
-					.desc = (uintptr_t)ring->desc,
-					.used = (uintptr_t)ring->device,
-					.avail = (uintptr_t)ring->driver};
-	struct vhost_out out = {.request = VHOST_SET_VRING_ADDR, .payload = &addr, .bytes = sizeof(addr)};
-	/* Packed: both of the device's places at 0, both of its wrap counters 1. */
-	uint32_t base = ring->packed ? 1u << 15 | 1u << 31 : 0;
-	int rc = tell_ring_state(u, VHOST_SET_VRING_NUM, ring->idx, ring->size, deadline_ns);
+	const struct virtio_rxq *rxq = (const struct virtio_rxq *)u->v.port.rxqs[ring->idx / 2];
 
-	if (!rc)
-		rc = tell_ring_state(u, VHOST_SET_VRING_BASE, ring->idx, base, deadline_ns);
-	if (!rc)
-		rc = tell(u, &out, deadline_ns);
+	return ring->idx & 1 || !rxq ? u->dummy_fd : rxq->call_fd;
+}
+
+#define MESSAGES_A_RING 5u
+
+static int say_ring(const struct virtio_user *u, const struct virtio_ring *ring, unsigned int at, struct said *m)
+{
+	switch (at) {
+	case 0:
+		return say_state(u, m, VHOST_SET_VRING_NUM, ring->idx, ring->size);
+	case 1:
+		/* Packed: both of the device's places at 0, both of its wrap counters 1. */
+		return say_state(u, m, VHOST_SET_VRING_BASE, ring->idx, ring->packed ? 1u << 15 | 1u << 31 : 0);
+	case 2:
+		m->payload.addr = (struct vhost_vring_addr){.idx = ring->idx,
+							    .desc = (uintptr_t)ring->desc,
+							    .used = (uintptr_t)ring->device,
+							    .avail = (uintptr_t)ring->driver};
+		return tell(u, m, VHOST_SET_VRING_ADDR, sizeof(m->payload.addr));
 	/* There are back ends that take a ring for ready only with both. */
-	if (!rc)
-		rc = tell_ring_fd(u, VHOST_SET_VRING_CALL, ring->idx, rxq ? rxq->call_fd : u->dummy_fd, deadline_ns);
-	if (!rc)
-		rc = tell_ring_fd(u, VHOST_SET_VRING_KICK, ring->idx, ring->kick_fd, deadline_ns);
-	return rc;
+	case 3:
+		return say_fd(u, m, VHOST_SET_VRING_CALL, ring->idx, call_fd(u, ring));
+	default:
+		return say_fd(u, m, VHOST_SET_VRING_KICK, ring->idx, ring->kick_fd);
+	}
 }
 
-int user_session_go(struct virtio_user *u, uint64_t deadline_ns, struct quoll_error *err)
+static int say_go(const struct virtio_user *u, unsigned int at, struct said *m)
 {
-	uint64_t features = u->v.features | (u->has_protocol ? VHOST_F_PROTOCOL_FEATURES : 0);
-	int rc = tell_u64(u, VHOST_SET_FEATURES, features, deadline_ns);
+	if (!at--) {
+		m->payload.u64 = u->v.features | (u->has_protocol ? VHOST_F_PROTOCOL_FEATURES : 0);
+		return tell(u, m, VHOST_SET_FEATURES, sizeof(uint64_t));
+	}
+	if (at < nr_of_memory(u))
+		return say_memory(u, at, m);
+	at -= nr_of_memory(u);
+	if (at < MESSAGES_A_RING * u->v.nr_rings)
+		return say_ring(u, &u->v.rings[at / MESSAGES_A_RING], at % MESSAGES_A_RING, m);
+	at -= MESSAGES_A_RING * u->v.nr_rings;
+	/* Without protocol features rings are on from their kick on. */
+	if (!u->has_protocol || at >= u->v.nr_rings)
+		return 0;
+	return say_state(u, m, VHOST_SET_VRING_ENABLE, at, 1);
+}
 
-	u->is_fresh = false;
-	if (rc)
-		return explain(u, rc, "SET_FEATURES", err);
-	rc = tell_memory(u, deadline_ns, err);
+static int say_halt(const struct virtio_user *u, unsigned int at, struct said *m)
+{
+	if (at >= u->v.nr_rings)
+		return 0;
+	m->payload.state = (struct vhost_vring_state){at, 0};
+	m->answer_bytes = sizeof(m->payload.state);
+	return put(m, VHOST_GET_VRING_BASE, sizeof(m->payload.state));
+}
+
+static int say(const struct virtio_user *u, struct said *m)
+{
+	static int (*const parts[])(const struct virtio_user *u, unsigned int at, struct said *m) = {
+		[USER_BEGIN] = say_begin, [USER_GO] = say_go, [USER_HALT] = say_halt};
+
+	*m = (struct said){.answer_bytes = 0};
+	m->out.payload = &m->payload;
+	m->out.fds = m->fds;
+	return parts[u->talk.part](u, u->talk.at, m);
+}
+
+/* What comes back. */
+
+/* Return: 0, -errno. */
+static int heard(struct virtio_user *u)
+{
+	const uint64_t ours = VHOST_PROTOCOL_MQ | VHOST_PROTOCOL_REPLY_ACK | VHOST_PROTOCOL_CONFIGURE_MEM_SLOTS;
+	uint64_t value = u->conn.payload.u64;
+
+	switch (u->talk.request) {
+	case VHOST_GET_FEATURES:
+		/* Less its own, and what needs an IOMMU's messages. */
+		u->v.device_features =
+			value & ~(VHOST_F_PROTOCOL_FEATURES | VHOST_F_LOG_ALL | VIRTIO_F_ACCESS_PLATFORM);
+		u->has_protocol = value & VHOST_F_PROTOCOL_FEATURES;
+		return 0;
+	case VHOST_GET_PROTOCOL_FEATURES:
+		u->protocol = value & ours;
+		return 0;
+	case VHOST_GET_QUEUE_NUM:
+		u->max_pairs = value < VIRTIO_MAX_PAIRS ? (unsigned int)value : VIRTIO_MAX_PAIRS;
+		return 0;
+	case VHOST_GET_MAX_MEM_SLOTS:
+		return value < u->nr_chunks ? -ENOSPC : 0;
+	case VHOST_GET_VRING_BASE:
+		return 0;
+	default:
+		return value ? -EREMOTEIO : 0;
+	}
+}
+
+/* The awaited answer; what the back end says on its own is passed over. Return: 1: it is there; 0; -errno. */
+static int hear(struct virtio_user *u, uint64_t deadline_ns)
+{
+	struct user_talk *talk = &u->talk;
+	int rc = deadline_ns ? vhost_recv(&u->conn, deadline_ns) : vhost_recv_step(&u->conn);
+
+	/* One has waited, and has its message; the other may have none yet. */
+	if (rc < 0 || (!rc && !deadline_ns))
+		return rc;
+	if (u->conn.header.request != talk->request || !vhost_is_reply(&u->conn.header))
+		/* One that chatters is none to go on with. */
+		return ++talk->nr_others < USER_MAX_OTHERS ? 0 : -EPROTO;
+	rc = vhost_expect(&u->conn, talk->answer_bytes, 0);
+	if (!rc)
+		rc = heard(u);
+	talk->answer_bytes = 0;
+	talk->nr_others = 0;
+	talk->at++;
+	return rc ? rc : 1;
+}
+
+/* The next message. Return: 1: it has gone; 0: not now; -errno; *over: there is none. */
+static int speak(struct virtio_user *u, uint64_t deadline_ns, bool *over)
+{
+	struct said m;
+	int rc = say(u, &m);
+
+	*over = !rc;
+	if (rc <= 0)
+		return rc;
+	u->talk.request = m.out.request;
+	if (!deadline_ns && !vhost_can_send(&u->conn))
+		return 0;
+	rc = vhost_send(&u->conn, &m.out, deadline_ns);
 	if (rc)
 		return rc;
-	for (unsigned int i = 0; !rc && i < u->v.nr_rings; i++)
-		rc = tell_ring(u, &u->v.rings[i], deadline_ns);
-	/* Without protocol features rings are on from their kick on. */
-	for (unsigned int i = 0; !rc && u->has_protocol && i < u->v.nr_rings; i++)
-		rc = tell_ring_state(u, VHOST_SET_VRING_ENABLE, i, 1, deadline_ns);
-	return rc ? explain(u, rc, "the rings", err) : 0;
+	u->talk.answer_bytes = m.answer_bytes;
+	u->talk.at += !m.answer_bytes;
+	return 1;
 }
 
-int user_session_halt(struct virtio_user *u, uint64_t deadline_ns)
+/* Steps. */
+
+static const char *name_of(uint32_t request)
 {
-	int rc = 0;
-
-	for (uint32_t i = 0; !rc && i < u->v.nr_rings; i++) {
-		struct vhost_vring_state state = {i, 0};
-		struct vhost_out out = {.request = VHOST_GET_VRING_BASE, .payload = &state, .bytes = sizeof(state)};
-
-		rc = vhost_send(&u->conn, &out, deadline_ns);
-		if (!rc)
-			rc = wait_for(u, VHOST_GET_VRING_BASE, sizeof(state), deadline_ns);
+	switch (request) {
+	case VHOST_GET_FEATURES:
+		return "GET_FEATURES";
+	case VHOST_SET_FEATURES:
+		return "SET_FEATURES";
+	case VHOST_SET_OWNER:
+	case VHOST_GET_PROTOCOL_FEATURES:
+	case VHOST_SET_PROTOCOL_FEATURES:
+	case VHOST_GET_QUEUE_NUM:
+		return "the protocol features";
+	case VHOST_SET_MEM_TABLE:
+	case VHOST_GET_MAX_MEM_SLOTS:
+	case VHOST_ADD_MEM_REG:
+		return "the memory table";
+	default:
+		return "the rings";
 	}
-	return rc;
+}
+
+static int explain(const struct virtio_user *u, int rc, struct quoll_error *err)
+{
+	const char *name = u->v.port.name, *doing = name_of(u->talk.request);
+
+	switch (rc) {
+	case -ENOSPC:
+		quoll_error_set(err, ENOSPC, "memory", name, "the heap has %u pieces, more than the back end takes",
+				u->nr_chunks);
+		quoll_error_hint(err, "hugepages, or one large arena before others, make fewer");
+		return rc;
+	case -ETIMEDOUT:
+		return quoll_error_set(err, ETIMEDOUT, "back end", name, "no answer in time to %s", doing);
+	case -ECONNRESET:
+		return quoll_error_set(err, ECONNRESET, "back end", name, "it closed the connection at %s", doing);
+	default:
+		return quoll_error_set(err, -rc, "back end", name, "%s: %s", doing, strerrordesc_np(-rc));
+	}
+}
+
+void user_session_part(struct virtio_user *u, enum user_part part)
+{
+	u->talk = (struct user_talk){.part = part};
+	if (part == USER_GO)
+		u->is_fresh = false;
+	if (part != USER_BEGIN)
+		return;
+	u->has_protocol = false;
+	u->protocol = 0;
+	u->max_pairs = 1;
+}
+
+int user_session_step(struct virtio_user *u, uint64_t deadline_ns, struct quoll_error *err)
+{
+	unsigned int budget = USER_CHECK_MESSAGES;
+	bool over = false;
+	int rc;
+
+	do {
+		rc = u->talk.answer_bytes ? hear(u, deadline_ns) : speak(u, deadline_ns, &over);
+		if (rc < 0)
+			return explain(u, rc, err);
+	} while (!over && (deadline_ns || (rc && --budget)));
+	return over;
+}
+
+int user_session_expired(const struct virtio_user *u, struct quoll_error *err)
+{
+	return explain(u, -ETIMEDOUT, err);
 }

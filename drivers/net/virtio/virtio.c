@@ -141,6 +141,12 @@ int virtio_wake_add(struct virtio_port *v, unsigned int i, int fd)
 	return watch(v->port.rx_fds[i], fd);
 }
 
+void virtio_wake_drop(struct virtio_port *v, unsigned int i, int fd)
+{
+	if (v->port.rxqs[i] && v->port.rx_fds[i] >= 0)
+		(void)epoll_ctl(v->port.rx_fds[i], EPOLL_CTL_DEL, fd, NULL);
+}
+
 static void empty(int fd)
 {
 	uint64_t count;

@@ -268,6 +268,7 @@ void virtio_tx_drain(struct virtio_txq *txq);
 int virtio_random_mac(uint8_t *mac);
 /* One more that may wake it. */
 int virtio_wake_add(struct virtio_port *v, unsigned int i, int fd);
+void virtio_wake_drop(struct virtio_port *v, unsigned int i, int fd);
 /* What is asked of the device, of the features that it has. */
 uint64_t virtio_wanted_features(const struct virtio_port *v);
 /* Are they all there, and is the device as it was when the port was opened? */

@@ -57,6 +57,20 @@ static void forget(struct fake_back_end *b)
 	}
 }
 
+static void reply(struct fake_back_end *b, const struct vhost_out *out)
+{
+	struct vhost_header header = {out->request, out->flags | VHOST_FLAG_VERSION, out->bytes};
+
+	if (!b->trickles) {
+		(void)vhost_send(&b->conn, out, vhost_now_ns() + 1000000000);
+		return;
+	}
+	memcpy(b->owed, &header, sizeof(header));
+	memcpy(b->owed + sizeof(header), out->payload, out->bytes);
+	b->nr_owed = (unsigned int)sizeof(header) + out->bytes;
+	b->nr_paid = 0;
+}
+
 static void answer(struct fake_back_end *b, const void *payload, uint32_t bytes)
 {
 	struct vhost_out out = {
@@ -64,7 +78,7 @@ static void answer(struct fake_back_end *b, const void *payload, uint32_t bytes)
 
 	if (b->conn.header.request == b->refuses)
 		out.bytes /= 2;
-	(void)vhost_send(&b->conn, &out, vhost_now_ns() + 1000000000);
+	reply(b, &out);
 }
 
 static void answer_u64(struct fake_back_end *b, uint64_t value)
@@ -165,8 +179,24 @@ static void told(struct fake_back_end *b)
 					.payload = &refused,
 					.bytes = sizeof(refused)};
 
-		(void)vhost_send(&b->conn, &out, vhost_now_ns() + 1000000000);
+		reply(b, &out);
 	}
+}
+
+/* The message that has come. Return: false: hang up. */
+static bool take(struct fake_back_end *b)
+{
+	if (b->conn.header.request == b->hangs_up_at)
+		return false;
+	if (b->conn.header.request != b->ignores && !asked(b))
+		told(b);
+	return true;
+}
+
+static void begin(struct fake_back_end *b, int fd)
+{
+	vhost_conn_init(&b->conn, fd);
+	__atomic_add_fetch(&b->nr_sessions, 1, __ATOMIC_RELEASE);
 }
 
 static void serve(struct fake_back_end *b)
@@ -176,10 +206,8 @@ static void serve(struct fake_back_end *b)
 
 		if (rc == -ETIMEDOUT && !b->conn.error)
 			continue;
-		if (rc || b->conn.header.request == b->hangs_up_at)
+		if (rc || !take(b))
 			break;
-		if (b->conn.header.request != b->ignores && !asked(b))
-			told(b);
 	}
 	forget(b);
 }
@@ -195,8 +223,7 @@ static void *run_listening(void *arg)
 			usleep(500); /* between two looks; what ends it is stop */
 			continue;
 		}
-		vhost_conn_init(&b->conn, fd);
-		__atomic_add_fetch(&b->nr_sessions, 1, __ATOMIC_RELEASE);
+		begin(b, fd);
 		serve(b);
 	}
 	return NULL;
@@ -216,18 +243,45 @@ static void *run_connecting(void *arg)
 		}
 		usleep(500);
 	}
-	vhost_conn_init(&b->conn, fd);
-	__atomic_add_fetch(&b->nr_sessions, 1, __ATOMIC_RELEASE);
+	begin(b, fd);
 	serve(b);
 	return NULL;
 }
 
-void fake_back_end_run(struct fake_back_end *b)
+void fake_back_end_listen(struct fake_back_end *b)
 {
 	struct quoll_error err;
 
-	__atomic_store_n(&b->stop, 0, __ATOMIC_RELEASE);
 	CU_ASSERT_EQUAL_FATAL(quoll_listen_open(b->path, &b->listen, &err), 0);
+}
+
+void fake_back_end_step(struct fake_back_end *b)
+{
+	if (b->conn.fd < 0) {
+		int fd = accept4(b->listen.fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			begin(b, fd);
+	} else if (b->nr_paid < b->nr_owed) {
+		CU_ASSERT_EQUAL(send(b->conn.fd, &b->owed[b->nr_paid++], 1, MSG_NOSIGNAL), 1);
+	} else {
+		int rc = vhost_recv_step(&b->conn);
+
+		if (rc < 0 || (rc > 0 && !take(b)))
+			forget(b);
+	}
+}
+
+void fake_back_end_leave(struct fake_back_end *b)
+{
+	forget(b);
+	quoll_listen_close(&b->listen);
+}
+
+void fake_back_end_run(struct fake_back_end *b)
+{
+	__atomic_store_n(&b->stop, 0, __ATOMIC_RELEASE);
+	fake_back_end_listen(b);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&b->thread, NULL, run_listening, b), 0);
 }
 

@@ -26,6 +26,7 @@ struct fake_back_end {
 	uint32_t refuses; /* this request: nacked, or answered wrongly if it has an answer of its own */
 	uint32_t ignores; /* this one is not answered */
 	uint32_t hangs_up_at;
+	bool trickles; /* answers go out a byte a step; for fake_back_end_step() */
 
 	/* What was said, after start has returned. */
 	uint64_t agreed;
@@ -42,6 +43,9 @@ struct fake_back_end {
 	char path[64];
 	struct quoll_listen listen;
 	struct vhost_conn conn;
+	uint8_t owed[sizeof(struct vhost_header) + 64];
+	unsigned int nr_owed;
+	unsigned int nr_paid;
 	pthread_t thread;
 	unsigned int stop;
 };
@@ -53,6 +57,11 @@ void fake_back_end_fini(struct fake_back_end *b);
 void fake_back_end_run(struct fake_back_end *b);
 /* Or connect to a driver that listens. */
 void fake_back_end_run_connecting(struct fake_back_end *b);
+/* Or without a thread: listen, and do a step when told, accept, take a message, or send a byte that is owed. */
+void fake_back_end_listen(struct fake_back_end *b);
+void fake_back_end_step(struct fake_back_end *b);
+/* The end of that. */
+void fake_back_end_leave(struct fake_back_end *b);
 /* As if it had been killed. */
 void fake_back_end_kill(struct fake_back_end *b);
 

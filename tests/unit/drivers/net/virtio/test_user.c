@@ -288,6 +288,115 @@ static void a_back_end_comes_back(bool packed)
 	vfx_fini(&v);
 }
 
+/*
+ * A back end that comes back, step by step in this very thread, which therefore never has to wait for it; and another
+ * port goes on beside it.
+ */
+struct slow {
+	struct vfx v;
+	struct quoll_port *other;
+	uint64_t nr_checks;
+};
+
+static void slow_init(struct slow *s, bool packed)
+{
+	vfx_run(&s->v, packed, 0);
+	s->other = fix_port(&s->v.f, "null:");
+	fix_start(&s->v.f, s->other, s->v.f.caches[1]);
+	s->nr_checks = 0;
+	fake_back_end_kill(&s->v.be);
+	poll_until_link(&s->v, false);
+	fake_back_end_listen(&s->v.be);
+}
+
+static void slow_fini(struct slow *s)
+{
+	quoll_port_close(s->other);
+	/* Nobody is there who would answer. */
+	fake_back_end_leave(&s->v.be);
+	CU_ASSERT_EQUAL(quoll_port_stop(s->v.port), -EIO);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(s->v.f.pool), FIX_BUFS);
+	quoll_port_close(s->v.port);
+	fix_close(&s->v.f);
+}
+
+/* One turn of a loop with two ports. */
+static void slow_turn(struct slow *s)
+{
+	struct quoll_buf *buf;
+
+	CU_ASSERT_EQUAL_FATAL(quoll_port_check(s->v.port), 0);
+	s->nr_checks++;
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(s->other, 0), &buf, 1), 1);
+	quoll_buf_put(s->v.f.caches[1], &buf, 1);
+}
+
+static void slow_until_session(struct slow *s, unsigned int nr)
+{
+	while (s->v.be.nr_sessions < nr) {
+		slow_turn(s);
+		fake_back_end_step(&s->v.be);
+		sched_yield();
+	}
+}
+
+static void a_mute_back_end_keeps_nobody_waiting(void)
+{
+	struct vhost_conn *conn;
+	struct slow s;
+	char byte;
+
+	slow_init(&s, false);
+	conn = &s.v.be.conn;
+	slow_until_session(&s, 2);
+	for (unsigned int i = 0; i < 1000; i++)
+		slow_turn(&s);
+	/* It has heard a question, and neither another nor that we have gone. */
+	CU_ASSERT_EQUAL(vhost_recv_step(conn), 1);
+	CU_ASSERT_EQUAL(conn->header.request, VHOST_GET_FEATURES);
+	CU_ASSERT_EQUAL(vhost_recv_step(conn), 0);
+	/* Not for ever. */
+	((struct virtio_user *)s.v.port)->return_by_ns = 1;
+	slow_turn(&s);
+	CU_ASSERT_EQUAL(recv(conn->fd, &byte, 1, 0), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(s.v.f.last_log, "no answer in time to GET_FEATURES"));
+	CU_ASSERT_FALSE(link_up(&s.v));
+	/* And the next one is looked for. */
+	fake_back_end_step(&s.v.be);
+	while (!link_up(&s.v)) {
+		slow_turn(&s);
+		fake_back_end_step(&s.v.be);
+		sched_yield();
+	}
+	vfx_fill(frame, 60, 1);
+	vfx_put(&s.v, vfx_pass(&s.v, NULL, frame, 60));
+	slow_fini(&s);
+}
+
+/* Who answers a byte at a time has a turn of ours between any two. */
+static void a_back_end_that_answers_byte_by_byte_comes_back(bool packed)
+{
+	struct slow s;
+	uint64_t before;
+
+	slow_init(&s, packed);
+	s.v.be.trickles = true;
+	slow_until_session(&s, 2);
+	before = s.nr_checks;
+	while (!link_up(&s.v)) {
+		slow_turn(&s);
+		fake_back_end_step(&s.v.be);
+	}
+	/* Three questions; all else is confirmed: features, memory, five a ring, two rings on. */
+	CU_ASSERT(s.nr_checks - before >= (3 + 1 + 1 + 2 * 5 + 2) * (sizeof(struct vhost_header) + 8));
+	CU_ASSERT_EQUAL(s.v.be.nr_sessions, 2);
+	s.v.be.trickles = false;
+	vfx_fill(frame, 60, 1);
+	vfx_put(&s.v, vfx_pass(&s.v, NULL, frame, 60));
+	CU_ASSERT_EQUAL(vfx_stats(&s.v).rx_bad, 0);
+	slow_fini(&s);
+}
+
 static void one_that_can_do_less_is_not_taken(void)
 {
 	uint64_t all;
@@ -400,6 +509,7 @@ static void a_back_end_comes_back_under_threads(bool packed)
 }
 
 VFX_BOTH(a_back_end_comes_back)
+VFX_BOTH(a_back_end_that_answers_byte_by_byte_comes_back)
 VFX_BOTH(a_back_end_comes_back_under_threads)
 
 static const struct unit_test tests[] = {
@@ -414,6 +524,11 @@ static const struct unit_test tests[] = {
 	{"it listens where the back end connects", it_listens_where_the_back_end_connects},
 	{"split: a back end comes back", a_back_end_comes_back_split},
 	{"packed: a back end comes back", a_back_end_comes_back_packed},
+	{"a mute back end keeps nobody waiting", a_mute_back_end_keeps_nobody_waiting},
+	{"split: a back end that answers byte by byte comes back",
+	 a_back_end_that_answers_byte_by_byte_comes_back_split},
+	{"packed: a back end that answers byte by byte comes back",
+	 a_back_end_that_answers_byte_by_byte_comes_back_packed},
 	{"one that can do less is not taken", one_that_can_do_less_is_not_taken},
 	{"split: a back end comes back under threads", a_back_end_comes_back_under_threads_split},
 	{"packed: a back end comes back under threads", a_back_end_comes_back_under_threads_packed},
