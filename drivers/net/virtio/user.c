@@ -388,15 +388,20 @@ static int user_check(struct quoll_port *port)
 
 /* Open and close. */
 
-static int number(const struct quoll_addr *addr, const char *key, uint64_t max, uint64_t *value,
+struct range {
+	uint64_t min;
+	uint64_t max;
+};
+
+static int number(const struct quoll_addr *addr, const char *key, struct range range, uint64_t *value,
 		  struct quoll_error *err)
 {
 	const char *text = quoll_addr_option(addr, key);
 
-	if (!text || (!quoll_size_parse(text, value) && *value <= max))
+	if (!text || (!quoll_size_parse(text, value) && *value >= range.min && *value <= range.max))
 		return 0;
-	return quoll_error_set(err, EINVAL, "open", addr->target, "%s: \"%s\" is not a number up to %u", key, text,
-			       (unsigned int)max);
+	return quoll_error_set(err, EINVAL, "open", addr->target, "%s: \"%s\" is not a number from %u to %u", key, text,
+			       (unsigned int)range.min, (unsigned int)range.max);
 }
 
 /* Six pairs of digits with colons between. */
@@ -461,11 +466,11 @@ static int user_open(struct quoll_port *port, const struct quoll_addr *addr, str
 	u->conn.fd = u->listen.fd = u->tick_fd = u->dummy_fd = -1;
 	u->can_hold = virtio_can_hold();
 	strcpy(u->path, addr->target);
-	rc = number(addr, "queues", VIRTIO_MAX_PAIRS, &queues, err);
+	rc = number(addr, "queues", (struct range){1, VIRTIO_MAX_PAIRS}, &queues, err);
 	if (!rc)
-		rc = number(addr, "packed", 1, &packed, err);
+		rc = number(addr, "packed", (struct range){0, 1}, &packed, err);
 	if (!rc)
-		rc = number(addr, "server", 1, &server, err);
+		rc = number(addr, "server", (struct range){0, 1}, &server, err);
 	if (!rc)
 		rc = choose_mac(u, addr, err);
 	u->v.wants_packed = packed;

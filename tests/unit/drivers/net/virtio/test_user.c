@@ -35,7 +35,7 @@ static void poll_until_link(struct vfx *v, bool up)
 
 static void options_are_checked(void)
 {
-	static const char *const bad[] = {"&queues=33", "&queues=x", "&packed=2", "&server=7", "&speed=1"};
+	static const char *const bad[] = {"&queues=0", "&queues=33", "&queues=x", "&packed=2", "&server=7", "&speed=1"};
 	struct vfx v;
 
 	vfx_init(&v, FIX_BUF_BYTES);
