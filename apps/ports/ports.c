@@ -56,7 +56,13 @@ int ports_make_pool(struct ports *p, unsigned int which, const char *name, enum 
 	int ret = quoll_arena_create(p->claims.heap, name, access, 0, &arena, err);
 
 	p->nr_bufs[which] = opts->nr_bufs;
-	return ret ? ret : quoll_pool_create(arena, opts, &p->pools[which], err);
+	if (!ret)
+		ret = quoll_pool_create(arena, opts, &p->pools[which], err);
+	/* The arena has a part of the heap's addresses, and people know of the heap only. */
+	if (ret == -ENOSPC)
+		quoll_error_hint(err,
+				 "--heap SIZE, larger: an eighth of it is for these buffers; or smaller --entries");
+	return ret;
 }
 
 int ports_make_threads(struct ports *p, unsigned int nr, const unsigned int *cores, bool never_sleep,

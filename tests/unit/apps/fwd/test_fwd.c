@@ -63,6 +63,14 @@ static void wrong_use_is_said_to_be_that(void)
 	}
 }
 
+static void what_mends_a_heap_that_is_too_small_is_an_option(void)
+{
+	CU_ASSERT_EQUAL(fwd("null: --pages 4k --heap 64M --bufs 100000 --packets 1"), CLI_FAILED);
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "ENOSPC"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "\ntry: --heap"));
+	CU_ASSERT_EQUAL(fwd("null: --pages 4k --heap 4G --bufs 100000 --packets 1"), CLI_DONE);
+}
+
 static void the_document_has_ports_queues_threads_and_pairs(void)
 {
 	json_t *doc, *queue, *port, *thread, *pair;
@@ -142,6 +150,7 @@ static void the_live_line_names_each_kind_of_drop_that_there_was(void)
 
 static const struct unit_test tests[] = {
 	{"wrong use is said to be that", wrong_use_is_said_to_be_that},
+	{"what mends a heap that is too small is an option", what_mends_a_heap_that_is_too_small_is_an_option},
 	{"the document has ports, queues, threads and pairs", the_document_has_ports_queues_threads_and_pairs},
 	{"the text starts with the map and ends with the sums", the_text_starts_with_the_map_and_ends_with_the_sums},
 	{"what fails while running still prints the sums", what_fails_while_running_still_prints_the_sums},
