@@ -75,11 +75,17 @@ struct fwd_opts {
  * @nr_primed: frames that it sent before the run
  * @link:      as last looked at
  * @nr_link_changes: since the run began
+ * @nr_unsaid: of these, changes that no line was printed for
+ * @change_ns: when the last one was seen
+ * @line_ns:   see fwd_link_line()
  */
 struct fwd_seen {
 	unsigned int nr_primed;
 	struct quoll_port_link link;
 	uint32_t nr_link_changes;
+	uint32_t nr_unsaid;
+	uint64_t change_ns;
+	uint64_t line_ns;
 };
 
 /* A link that went up or down while forwarding. */
@@ -146,6 +152,15 @@ int fwd_loop(struct fwd_run *run, struct quoll_error *err);
  */
 int fwd_stop(struct fwd_run *run, struct quoll_error *err);
 void fwd_close(struct fwd_run *run);
+
+/**
+ * fwd_link_line() - what is to be printed of a port's link
+ * @now_ns: since the start of the run
+ *
+ * Return: false: nothing, or not now: of one that flaps, a few lines come at once, then one a second with the number of
+ * changes that it stands for.
+ */
+bool fwd_link_line(struct fwd_seen *seen, const char *name, uint64_t now_ns, char *line, size_t line_bytes);
 
 /* Frames forwarded so far by all paths; any thread. */
 uint64_t fwd_packets(const struct fwd_run *run);

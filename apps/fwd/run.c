@@ -12,6 +12,9 @@
 #include "fwd.h"
 
 #define LOOK_NS 100000000u
+/* Lines about a port's link: a few at once, then one a second. */
+#define LINK_NS 1000000000u
+#define LINK_AT_ONCE 4u
 
 static const uint8_t broadcast[QUOLL_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 static const uint8_t experimental[2] = {0x88, 0xb5}; /* IEEE 802 - Local Experimental Ethertype 1 */
@@ -57,31 +60,45 @@ static void finish(struct fwd_run *run, enum fwd_end end)
 	quoll_loop_stop(run->p.control);
 }
 
-static void note_link(struct fwd_run *run, unsigned int idx, const struct quoll_port_link *link)
+bool fwd_link_line(struct fwd_seen *seen, const char *name, uint64_t now_ns, char *line, size_t line_bytes)
 {
-	uint64_t ns = quoll_ticks_to_ns(&run->p.clock, quoll_ticks(&run->p.clock) - run->start_ticks);
-	char line[QUOLL_ADDR_MAX_BYTES + 64];
+	char more[64] = "";
+
+	/* Each line moves the time on by its share, from which we may be as far ahead as the first few. */
+	if (!seen->nr_unsaid || seen->line_ns > now_ns + (LINK_AT_ONCE - 1) * (uint64_t)LINK_NS)
+		return false;
+	seen->line_ns = (seen->line_ns > now_ns ? seen->line_ns : now_ns) + LINK_NS;
+	if (seen->nr_unsaid > 1)
+		snprintf(more, sizeof(more), ", %u changes since it was told last", seen->nr_unsaid);
+	if (seen->link.up)
+		snprintf(line, line_bytes, "%s: link up after %.1f s, %u Mbit/s%s", name, (double)seen->change_ns / 1e9,
+			 seen->link.mbit_per_s, more);
+	else
+		snprintf(line, line_bytes, "%s: link down after %.1f s%s", name, (double)seen->change_ns / 1e9, more);
+	seen->nr_unsaid = 0;
+	return true;
+}
+
+static void note_link(struct fwd_run *run, unsigned int idx, const struct quoll_port_link *link, uint64_t ns)
+{
+	struct fwd_seen *seen = &run->seen[idx];
+	uint32_t nr = link->nr_changes - seen->link.nr_changes;
 
 	if (run->nr_events < FWD_MAX_EVENTS)
 		run->events[run->nr_events] = (struct fwd_event){ns, idx, link->up, link->mbit_per_s};
 	run->nr_events++;
-	run->seen[idx].nr_link_changes += link->nr_changes - run->seen[idx].link.nr_changes;
-	run->seen[idx].link = *link;
-	if (!run->opts.say)
-		return;
-	if (link->up)
-		snprintf(line, sizeof(line), "%s: link up after %.1f s, %u Mbit/s", run->p.ports[idx].info.name,
-			 (double)ns / 1e9, link->mbit_per_s);
-	else
-		snprintf(line, sizeof(line), "%s: link down after %.1f s", run->p.ports[idx].info.name,
-			 (double)ns / 1e9);
-	run->opts.say(run->opts.say_arg, line);
+	seen->nr_link_changes += nr;
+	seen->nr_unsaid += nr;
+	seen->change_ns = ns;
+	seen->link = *link;
 }
 
 /* Health and link of every port; also of those whose queues sleep. */
 static void look(void *arg)
 {
 	struct fwd_run *run = arg;
+	uint64_t ns = quoll_ticks_to_ns(&run->p.clock, quoll_ticks(&run->p.clock) - run->start_ticks);
+	char line[QUOLL_ADDR_MAX_BYTES + 128];
 
 	for (unsigned int i = 0; i < run->p.nr_ports; i++) {
 		struct quoll_port_link link;
@@ -90,7 +107,9 @@ static void look(void *arg)
 			finish(run, FWD_END_ERROR);
 		quoll_port_link(run->p.ports[i].port, &link);
 		if (link.nr_changes != run->seen[i].link.nr_changes)
-			note_link(run, i, &link);
+			note_link(run, i, &link, ns);
+		if (run->opts.say && fwd_link_line(&run->seen[i], run->p.ports[i].info.name, ns, line, sizeof(line)))
+			run->opts.say(run->opts.say_arg, line);
 	}
 }
 

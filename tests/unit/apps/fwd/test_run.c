@@ -323,6 +323,38 @@ static void links_that_change_are_told_and_kept(void)
 	finish();
 }
 
+/* Four lines at once, then one a second, which tells how many changes it stands for, and of the last of them. */
+static void a_link_that_flaps_is_told_once_a_second(void)
+{
+	static const uint64_t second = 1000000000;
+	struct fwd_seen seen = {.nr_unsaid = 0};
+	unsigned int told = 0;
+	char line[128];
+
+	CU_ASSERT_FALSE(fwd_link_line(&seen, "vhost:/x", 0, line, sizeof(line)));
+	for (unsigned int i = 0; i < 9; i++) {
+		seen.link.up = i & 1;
+		seen.link.mbit_per_s = 10;
+		seen.nr_unsaid++;
+		seen.change_ns = 5 * second + i * second / 10;
+		told += fwd_link_line(&seen, "vhost:/x", seen.change_ns, line, sizeof(line));
+		if (!i)
+			CU_ASSERT_STRING_EQUAL(line, "vhost:/x: link down after 5.0 s");
+		if (i == 3)
+			CU_ASSERT_STRING_EQUAL(line, "vhost:/x: link up after 5.3 s, 10 Mbit/s");
+	}
+	CU_ASSERT_EQUAL(told, 4);
+	CU_ASSERT_EQUAL(seen.nr_unsaid, 5);
+	CU_ASSERT_FALSE(fwd_link_line(&seen, "vhost:/x", 6 * second - 1, line, sizeof(line)));
+	CU_ASSERT_TRUE(fwd_link_line(&seen, "vhost:/x", 6 * second, line, sizeof(line)));
+	CU_ASSERT_STRING_EQUAL(line, "vhost:/x: link down after 5.8 s, 5 changes since it was told last");
+	CU_ASSERT_FALSE(fwd_link_line(&seen, "vhost:/x", 9 * second, line, sizeof(line)));
+	seen.nr_unsaid = 1;
+	CU_ASSERT_TRUE(fwd_link_line(&seen, "vhost:/x", 7 * second, line, sizeof(line)));
+	seen.nr_unsaid = 1;
+	CU_ASSERT_FALSE(fwd_link_line(&seen, "vhost:/x", 7 * second, line, sizeof(line)));
+}
+
 static void a_buffer_that_is_missing_is_an_error(void)
 {
 	struct fwd_opts opts = base;
@@ -392,6 +424,7 @@ static const struct unit_test tests[] = {
 	{"a signal ends it and the mask is as before", a_signal_ends_it_and_the_mask_is_as_before},
 	{"a signal ends threads that sleep", a_signal_ends_threads_that_sleep},
 	{"a port that dies ends it by name, and the others stop", a_port_that_dies_ends_it_by_name_and_the_others_stop},
+	{"a link that flaps is told once a second", a_link_that_flaps_is_told_once_a_second},
 	{"links that change are told and kept", links_that_change_are_told_and_kept},
 	{"a buffer that is missing is an error", a_buffer_that_is_missing_is_an_error},
 	{"what cannot be opened leaves nothing open", what_cannot_be_opened_leaves_nothing_open},
