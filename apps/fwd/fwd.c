@@ -205,7 +205,7 @@ static int forward(struct cli *cli, struct fwd_run *run, const struct quoll_addr
 	int status, run_ret, stop_ret;
 
 	if (fwd_open(run, addrs, cli->nr_args, &err))
-		return cli_error(cli, &err);
+		return cli_addr_error(cli, &err);
 	status = cli_emit_start(cli, fwd_describe_map(run), fwd_map_text);
 	if (status)
 		return status;

@@ -244,7 +244,7 @@ static int generate(struct cli *cli, struct gen_run *run, const struct quoll_add
 	int status, run_ret, stop_ret;
 
 	if (gen_open(run, addrs, cli->nr_args, &err))
-		return cli_error(cli, &err);
+		return cli_addr_error(cli, &err);
 	run_ret = gen_loop(run, &err);
 	stop_ret = gen_stop(run, &stop_err);
 	cli_progress_end();

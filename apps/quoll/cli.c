@@ -104,6 +104,13 @@ int cli_error(const struct cli *cli, const struct quoll_error *err)
 	return CLI_FAILED;
 }
 
+int cli_addr_error(const struct cli *cli, const struct quoll_error *err)
+{
+	int status = cli_error(cli, err);
+
+	return err->errnum == EINVAL && !strcmp(err->stage, "address") ? CLI_WRONG_USE : status;
+}
+
 int cli_wrong(const struct cli *cli, const char *fmt, ...)
 {
 	va_list ap;

@@ -119,6 +119,13 @@ int cli_run(struct cli *cli, int argc, char **argv);
 int cli_error(const struct cli *cli, const struct quoll_error *err);
 
 /**
+ * cli_addr_error() - the same, after addresses were opened
+ * Return: CLI_WRONG_USE if an address has an option that it may not have, or with a value that cannot be; else
+ * CLI_FAILED.
+ */
+int cli_addr_error(const struct cli *cli, const struct quoll_error *err);
+
+/**
  * cli_wrong() - print "quoll VERB: …" for wrong use and how to get help. Return: CLI_WRONG_USE.
  */
 int cli_wrong(const struct cli *cli, const char *fmt, ...) QUOLL_PRINTF(2, 3);

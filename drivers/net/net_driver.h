@@ -81,7 +81,8 @@ struct quoll_port {
  * @scheme:  of the addresses it takes
  * @ids:     of several drivers of pci: the devices that are its own, up to one of zeroes; NULL: any
  * @port_bytes: size of its port, whose first member is struct quoll_port; zeroed by net.c
- * @options: address options it reads, NULL-terminated; NULL for none
+ * @options: address options it reads, NULL-terminated; NULL for none. A value that cannot be is -EINVAL at the stage
+ *           "address", as an option that is none
  * @xstats:  names of what only it counts, NULL-terminated, at most NET_MAX_XSTATS; NULL for none
  * @open:    bring the device up as far as it goes without buffers; fill in port->info. What fails cleans up after
  * itself

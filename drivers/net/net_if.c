@@ -34,7 +34,7 @@ int net_if_open(struct net_if *ifc, const char *name, struct quoll_error *err)
 
 	*ifc = (struct net_if){.fd = -1, .filter_fd = -1};
 	if (!length || length >= IFNAMSIZ)
-		return quoll_error_set(err, EINVAL, "open", name, "the name of an interface has 1 to %d characters",
+		return quoll_error_set(err, EINVAL, "address", name, "the name of an interface has 1 to %d characters",
 				       IFNAMSIZ - 1);
 	memcpy(ifc->name, name, length);
 	ifc->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

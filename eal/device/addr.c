@@ -461,6 +461,8 @@ const char *quoll_addr_option(const struct quoll_addr *addr, const char *key)
 
 int quoll_addr_options_known(const struct quoll_addr *addr, const char *const *known, struct quoll_error *err)
 {
+	char name[QUOLL_ADDR_MAX_BYTES];
+
 	for (unsigned int i = 0; i < addr->nr_options; i++) {
 		const char *const *k = known;
 
@@ -468,9 +470,9 @@ int quoll_addr_options_known(const struct quoll_addr *addr, const char *const *k
 			k++;
 		if (*k)
 			continue;
-		quoll_error_set(err, EINVAL, "address", addr->target,
-				"there is no option \"%s\" for %s: addresses here", addr->keys[i],
-				quoll_addr_scheme_name(addr->scheme));
+		quoll_addr_short(addr, name, sizeof(name));
+		quoll_error_set(err, EINVAL, "address", name, "there is no option \"%s\" for %s: addresses here",
+				addr->keys[i], quoll_addr_scheme_name(addr->scheme));
 		if (*known)
 			quoll_error_hint(err, "known options: %s", *known);
 		for (k = known; err && *k && k[1]; k++) {

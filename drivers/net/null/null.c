@@ -105,7 +105,7 @@ static int null_open(struct quoll_port *port, const struct quoll_addr *addr, str
 	uint64_t bytes = DEFAULT_FRAME_BYTES;
 
 	if (size && (quoll_size_parse(size, &bytes) || bytes < NET_MIN_FRAME_BYTES || bytes > MAX_FRAME_BYTES))
-		return quoll_error_set(err, EINVAL, "open", port->name, "size: \"%s\" is not %u to %u bytes", size,
+		return quoll_error_set(err, EINVAL, "address", port->name, "size: \"%s\" is not %u to %u bytes", size,
 				       NET_MIN_FRAME_BYTES, MAX_FRAME_BYTES);
 	((struct null_port *)port)->frame_bytes = (uint32_t)bytes;
 	port->info.max_rxqs = QUOLL_PORT_MAX_QUEUES;

@@ -107,7 +107,7 @@ static int ring_open(struct quoll_port *port, const struct quoll_addr *addr, str
 	struct ring_port *rp = (struct ring_port *)port;
 
 	if (loop && strcmp(loop, "0") != 0 && strcmp(loop, "1") != 0)
-		return quoll_error_set(err, EINVAL, "open", port->name, "loop: \"%s\" is not 0 or 1", loop);
+		return quoll_error_set(err, EINVAL, "address", port->name, "loop: \"%s\" is not 0 or 1", loop);
 	rp->link = find_link(rp);
 	if (!rp->link)
 		rp->link = new_link(loop && *loop == '1');

@@ -71,7 +71,7 @@ static int set_persist(struct tap_port *tp, const char *persist, struct quoll_er
 	if (!persist)
 		return 0;
 	if (strcmp(persist, "0") != 0 && strcmp(persist, "1") != 0)
-		return quoll_error_set(err, EINVAL, "open", tp->port.name, "persist: \"%s\" is not 0 or 1", persist);
+		return quoll_error_set(err, EINVAL, "address", tp->port.name, "persist: \"%s\" is not 0 or 1", persist);
 	if (ioctl(tp->fds[0], TUNSETPERSIST, (unsigned long)(*persist - '0')))
 		return quoll_error_set(err, errno, "open", tp->port.name, "persist: the kernel refuses it");
 	return 0;
@@ -94,7 +94,7 @@ static int tap_open(struct quoll_port *port, const struct quoll_addr *addr, stru
 	for (unsigned int i = 0; i < QUOLL_PORT_MAX_QUEUES; i++)
 		tp->fds[i] = -1;
 	if (!*addr->target || strlen(addr->target) >= IFNAMSIZ)
-		return quoll_error_set(err, EINVAL, "open", port->name,
+		return quoll_error_set(err, EINVAL, "address", port->name,
 				       "the name of an interface has 1 to %d characters", IFNAMSIZ - 1);
 	tp->fds[0] = open_first(tp, addr->target);
 	if (tp->fds[0] < 0)

@@ -25,7 +25,7 @@ static int take_switch(const struct quoll_port *port, const struct quoll_addr *a
 	if (!text)
 		return 0;
 	if (strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
-		return quoll_error_set(err, EINVAL, "open", port->name, "%s: \"%s\" is not 0 or 1", name, text);
+		return quoll_error_set(err, EINVAL, "address", port->name, "%s: \"%s\" is not 0 or 1", name, text);
 	*value = *text == '1';
 	return 0;
 }
@@ -37,7 +37,7 @@ static int take_options(struct vhost_port *vp, const struct quoll_addr *addr, st
 	int rc;
 
 	if (queues && (quoll_size_parse(queues, &nr) || !nr || nr > QUOLL_PORT_MAX_QUEUES))
-		return quoll_error_set(err, EINVAL, "open", vp->port.name, "queues: \"%s\" is not 1 to %u", queues,
+		return quoll_error_set(err, EINVAL, "address", vp->port.name, "queues: \"%s\" is not 1 to %u", queues,
 				       QUOLL_PORT_MAX_QUEUES);
 	vp->max_queues = (unsigned int)nr;
 	vp->packed = true;

@@ -577,7 +577,7 @@ static int pci_open(struct quoll_port *port, const struct quoll_addr *addr, stru
 	if (p->config_fd < 0)
 		rc = quoll_error_set(err, errno, "open", port->name, "no eventfd");
 	if (!rc && packed && strcmp(packed, "0") != 0 && strcmp(packed, "1") != 0)
-		rc = quoll_error_set(err, EINVAL, "open", port->name, "packed: \"%s\" is neither 0 nor 1", packed);
+		rc = quoll_error_set(err, EINVAL, "address", port->name, "packed: \"%s\" is neither 0 nor 1", packed);
 	p->v.wants_packed = packed && packed[0] == '1';
 	if (!rc)
 		rc = bring_up(p, err);

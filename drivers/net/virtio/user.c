@@ -393,15 +393,15 @@ struct range {
 	uint64_t max;
 };
 
-static int number(const struct quoll_addr *addr, const char *key, struct range range, uint64_t *value,
-		  struct quoll_error *err)
+static int number(const struct virtio_user *u, const struct quoll_addr *addr, const char *key, struct range range,
+		  uint64_t *value, struct quoll_error *err)
 {
 	const char *text = quoll_addr_option(addr, key);
 
 	if (!text || (!quoll_size_parse(text, value) && *value >= range.min && *value <= range.max))
 		return 0;
-	return quoll_error_set(err, EINVAL, "open", addr->target, "%s: \"%s\" is not a number from %u to %u", key, text,
-			       (unsigned int)range.min, (unsigned int)range.max);
+	return quoll_error_set(err, EINVAL, "address", u->v.port.name, "%s: \"%s\" is not a number from %u to %u", key,
+			       text, (unsigned int)range.min, (unsigned int)range.max);
 }
 
 /* Six pairs of digits with colons between. */
@@ -423,11 +423,12 @@ static int choose_mac(struct virtio_user *u, const struct quoll_addr *addr, stru
 	int rc;
 
 	if (text && !parse_mac(text, u->mac))
-		return quoll_error_set(err, EINVAL, "open", addr->target, "mac: \"%s\" is no unicast address", text);
+		return quoll_error_set(err, EINVAL, "address", u->v.port.name, "mac: \"%s\" is no unicast address",
+				       text);
 	if (text)
 		return 0;
 	rc = virtio_random_mac(u->mac);
-	return rc ? quoll_error_set(err, -rc, "open", addr->target, "no random address") : 0;
+	return rc ? quoll_error_set(err, -rc, "open", u->v.port.name, "no random address") : 0;
 }
 
 static int fds_open(struct virtio_user *u, struct quoll_error *err)
@@ -466,11 +467,11 @@ static int user_open(struct quoll_port *port, const struct quoll_addr *addr, str
 	u->conn.fd = u->listen.fd = u->tick_fd = u->dummy_fd = -1;
 	u->can_hold = virtio_can_hold();
 	strcpy(u->path, addr->target);
-	rc = number(addr, "queues", (struct range){1, VIRTIO_MAX_PAIRS}, &queues, err);
+	rc = number(u, addr, "queues", (struct range){1, VIRTIO_MAX_PAIRS}, &queues, err);
 	if (!rc)
-		rc = number(addr, "packed", (struct range){0, 1}, &packed, err);
+		rc = number(u, addr, "packed", (struct range){0, 1}, &packed, err);
 	if (!rc)
-		rc = number(addr, "server", (struct range){0, 1}, &server, err);
+		rc = number(u, addr, "server", (struct range){0, 1}, &server, err);
 	if (!rc)
 		rc = choose_mac(u, addr, err);
 	u->v.wants_packed = packed;

@@ -22,7 +22,7 @@
 static int refuse_option(const struct quoll_port *port, const char *key, const char *value, const char *what,
 			 struct quoll_error *err)
 {
-	return quoll_error_set(err, EINVAL, "open", port->name, "%s: \"%s\" is not %s", key, value, what);
+	return quoll_error_set(err, EINVAL, "address", port->name, "%s: \"%s\" is not %s", key, value, what);
 }
 
 /* "2", "2-5": queues of the interface. */

@@ -63,6 +63,38 @@ static void wrong_use_is_said_to_be_that(void)
 	}
 }
 
+/* As an address that is malformed: it names the port, and is wrong use. */
+static void a_wrong_option_of_an_address_is_wrong_use(void)
+{
+	static const char *const wrong[] = {
+		"null:?size=5",
+		"null:?colour=5",
+		"ring:a?loop=2",
+		"tap:quoll-t?persist=2",
+		"vhost:/nowhere?packed=2",
+		"vhost:/nowhere?client=x",
+		"vhost:/nowhere?queues=0",
+		"virtio-user:/nowhere?queues=0",
+		"virtio-user:/nowhere?mac=1",
+		"virtio-user:/nowhere?server=2",
+		"xdp:lo?mode=fast",
+		"xdp:lo?queues=x",
+	};
+
+	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		char args[128], subject[128];
+
+		snprintf(args, sizeof(args), "--pages 4k %s", wrong[i]);
+		snprintf(subject, sizeof(subject), "quoll fwd: %.*s: ", (int)strcspn(wrong[i], "?"), wrong[i]);
+		CU_ASSERT_EQUAL(fwd(args), CLI_WRONG_USE);
+		if (strncmp(errors, subject, strlen(subject)) != 0)
+			printf("%s", errors);
+		CU_ASSERT_EQUAL(strncmp(errors, subject, strlen(subject)), 0);
+	}
+	/* What is there and cannot be used is none. */
+	CU_ASSERT_EQUAL(fwd("--pages 4k virtio-user:/nowhere"), CLI_FAILED);
+}
+
 static void what_mends_a_heap_that_is_too_small_is_an_option(void)
 {
 	CU_ASSERT_EQUAL(fwd("null: --pages 4k --heap 64M --bufs 100000 --packets 1"), CLI_FAILED);
@@ -150,6 +182,7 @@ static void the_live_line_names_each_kind_of_drop_that_there_was(void)
 
 static const struct unit_test tests[] = {
 	{"wrong use is said to be that", wrong_use_is_said_to_be_that},
+	{"a wrong option of an address is wrong use", a_wrong_option_of_an_address_is_wrong_use},
 	{"what mends a heap that is too small is an option", what_mends_a_heap_that_is_too_small_is_an_option},
 	{"the document has ports, queues, threads and pairs", the_document_has_ports_queues_threads_and_pairs},
 	{"the text starts with the map and ends with the sums", the_text_starts_with_the_map_and_ends_with_the_sums},
