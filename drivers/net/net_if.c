@@ -78,24 +78,38 @@ int net_if_mtu(const struct net_if *ifc, unsigned int *mtu)
 	return rc;
 }
 
-int net_if_raise_mtu(const struct net_if *ifc, unsigned int mtu, struct quoll_error *err)
+int net_if_raise_mtu(struct net_if *ifc, unsigned int mtu, struct quoll_error *err)
 {
 	struct ifreq req = {.ifr_mtu = (int)mtu};
 	unsigned int now;
 	int rc = net_if_mtu(ifc, &now);
 
+	ifc->mtu_raised = 0;
 	if (!rc && now >= mtu)
 		return 0;
 	if (!rc)
 		rc = ask(ifc, SIOCSIFMTU, &req);
-	if (!rc)
+	if (!rc) {
+		ifc->mtu_raised = mtu;
+		ifc->mtu_before = now;
 		return 0;
+	}
 	quoll_error_set(err, -rc, "mtu", ifc->name, "the interface's mtu is %u and cannot be made %u", now, mtu);
 	quoll_error_hint(err,
 			 rc == -EPERM ? "give the program CAP_NET_ADMIN, or: ip link set %s mtu %u"
 				      : "a smaller mtu; what %s can do, here %u and less: ip -d link",
 			 ifc->name, mtu);
 	return rc;
+}
+
+void net_if_restore_mtu(struct net_if *ifc)
+{
+	struct ifreq req = {.ifr_mtu = (int)ifc->mtu_before};
+	unsigned int now;
+
+	if (ifc->mtu_raised && !net_if_mtu(ifc, &now) && now == ifc->mtu_raised)
+		(void)ask(ifc, SIOCSIFMTU, &req);
+	ifc->mtu_raised = 0;
 }
 
 unsigned int net_if_nr_queues(const struct net_if *ifc)

@@ -84,6 +84,18 @@ same_counts_with() { # same_counts_with OPTION: of both ports
 	same_counts
 }
 
+mtu_of() { # mtu_of INTERFACE
+	in_ns m cat "/sys/class/net/$1/mtu"
+}
+
+# Too few buffers to fill a ring, which is found out after the mtu was raised; one of its own is left alone.
+refused_start_leaves_the_mtu() {
+	local before
+	before=$(mtu_of va)
+	in_ns m "$quoll" fwd xdp:va null: --mtu "$((before + 100))" --buf-bytes 4096 --bufs 64 --time 1 >"$dir/refused" 2>&1
+	[ $? = 1 ] && cat "$dir/refused" && grep -q 'a ring takes 512 buffers' "$dir/refused" && [ "$(mtu_of va)" = "$before" ]
+}
+
 reason=$(netns_missing xdp)
 if [ -n "$reason" ]; then
 	skip 'xdp: veth to veth through AF_XDP' "$reason"
@@ -99,6 +111,7 @@ else
 	check 'xdp: with busy polling' same_counts_with busy=64
 	check 'xdp: with generic XDP' same_counts_with mode=generic
 	check 'xdp: frames of other queues go to the kernel' other_queues_go_to_the_kernel
+	check 'xdp: a start that is refused leaves the mtu as it was' refused_start_leaves_the_mtu
 	check 'xdp: a second one is refused while the first one runs' second_is_refused
 	expect 'xdp: no interface of that name' 1 'no such interface' 'try: ip -br link' -- in_ns m "$quoll" fwd xdp:nosuch null:
 	expect 'xdp: options that make no sense' 1 'queues: "3": the interface has 1' -- in_ns m "$quoll" fwd 'xdp:va?queues=3' null:

@@ -187,7 +187,7 @@ static int tap_check(struct quoll_port *port)
 	return 0;
 }
 
-static int tap_start(struct quoll_port *port, struct quoll_error *err)
+static int start_all(struct quoll_port *port, struct quoll_error *err)
 {
 	struct tap_port *tp = to_tap(port);
 	unsigned int nr = port->queues.nr_rxqs > port->queues.nr_txqs ? port->queues.nr_rxqs : port->queues.nr_txqs;
@@ -200,6 +200,15 @@ static int tap_start(struct quoll_port *port, struct quoll_error *err)
 	if (rc)
 		return rc;
 	return tap_check(port) ? quoll_error_set(err, ENODEV, "start", port->name, "the interface is gone") : 0;
+}
+
+static int tap_start(struct quoll_port *port, struct quoll_error *err)
+{
+	int rc = start_all(port, err);
+
+	if (rc)
+		net_if_restore_mtu(&to_tap(port)->ifc);
+	return rc;
 }
 
 static int tap_stop(struct quoll_port *port)

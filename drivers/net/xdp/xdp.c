@@ -176,7 +176,7 @@ static void warn_of_queues(const struct xdp_port *xp)
 			xp->port.name, used, xp->nr_device_queues);
 }
 
-static int xdp_start(struct quoll_port *port, struct quoll_error *err)
+static int start_all(struct quoll_port *port, struct quoll_error *err)
 {
 	struct xdp_port *xp = to_xdp(port);
 	unsigned int nr = port->queues.nr_rxqs > port->queues.nr_txqs ? port->queues.nr_rxqs : port->queues.nr_txqs;
@@ -194,6 +194,15 @@ static int xdp_start(struct quoll_port *port, struct quoll_error *err)
 	warn_of_queues(xp);
 	return net_if_check(&xp->ifc, port) ? quoll_error_set(err, ENODEV, "start", port->name, "the interface is gone")
 					    : 0;
+}
+
+static int xdp_start(struct quoll_port *port, struct quoll_error *err)
+{
+	int rc = start_all(port, err);
+
+	if (rc)
+		net_if_restore_mtu(&to_xdp(port)->ifc);
+	return rc;
 }
 
 static int xdp_stop(struct quoll_port *port)
