@@ -150,6 +150,8 @@ static int take_flow(const struct cli *cli, const struct gen_values *v, struct f
 	flow->vlan_tci = v->vlan == NO_VLAN ? -1 : (int)v->vlan;
 	if (v->src_mac && plan_parse_macs(v->src_mac, &flow->src_mac, 1) != 1)
 		return cli_wrong(cli, "--src-mac %s: an address looks like 02:00:00:00:00:01", v->src_mac);
+	if (flow->src_mac[0] & 1)
+		return cli_wrong(cli, "--src-mac %s: a multicast address, which nothing comes from", v->src_mac);
 	if (v->dst_mac && plan_parse_macs(v->dst_mac, &flow->dst_mac, 1) != 1)
 		return cli_wrong(cli, "--dst-mac %s: an address looks like 02:00:00:00:00:01", v->dst_mac);
 	return take_ips(cli, v, flow);

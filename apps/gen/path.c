@@ -151,8 +151,33 @@ int source_poll(void *arg)
 	return (int)n;
 }
 
+/* What is pending was counted when it was filled; it is the last that was, and flows take turns. */
+static void uncount_pending(struct source *s)
+{
+	uint32_t flow = (s->flow + s->nr_flows - s->nr_pending % s->nr_flows) % s->nr_flows;
+	uint64_t bytes = 0;
+
+	s->nr_unsent += s->nr_pending;
+	/* Of a warm-up that was over only with the end: its flows begin anew then, see begin_to_measure(). */
+	if (s->phase == SOURCE_DONE && !s->nr_packets) {
+		s->nr_warm_up -= s->nr_pending;
+		return;
+	}
+	for (uint32_t i = 0; i < s->nr_pending; i++) {
+		s->flows[flow].nr_sent--;
+		bytes += s->pending[i]->total_bytes;
+		flow = flow + 1 == s->nr_flows ? 0 : flow + 1;
+	}
+	if (s->phase == SOURCE_WARM_UP)
+		return;
+	quoll_count(&s->nr_packets, -(uint64_t)s->nr_pending);
+	quoll_count(&s->nr_bytes, -bytes);
+}
+
 void source_give_back(struct source *s)
 {
+	if (s->nr_pending)
+		uncount_pending(s);
 	for (uint32_t i = 0; i < s->nr_pending; i++)
 		quoll_buf_put_chain(s->cache, s->pending[i]);
 	s->nr_pending = 0;

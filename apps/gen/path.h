@@ -35,6 +35,7 @@ enum source_phase {
  * @pending, @nr_pending: filled frames that the port had no room for
  * @nr_packets, @nr_bytes: measured; FCS not included. Written by the source's thread, read by any
  * @nr_warm_up: sent before
+ * @nr_unsent: at the end, frames that the port never took; the others do not count them from then on
  * @nr_full:  polls in which the port did not take all of a burst; @nr_no_buf: in which there were no buffers
  * @phase:    release order when it becomes SOURCE_DONE
  * @behind_ticks: how late it was when it ended, at @done_ticks
@@ -62,6 +63,7 @@ struct source {
 	uint64_t nr_packets QUOLL_CACHE_ALIGNED;
 	uint64_t nr_bytes;
 	uint64_t nr_warm_up;
+	uint64_t nr_unsent;
 	uint64_t nr_full;
 	uint64_t nr_no_buf;
 	uint64_t behind_ticks;
@@ -108,7 +110,8 @@ int source_poll(void *arg);
 int sink_poll(void *arg);
 
 /**
- * source_give_back() - what is filled and not sent
+ * source_give_back() - what is filled and was not taken by the port, which counts as not sent; when nobody polls any
+ * more
  */
 void source_give_back(struct source *s);
 

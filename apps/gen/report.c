@@ -94,7 +94,7 @@ static json_t *describe_sources(const struct gen_run *run, struct part direction
 		warm_up += s->nr_warm_up;
 		full += s->nr_full;
 		no_buf += s->nr_no_buf;
-		unsent += s->nr_pending;
+		unsent += s->nr_unsent + s->nr_pending;
 		behind = s->behind_ticks > behind ? s->behind_ticks : behind;
 	}
 	doc = describe_rate(packets, bytes, seconds_of(run));

@@ -68,10 +68,11 @@ static uint64_t done_ticks(const struct gen_run *run)
 	return last;
 }
 
+/* Nobody polls any more. */
 static bool sent_all(const struct gen_run *run)
 {
 	for (unsigned int i = 0; i < run->nr_lanes; i++)
-		if (run->sources[i].nr_left)
+		if (run->sources[i].nr_left || run->sources[i].nr_pending)
 			return false;
 	return true;
 }
@@ -100,7 +101,7 @@ static void look(void *arg)
 	}
 	gen_totals(run, &totals);
 	if (!run->sinks || totals.rx_packets >= totals.tx_packets || now >= run->linger_until)
-		finish(run, sent_all(run) ? GEN_END_COUNT : GEN_END_TIME);
+		finish(run, GEN_END_COUNT);
 }
 
 static void live(void *arg)
@@ -167,6 +168,9 @@ int gen_loop(struct gen_run *run, struct quoll_error *err)
 	set_times(run);
 	if (!ret)
 		ret = ports_run(&run->p, "quoll-gen", err);
+	/* Sources also end by time; then the number was not reached. */
+	if (run->end == GEN_END_COUNT && run->sources && !sent_all(run))
+		run->end = GEN_END_TIME;
 	if (run->end == GEN_END_SIGNAL)
 		signals_kill_from_now();
 	if (run->end == GEN_END_SIGNAL || !run->sources)

@@ -54,6 +54,8 @@ line_up() {
 	ip -n "$ns-m" link add g0 type veth peer name p0 && ip -n "$ns-m" link set g0 up && ip -n "$ns-m" link set p0 up
 }
 
+expect 'gen: no frame comes from a group of stations' 2 'src-mac 01:00:00:00:00:01: .*multicast' '^try: quoll gen --help' -- \
+	"$quoll" gen null: --src-mac 01:00:00:00:00:01 --count 1
 reason=$(netns_missing xdp)
 command -v tcpdump >/dev/null || reason='tcpdump is not installed'
 if [ -n "$reason" ]; then

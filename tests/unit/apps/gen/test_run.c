@@ -305,6 +305,65 @@ static void full_rings_do_not_hold_up_the_end(void)
 	}
 }
 
+/* Of what was filled and never taken nothing was sent, so nothing of it is lost; in all phases. */
+static void what_the_port_never_took_was_not_sent(void)
+{
+	for (int phase = SOURCE_WARM_UP; phase <= SOURCE_DONE; phase++) {
+		struct gen_opts opts = base;
+		uint64_t taken = phase == SOURCE_MEASURE ? 64 : 0, warm_up = phase == SOURCE_DONE ? 64 : 0;
+		const json_t *sent;
+		struct source *s;
+		json_t *doc;
+
+		opts.entries = 64;
+		start(&opts, "ring:a?loop=1", NULL);
+		s = run->sources;
+		s->nr_left = s->end = s->limit = UINT64_MAX;
+		s->phase = phase == SOURCE_MEASURE ? phase : SOURCE_WARM_UP;
+		run->sinks->begin = phase == SOURCE_MEASURE ? 0 : UINT64_MAX;
+		for (int i = 0; i < 4; i++)
+			source_poll(s);
+		CU_ASSERT_EQUAL(s->nr_pending, 32);
+		if (phase == SOURCE_DONE) {
+			s->end = quoll_ticks(&s->clock); /* in the warm-up */
+			source_poll(s);
+			CU_ASSERT_EQUAL(s->phase, SOURCE_DONE);
+		}
+		while (sink_poll(run->sinks))
+			;
+		CU_ASSERT_EQUAL(gen_stop(run, &err), 0);
+		CU_ASSERT_EQUAL(s->nr_packets, taken);
+		CU_ASSERT_EQUAL(run->sinks->nr_packets, taken);
+		CU_ASSERT_EQUAL(run->sinks->nr_bytes, s->nr_bytes);
+		CU_ASSERT_EQUAL(s->nr_warm_up, warm_up);
+		CU_ASSERT_EQUAL(sums().sent, phase == SOURCE_WARM_UP ? 64 : taken);
+		if (phase != SOURCE_WARM_UP)
+			CU_ASSERT_EQUAL(sums().lost, 0);
+		doc = gen_describe(run);
+		sent = json_object_get(doc, "sent");
+		CU_ASSERT_EQUAL(json_integer_value(json_object_get(sent, "packets")), (json_int_t)taken);
+		CU_ASSERT_EQUAL(json_integer_value(json_object_get(sent, "unsent")), 32);
+		json_decref(doc);
+		finish();
+	}
+}
+
+/* The number was filled, and the port has not taken it: that was not the number's end. */
+static void a_number_that_was_not_taken_was_not_reached(void)
+{
+	struct gen_opts opts = base;
+
+	opts.receive = false;
+	opts.max_packets = 32;
+	opts.time_ns = 10000000;
+	start(&opts, "ring:a", NULL); /* the other end is not there */
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	CU_ASSERT_EQUAL(run->end, GEN_END_TIME);
+	CU_ASSERT_EQUAL(gen_stop(run, &err), 0);
+	CU_ASSERT_EQUAL(sums().sent, 0);
+	finish();
+}
+
 static void what_goes_nowhere_is_lost(void)
 {
 	struct gen_opts opts = base;
@@ -491,6 +550,8 @@ static const struct unit_test tests[] = {
 	{"waiting is part of latency", waiting_is_part_of_latency},
 	{"full rings hold frames back, none is lost", full_rings_hold_frames_back},
 	{"full rings do not hold up the end", full_rings_do_not_hold_up_the_end},
+	{"what the port never took was not sent", what_the_port_never_took_was_not_sent},
+	{"a number that was not taken was not reached", a_number_that_was_not_taken_was_not_reached},
 	{"what goes nowhere is lost", what_goes_nowhere_is_lost},
 	{"frames that are not ours are told apart", frames_that_are_not_ours_are_told_apart},
 	{"frames cut short or forged do no harm", forged_frames_do_no_harm},
