@@ -46,6 +46,8 @@ struct gen_values {
 };
 
 #define NO_VLAN 4096u
+/* Longer than the other end takes to start again, or a line to come up. */
+#define LINK_DOWN_NS 10000000000u
 
 static const struct gen_values defaults = {
 	.rate = "max",
@@ -232,6 +234,7 @@ static int take_options(const struct cli *cli, const struct gen_values *v, struc
 	opts->warm_up_ns = v->warm_up * 1000000000u;
 	opts->max_packets = v->max_packets;
 	opts->linger_ns = v->linger_ms * 1000000u;
+	opts->link_down_ns = LINK_DOWN_NS;
 	opts->key = v->key;
 	opts->pages = (enum quoll_heap_pages)v->pages;
 	opts->heap_bytes = v->heap_bytes;
@@ -297,7 +300,8 @@ const struct cli_verb verb_gen = {
 		"flow, sequence number, and the time at which it was due: what was lost, reordered or there twice is\n"
 		"told for each flow, and latency counts from when a frame was due, not from when it could be sent, so\n"
 		"that a pause costs every frame that it held up. With --rate max every frame is due when it is made.\n"
-		"A run that loses frames ends with 0: that is a result, not an error.",
+		"A run that loses frames ends with 0: that is a result, not an error; one whose link stays down\n"
+		"for 10 s after frames have passed ends with 1.",
 	.has_json = true,
 	.options = options,
 	.defaults = &defaults,

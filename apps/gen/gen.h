@@ -37,7 +37,8 @@ enum gen_end {
  * @time_ns:  how long frames are sent; 0 for no limit. @warm_up_ns of that come first
  * @max_packets: after the warm-up, in each direction; 0 for no limit
  * @linger_ns: how long frames are waited for that were sent and have not come
- * @say, @live: as those of fwd
+ * @link_down_ns: a link that is down for so long, after traffic, ends the run with an error
+ * @live_ns, @live: as those of fwd
  */
 struct gen_opts {
 	struct flow_opts flow;
@@ -59,6 +60,7 @@ struct gen_opts {
 	uint64_t warm_up_ns;
 	uint64_t max_packets;
 	uint64_t linger_ns;
+	uint64_t link_down_ns;
 	uint64_t key;
 	enum quoll_heap_pages pages;
 	uint64_t heap_bytes;
@@ -83,6 +85,8 @@ struct gen_totals {
  * @flows:  of all directions, opts.flow.nr_flows each; their stamps count through
  * @tracks: of each thread that receives, all flows
  * @begin_ticks, @end_ticks: of what is measured
+ * @was_up, @down_ticks: of each port: its link was up since the start; it was first seen down, 0: it is up
+ * @lost:   the port whose link was down for too long, or NULL
  */
 struct gen_run {
 	struct gen_opts opts;
@@ -94,6 +98,9 @@ struct gen_run {
 	struct flow *flows;
 	struct track *tracks[GEN_MAX_THREADS];
 	enum gen_end end;
+	bool was_up[GEN_MAX_PORTS];
+	uint64_t down_ticks[GEN_MAX_PORTS];
+	const struct ports_port *lost;
 	uint64_t start_ticks;
 	uint64_t begin_ticks;
 	uint64_t end_ticks;
@@ -126,7 +133,8 @@ int gen_open(struct gen_run *run, const struct quoll_addr *addrs, unsigned int n
 
 /**
  * gen_loop() - until time, number, a signal or an error ends it, and what was sent has come or been waited for
- * Return: 0; -errno: a port died (named). Counters are valid either way.
+ * Return: 0; -ENETDOWN: a port's link was down for too long; -errno: a port died (named). Counters are valid either
+ * way.
  */
 int gen_loop(struct gen_run *run, struct quoll_error *err);
 

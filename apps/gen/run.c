@@ -42,6 +42,28 @@ void gen_totals(const struct gen_run *run, struct gen_totals *totals)
 	}
 }
 
+/* A port whose other end is gone for good: frames have passed, and its link is down since. */
+static const struct ports_port *lost_port(struct gen_run *run, uint64_t now)
+{
+	uint64_t patience = quoll_ns_to_ticks(&run->p.clock, run->opts.link_down_ns);
+	struct quoll_port_link link;
+	struct gen_totals totals;
+
+	for (unsigned int i = 0; i < run->p.nr_ports; i++) {
+		quoll_port_link(run->p.ports[i].port, &link);
+		run->was_up[i] |= link.up;
+		if (link.up || !run->was_up[i])
+			run->down_ticks[i] = 0;
+		else if (!run->down_ticks[i])
+			run->down_ticks[i] = now;
+		else if (now - run->down_ticks[i] >= patience) {
+			gen_totals(run, &totals);
+			return totals.tx_packets || totals.rx_packets ? &run->p.ports[i] : NULL;
+		}
+	}
+	return NULL;
+}
+
 /* Of what only receives. */
 static void look_at_sinks(struct gen_run *run, uint64_t now)
 {
@@ -88,11 +110,16 @@ static void look(void *arg)
 		finish(run, GEN_END_ERROR);
 		return;
 	}
+	done = run->sources ? done_ticks(run) : 0;
+	run->lost = done ? NULL : lost_port(run, now);
+	if (run->lost) {
+		finish(run, GEN_END_ERROR);
+		return;
+	}
 	if (!run->sources) {
 		look_at_sinks(run, now);
 		return;
 	}
-	done = done_ticks(run);
 	if (!done)
 		return;
 	if (!run->linger_until) {
@@ -155,6 +182,16 @@ static void set_times(struct gen_run *run)
 		set_source(run, i, now);
 }
 
+static int link_failure(const struct gen_run *run, struct quoll_error *err)
+{
+	if (!run->lost)
+		return 0;
+	quoll_error_set(err, ENETDOWN, "link", run->lost->info.name, "its link went down, and was for %.3g s",
+			(double)run->opts.link_down_ns / 1e9);
+	quoll_error_hint(err, "look whether the other end is still there");
+	return -ENETDOWN;
+}
+
 int gen_loop(struct gen_run *run, struct quoll_error *err)
 {
 	struct ports_control control = {.look = look,
@@ -173,11 +210,13 @@ int gen_loop(struct gen_run *run, struct quoll_error *err)
 		run->end = GEN_END_TIME;
 	if (run->end == GEN_END_SIGNAL)
 		signals_kill_from_now();
-	if (run->end == GEN_END_SIGNAL || !run->sources)
+	if (run->end == GEN_END_SIGNAL || run->lost || !run->sources)
 		run->end_ticks = quoll_ticks(&run->p.clock);
 	ports_stop_control(&run->p);
 	if (!ret)
 		ret = ports_failure(&run->p, err);
+	if (!ret)
+		ret = link_failure(run, err);
 	if (ret)
 		run->end = GEN_END_ERROR;
 	return ret;

@@ -31,6 +31,7 @@ static const struct gen_opts base = {
 	.mtu = 1500,
 	.max_packets = 10000,
 	.linger_ns = 50000000,
+	.link_down_ns = 60000000000,
 	.key = KEY,
 	.pages = QUOLL_PAGES_4K,
 	.live_ns = 1000000,
@@ -510,6 +511,46 @@ static void dead_ports_end_the_run(void)
 	finish();
 }
 
+/* The live line is told of traffic; the first time that there is some the line goes down, and stays so. */
+static void cut_the_line(const char *line)
+{
+	(void)line;
+	if (run->live_before.tx_packets || run->live_before.rx_packets)
+		net_port_set_link(run->p.ports[0].port, false, false, 0);
+}
+
+static void a_line_that_stays_down_after_traffic_ends_the_run(void)
+{
+	for (int receive = 0; receive < 2; receive++) {
+		struct gen_opts opts = base;
+
+		opts.max_packets = 0;
+		opts.link_down_ns = 5000000;
+		opts.live = cut_the_line;
+		opts.receive = receive;
+		start(&opts, receive ? "ring:a?loop=1" : "null:", NULL);
+		CU_ASSERT_EQUAL(gen_loop(run, &err), -ENETDOWN);
+		CU_ASSERT_EQUAL(run->end, GEN_END_ERROR);
+		CU_ASSERT_STRING_EQUAL(err.subject, receive ? "ring:a" : "null:");
+		CU_ASSERT_PTR_NOT_NULL(strstr(err.what, "down"));
+		finish();
+	}
+}
+
+/* Before there was any, it is waited for. */
+static void a_line_that_was_never_up_is_waited_for(void)
+{
+	struct gen_opts opts = base;
+
+	opts.receive = false;
+	opts.link_down_ns = 1;
+	opts.time_ns = 20000000;
+	start(&opts, "ring:a", NULL);
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	CU_ASSERT_EQUAL(run->end, GEN_END_TIME);
+	finish();
+}
+
 static void rates_that_a_port_cannot_tell_are_refused(void)
 {
 	struct gen_opts opts = base;
@@ -558,6 +599,8 @@ static const struct unit_test tests[] = {
 	{"tags put in on the way are no hindrance", tags_and_other_headers_are_no_hindrance},
 	{"the warm-up counts for nothing", warm_up_counts_for_nothing},
 	{"a dead port ends the run", dead_ports_end_the_run},
+	{"a line that stays down after traffic ends the run", a_line_that_stays_down_after_traffic_ends_the_run},
+	{"a line that was never up is waited for", a_line_that_was_never_up_is_waited_for},
 	{"a percentage of a line without a rate is refused", rates_that_a_port_cannot_tell_are_refused},
 	{"the document says what was counted", document_says_what_was_counted},
 };
