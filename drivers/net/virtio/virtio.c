@@ -41,12 +41,24 @@ static uint32_t offloads_of(const struct virtio_port *v)
 	return offloads;
 }
 
+/*
+ * Who agrees on the device's mtu takes frames of it (1.3, 5.1.4.2), and ring and buffers are made for the port's own. A
+ * back end over vhost-user tells none, and that is 0.
+ */
+static bool takes_mtu(const struct virtio_port *v)
+{
+	unsigned int mtu = quoll_le16_to_cpu(v->config.mtu);
+
+	return mtu >= VIRTIO_MIN_MTU && mtu <= v->port.settings.mtu;
+}
+
 uint64_t virtio_wanted_features(const struct virtio_port *v)
 {
 	uint32_t offloads = v->port.settings.offloads;
-	uint64_t want =
-		VIRTIO_F_EVENT_IDX | VIRTIO_NET_F_MAC | VIRTIO_NET_F_STATUS | VIRTIO_NET_F_MTU | v->transport->features;
+	uint64_t want = VIRTIO_F_EVENT_IDX | VIRTIO_NET_F_MAC | VIRTIO_NET_F_STATUS | v->transport->features;
 
+	if (takes_mtu(v))
+		want |= VIRTIO_NET_F_MTU;
 	if (v->wants_packed)
 		want |= VIRTIO_F_RING_PACKED;
 	if (offloads & (QUOLL_OFFLOAD_RX_SCATTER | QUOLL_OFFLOAD_RX_GSO))
@@ -102,7 +114,8 @@ int virtio_fill_info(struct virtio_port *v, struct quoll_error *err)
 	info->max_rxqs = info->max_txqs = pairs < VIRTIO_MAX_PAIRS ? pairs : VIRTIO_MAX_PAIRS;
 	info->min_entries = VIRTIO_MIN_ENTRIES;
 	info->max_entries = v->max_ring_entries < VIRTIO_MAX_ENTRIES ? v->max_ring_entries : VIRTIO_MAX_ENTRIES;
-	info->max_mtu = offers(v, VIRTIO_NET_F_MTU) && mtu >= 68 && mtu < VIRTIO_MAX_MTU ? mtu : VIRTIO_MAX_MTU;
+	info->max_mtu =
+		offers(v, VIRTIO_NET_F_MTU) && mtu >= VIRTIO_MIN_MTU && mtu < VIRTIO_MAX_MTU ? mtu : VIRTIO_MAX_MTU;
 	info->max_tx_links = VIRTIO_MAX_TX_LINKS;
 	info->max_tso_bytes = info->offloads & QUOLL_OFFLOAD_TX_TSO ? VIRTIO_MAX_GSO_BYTES : 0;
 	for (unsigned int i = 0; i < QUOLL_MAC_BYTES; i++)

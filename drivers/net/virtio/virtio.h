@@ -22,6 +22,7 @@
 #define VIRTIO_MAX_ENTRIES 4096u
 #define VIRTIO_MAX_PAIRS 32u
 #define VIRTIO_MAX_RINGS (2 * VIRTIO_MAX_PAIRS + 1) /* and the control queue */
+#define VIRTIO_MIN_MTU 68u
 #define VIRTIO_MAX_MTU 9216u
 #define VIRTIO_MAX_TX_LINKS 32u
 #define VIRTIO_MAX_GSO_BYTES (65535u + 14u)

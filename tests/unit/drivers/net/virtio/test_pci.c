@@ -130,6 +130,31 @@ static void the_port_is_what_the_device_says(void)
 	pfx_fini(&x);
 }
 
+/* Who agrees on the device's mtu has to take frames of it; so with a smaller one of its own a port doesn't. */
+static void the_devices_mtu_is_agreed_on_if_the_port_takes_such_frames(void)
+{
+	static const struct {
+		uint16_t device, port;
+		bool agreed;
+	} cases[] = {
+		{1500, 0, true},    {1500, 1499, false}, {1800, 0, false},
+		{1800, 1800, true}, {67, 0, false},	 {9217, 0, false},
+	};
+
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct quoll_port_settings settings = {.mtu = cases[i].port};
+		struct pfx x;
+
+		pfx_init(&x);
+		x.fake.config[10] = (uint8_t)cases[i].device;
+		x.fake.config[11] = (uint8_t)(cases[i].device >> 8);
+		CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
+		CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, &settings), 0);
+		CU_ASSERT_EQUAL((x.fake.agreed & VIRTIO_NET_F_MTU) != 0, cases[i].agreed);
+		pfx_fini(&x);
+	}
+}
+
 static void frames_go_both_ways(const char *options, bool packed)
 {
 	struct quoll_buf *bufs[8];
@@ -704,6 +729,8 @@ static void one_that_does_not_reset_loses_the_bus(void)
 
 static const struct unit_test tests[] = {
 	{"the port is what the device says", the_port_is_what_the_device_says},
+	{"the device's mtu is agreed on if the port takes such frames",
+	 the_devices_mtu_is_agreed_on_if_the_port_takes_such_frames},
 	{"split: frames go both ways", frames_go_both_ways_split},
 	{"packed: frames go both ways", frames_go_both_ways_packed},
 	{"split: a device that waits in vain is told", a_device_that_waits_in_vain_is_told_split},

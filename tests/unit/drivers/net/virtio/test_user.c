@@ -103,6 +103,23 @@ static void a_plain_back_end_will_do(void)
 	vfx_fini(&v);
 }
 
+/* What a back end's mtu is nobody says, so nobody can keep to it. */
+static void an_mtu_that_is_not_told_is_not_agreed_on(void)
+{
+	struct quoll_port_info info;
+	struct vfx v;
+
+	vfx_init(&v, FIX_BUF_BYTES);
+	v.be.features |= VIRTIO_NET_F_MTU;
+	fake_back_end_run(&v.be);
+	CU_ASSERT_EQUAL_FATAL(vfx_open(&v, ""), 0);
+	quoll_port_info(v.port, &info);
+	CU_ASSERT_EQUAL(info.max_mtu, VIRTIO_MAX_MTU);
+	CU_ASSERT_EQUAL_FATAL(vfx_start_n(&v, 1, 0), 0);
+	CU_ASSERT_EQUAL(v.be.agreed & VIRTIO_NET_F_MTU, 0);
+	vfx_fini(&v);
+}
+
 static void old_or_lacking_back_ends_are_refused(void)
 {
 	struct vfx v;
@@ -516,6 +533,7 @@ static const struct unit_test tests[] = {
 	{"options are checked", options_are_checked},
 	{"the port is what the back end can do", the_port_is_what_the_back_end_can_do},
 	{"a plain back end will do", a_plain_back_end_will_do},
+	{"an mtu that is not told is not agreed on", an_mtu_that_is_not_told_is_not_agreed_on},
 	{"old or lacking back ends are refused", old_or_lacking_back_ends_are_refused},
 	{"memory in many pieces goes over one by one", memory_in_many_pieces_goes_over_one_by_one},
 	{"nonsense at any step is an error", nonsense_at_any_step_is_an_error},
