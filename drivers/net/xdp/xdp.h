@@ -65,9 +65,16 @@ static inline uint64_t xdp_map_index(const struct xdp_umem_map *map, uint64_t of
 	return (uint64_t)((unsigned __int128)(offset - map->first) * map->magic >> 64);
 }
 
+enum xdp_held {
+	XDP_HELD_NOT,
+	XDP_HELD_EMPTY, /* in the fill ring, or the kernel has taken it from there */
+	XDP_HELD_SENT,
+};
+
 /**
  * struct xdp_sock - a socket, its UMEM, its four rings
- * @held:    one a buffer: 1 while the kernel has it. What the kernel does not give back in its rings is found by it
+ * @held:    one a buffer: while the kernel has it, enum xdp_held. What the kernel does not give back in its rings is
+ * found by it; and a ring gives back what it was given, nothing of the other way's
  * @rx, @fill: of the receiving thread; @tx, @comp, @nr_out: of the sending one
  * @nr_out:  sent and not back yet
  * @nr_copied: frames from other pools, which had to be copied

@@ -29,7 +29,7 @@ bool xdp_refill(struct xdp_rxq *q, uint32_t n)
 			uint32_t nr = (uint32_t)(bufs[i] - map->bufs);
 
 			*xsk_ring_prod__fill_addr(&sock->fill, idx + i) = map->first + (uint64_t)nr * map->stride;
-			sock->held[nr] = 1;
+			sock->held[nr] = XDP_HELD_EMPTY;
 		}
 		xsk_ring_prod__submit(&sock->fill, XDP_REFILL);
 		n -= XDP_REFILL;
@@ -51,14 +51,16 @@ static inline struct quoll_buf *take(const struct xdp_sock *sock, const struct x
 	uint64_t offset = xsk_umem__add_offset_to_addr(desc->addr);
 	uint64_t nr = xdp_map_index(map, offset);
 	uint64_t within = offset - map->first - nr * map->stride;
+	/* Relaxed: once, as the kernel may write there. */
+	uint64_t len = __atomic_load_n(&desc->len, __ATOMIC_RELAXED);
 	struct quoll_buf *buf;
 
-	if (QUOLL_UNLIKELY(nr >= map->nr_bufs || !sock->held[nr] || within + desc->len > map->stride))
+	if (QUOLL_UNLIKELY(nr >= map->nr_bufs || sock->held[nr] != XDP_HELD_EMPTY || within + len > map->stride))
 		return NULL;
-	sock->held[nr] = 0;
+	sock->held[nr] = XDP_HELD_NOT;
 	buf = &map->bufs[nr];
 	buf->data_off = (uint16_t)within;
-	buf->data_bytes = desc->len;
+	buf->data_bytes = (uint32_t)len;
 	return buf;
 }
 

@@ -25,31 +25,44 @@ void xdp_kick(struct xdp_sock *sock)
 	} while (now != before && now != __atomic_load_n(sock->tx.producer, __ATOMIC_RELAXED));
 }
 
-void xdp_reclaim(struct xdp_txq *q)
+/* Return: how many entries were looked at, RECLAIM at most. */
+static inline uint32_t reclaim_some(struct xdp_txq *q)
 {
 	struct xdp_sock *sock = q->sock;
 	const struct xdp_umem_map *map = &sock->map;
 	struct quoll_buf *bufs[RECLAIM];
-	uint32_t idx, n, nr_good;
+	uint32_t idx, n, nr_good = 0;
 
-	do {
-		n = xsk_ring_cons__peek(&sock->comp, RECLAIM, &idx);
-		nr_good = 0;
-		for (uint32_t i = 0; i < n; i++) {
-			uint64_t addr = *xsk_ring_cons__comp_addr(&sock->comp, idx + i);
-			uint64_t nr = xdp_map_index(map, xsk_umem__add_offset_to_addr(addr));
+	n = xsk_ring_cons__peek(&sock->comp, RECLAIM, &idx);
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t addr = *xsk_ring_cons__comp_addr(&sock->comp, idx + i);
+		uint64_t nr = xdp_map_index(map, xsk_umem__add_offset_to_addr(addr));
 
-			if (QUOLL_UNLIKELY(nr >= map->nr_bufs || !sock->held[nr]))
-				continue;
-			sock->held[nr] = 0;
-			bufs[nr_good++] = &map->bufs[nr];
-		}
-		if (!n)
+		if (QUOLL_UNLIKELY(nr >= map->nr_bufs || sock->held[nr] != XDP_HELD_SENT))
+			continue;
+		sock->held[nr] = XDP_HELD_NOT;
+		bufs[nr_good++] = &map->bufs[nr];
+	}
+	if (!n)
+		return 0;
+	xsk_ring_cons__release(&sock->comp, n);
+	quoll_buf_put(q->txq.cache, bufs, nr_good);
+	__atomic_store_n(&sock->nr_out, sock->nr_out - nr_good, __ATOMIC_RELAXED);
+	return n;
+}
+
+/* There can't be more than the ring has, whatever its index says; and others wait for this thread. */
+static __attribute__((noinline)) void reclaim_rest(struct xdp_txq *q)
+{
+	for (uint32_t done = RECLAIM; done < q->entries; done += RECLAIM)
+		if (reclaim_some(q) < RECLAIM)
 			return;
-		xsk_ring_cons__release(&sock->comp, n);
-		quoll_buf_put(q->txq.cache, bufs, nr_good);
-		__atomic_store_n(&sock->nr_out, sock->nr_out - nr_good, __ATOMIC_RELAXED);
-	} while (n == RECLAIM);
+}
+
+void xdp_reclaim(struct xdp_txq *q)
+{
+	if (QUOLL_UNLIKELY(reclaim_some(q) == RECLAIM))
+		reclaim_rest(q);
 }
 
 static inline void put_desc(struct xdp_sock *sock, const struct quoll_buf *buf, uint32_t idx, uint32_t options)
@@ -59,7 +72,7 @@ static inline void put_desc(struct xdp_sock *sock, const struct quoll_buf *buf, 
 	desc->addr = (uint64_t)((uint8_t *)quoll_buf_data(buf) - sock->map.base);
 	desc->len = buf->data_bytes;
 	desc->options = options;
-	sock->held[buf - sock->map.bufs] = 1;
+	sock->held[buf - sock->map.bufs] = XDP_HELD_SENT;
 }
 
 /* Frames are there for the kernel to see. */

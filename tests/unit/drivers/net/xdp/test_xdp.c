@@ -89,6 +89,52 @@ static void entries_that_make_no_sense_are_dropped_and_counted(void)
 	fix_close(&f);
 }
 
+/* A buffer that waits to be sent is none that a frame came in, and an empty one none that was sent. */
+static void each_ring_gives_back_its_own(void)
+{
+	struct quoll_buf *frame, *bufs[4];
+	struct quoll_port *port;
+	struct fix f;
+
+	fix_open(&f);
+	port = fake_port(&f, NULL);
+	frame = fix_frame(f.caches[0], 120, 2);
+	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(port, 0), &frame, 1), 1);
+	fake_rx(rings, rings->tx[0].addr, 60, 0);
+	CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(port, 0), bufs, 4), 0);
+	CU_ASSERT_EQUAL(bad_rx(port), 1);
+	fake_complete(rings, rings->fill[0]);
+	frame = fix_frame(f.caches[0], 60, 1);
+	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(port, 0), &frame, 1), 1);
+	CU_ASSERT_EQUAL(to_xdp(port)->socks[0]->nr_out, 3);
+	fake_frame(port, rings, 60, 1, false);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(port, 0), bufs, 4), 1);
+	quoll_buf_put(f.caches[0], bufs, 1);
+	fake_send_all(rings);
+	frame = fix_frame(f.caches[0], 60, 1);
+	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(port, 0), &frame, 1), 1);
+	CU_ASSERT_EQUAL(to_xdp(port)->socks[0]->nr_out, 1);
+	quoll_port_close(port);
+	fix_close(&f);
+}
+
+/* As many as there may be are looked at, and then it is others' turn. */
+static void completions_without_end_keep_nobody(void)
+{
+	struct quoll_port *port;
+	struct quoll_buf *buf;
+	struct fix f;
+
+	fix_open(&f);
+	port = fake_port(&f, NULL);
+	buf = fix_frame(f.caches[0], 60, 1);
+	rings->producers[FAKE_COMP] += 1u << 30;
+	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(port, 0), &buf, 1), 1);
+	CU_ASSERT_TRUE(rings->consumers[FAKE_COMP] <= 2 * FAKE_ENTRIES);
+	quoll_port_close(port);
+	fix_close(&f);
+}
+
 static void parts_make_one_frame(void)
 {
 	struct quoll_port_settings settings = {.mtu = 4000, .offloads = QUOLL_OFFLOAD_RX_SCATTER};
@@ -350,6 +396,8 @@ static void only_who_sleeps_is_woken(void)
 static const struct unit_test tests[] = {
 	{"frames come in the pool's own buffers", frames_come_in_the_pools_own_buffers},
 	{"entries that make no sense are dropped and counted", entries_that_make_no_sense_are_dropped_and_counted},
+	{"each ring gives back its own", each_ring_gives_back_its_own},
+	{"completions without end keep nobody", completions_without_end_keep_nobody},
 	{"parts make one frame", parts_make_one_frame},
 	{"a frame too long is dropped with all its parts", a_frame_too_long_is_dropped_with_all_its_parts},
 	{"the fill ring is kept full, or says so", the_fill_ring_is_kept_full_or_says_so},
