@@ -201,7 +201,7 @@ fuzz() {
 		if [ ! -x "$prog" ] || [ -d "$prog" ]; then continue; fi
 		name=${prog##*/fuzz_}
 		case $name in
-		tgt_* | vfio_user_* | vhost_* | rpc | tap | target_config | virtio_ring) seconds=30 ;; # what another process says at any time
+		tgt_* | vfio_user_* | vhost_* | rpc | tap | target_config | virtio_ring | xdp_ring) seconds=30 ;; # what another process says at any time
 		*) seconds=5 ;;
 		esac
 		[ "$long" = 0 ] || seconds=300
