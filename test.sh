@@ -252,6 +252,8 @@ lab_all() {
 	for kernel in "${kernels[@]}"; do
 		lab "$kernel" --kernel "$kernel" -- tests/vm/cases/run main
 	done
+	# a kernel of the lab's own, built on a first run
+	[[ " ${kernels[*]} " != *' 6.12 '* ]] || lab iommufd --kernel 6.12-iommufd -- tests/vm/cases/run iommufd
 	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
 	guest 'vfio-user' tests/vm/vfio-user --kernel "${kernels[0]}" --no-iommu
 	guest 'vfio-user, IOMMU' tests/vm/vfio-user --kernel "${kernels[-1]}"

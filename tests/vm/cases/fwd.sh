@@ -9,8 +9,10 @@
 before_drivers=$(drivers "${ports[@]}")
 free=$(hugepages_free)
 net_up
+iommu_mode 0666
 expect 'fwd: ports that are with their kernel driver: refused with the way out' 1 'e1000e' '^try: .*quoll bind' \
 	-- as_user quoll fwd "${ports[@]}"
+iommu_mode 0600
 quoll bind "${ports[@]}" --user quoll >/dev/null || fail 'fwd: bind'
 
 counts=$(kernel_counts)

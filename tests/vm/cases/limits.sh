@@ -19,12 +19,14 @@ expect 'a number that is none' 2 -- quoll nvme read "$disk" --nsid 1 --lba twelv
 expect 'no hugepages of a size: says how many are free and how to get them' 1 'try: ' \
 	-- quoll nvme perf "$disk" --pages 1g --time 1
 
-chmod a+rw "/dev/vfio/$(group "$disk")"
+chmod a+rw "$(claim_file "$disk")"
+iommu_mode 0666
 expect 'memlock too small: the number needed and the command that grants it' 1 'memlock|lock' 'try: .*(prlimit|ulimit|memlock)' \
 	-- as_user prlimit --memlock=65536:65536 quoll nvme identify "$disk"
 expect 'memlock: the default of 8 MiB is enough for QD 32' 0 'IOPS' \
 	-- as_user prlimit --memlock=8388608:8388608 quoll nvme perf "$disk" --qd 32 --ios 2000
-chmod go-rw "/dev/vfio/$(group "$disk")"
+chmod go-rw "$(claim_file "$disk")"
+iommu_mode 0600
 nr=$(cat /proc/sys/vm/nr_hugepages)
 echo 0 >/proc/sys/vm/nr_hugepages
 expect 'no hugepages at all: runs on 4 KiB pages' 0 'IOPS' -- quoll nvme perf "$disk" --qd 32 --ios 2000

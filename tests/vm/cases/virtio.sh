@@ -30,8 +30,10 @@ interface multi1
 sysctl -qw net.ipv6.conf.multi1.disable_ipv6=1
 ip link set multi1 mtu 9000 up
 wait_for 20 grep -q 1 /sys/class/net/multi1/carrier
+iommu_mode 0666
 expect 'virtio: a device that is with its kernel driver: refused with the way out' 1 'virtio-pci' '^try: .*quoll bind' \
 	-- as_user quoll fwd "$nic" "$other"
+iommu_mode 0600
 quoll bind "$nic" "$other" "$e1000e" --user quoll >/dev/null || fail 'virtio: bind'
 virtio_program 100 "pci:$nic?packed=0" multi1
 virtio_program 100 "pci:$nic?packed=1" multi1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
 # The lab's images, in the cache: a root file system (root.sh) and, for each kernel series, a kernel with its modules
-# (kernel.sh). Each is named by a hash of its recipe, built in a temporary folder and renamed into place under a lock.
+# (kernel.sh, own-kernel.sh). Each is named by a hash of its recipe, built in a temporary folder and renamed into place under a lock.
 
 # recipe FILE...: a short hash of these files' contents and of the host's release.
 recipe() { { host_codename; cat "$@"; } | sha256sum | cut -c1-12; }
@@ -12,6 +12,9 @@ kmod_key() {
 	printf 'kmod-%s-%s\n' "$opt_kernel" "$( (printf '%s\n' "${1##*/}"; recipe "$lab/lib/kmod.sh" "$lab"/../../kmod/*) | sha256sum | cut -c1-12)"
 }
 kernel_key() { printf 'kernel-%s-%s\n' "$1" "$(recipe "$lab/lib/kernel.sh" "$lab/guest/modules")"; }
+own_kernel_key() {
+	printf 'own-%s-%s\n' "$1" "$(recipe "$lab"/lib/{own-kernel,kernel}.sh "$lab"/guest/{modules,"config-$1"})"
+}
 
 # image KIND-PREFIX KEY BUILDER ARGS...: prints the image folder, building it when it is not there. An older image of
 # the same kind serves when building fails because no package can be fetched.

@@ -107,7 +107,7 @@ static void claim(const char *name, struct quoll_ioas **ioas, struct quoll_group
 	struct quoll_addr addr;
 
 	must(quoll_addr_parse(name, &addr, &err), "address");
-	must(quoll_ioas_open(NULL, NULL, ioas, &err), "address space");
+	must(quoll_ioas_open(NULL, getenv("QUOLL_BACKEND"), ioas, &err), "address space");
 	must(quoll_group_claim(*ioas, &addr, group, &err), "claim");
 	must(quoll_device_open(*group, addr.target, dev, &err), "open");
 }

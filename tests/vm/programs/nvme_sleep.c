@@ -73,7 +73,7 @@ static int open_all(struct sleeper *s, const struct quoll_addr *addr)
 	struct quoll_heap_opts heap_opts = {.numa_node = -1, .nr_ioases = 1};
 	struct quoll_nvme_queue_opts queue_opts = {.entries = 64, .interrupts = true};
 	void *va = NULL;
-	int rc = quoll_ioas_open(NULL, NULL, &s->ioas, &err);
+	int rc = quoll_ioas_open(NULL, getenv("QUOLL_BACKEND"), &s->ioas, &err);
 
 	s->name = addr->target;
 	if (!rc)

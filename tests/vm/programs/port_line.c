@@ -228,7 +228,8 @@ bool open_all(const char *name)
 	struct quoll_addr addr;
 
 	(void)quoll_clock_init(&lab.clk);
-	if (quoll_addr_parse(name, &addr, &lab.err) || quoll_ioas_open(&env, "vfio", &lab.ioas, &lab.err) ||
+	if (quoll_addr_parse(name, &addr, &lab.err) ||
+	    quoll_ioas_open(&env, getenv("QUOLL_BACKEND"), &lab.ioas, &lab.err) ||
 	    quoll_group_claim(lab.ioas, &addr, &lab.group, &lab.err) ||
 	    quoll_device_open(lab.group, addr.target, &lab.dev, &lab.err) ||
 	    quoll_heap_create(&env, &heap_opts, &lab.heap, &lab.err) ||
