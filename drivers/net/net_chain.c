@@ -3,6 +3,10 @@
  * net_chain.c - see net_chain.h.
  */
 #include "net_chain.h"
+#include "net_queue.h"
+
+#define MIN_IPV4_BYTES 20u
+#define MAX_IPV4_BYTES 60u
 
 /* The link that @off lies in, made relative to it; NULL past the end. */
 static const struct quoll_buf *find_link(const struct quoll_buf *buf, uint32_t *off)
@@ -151,4 +155,51 @@ uint64_t net_csum_chain(uint64_t sum, const struct quoll_buf *buf, uint32_t off,
 		bytes -= n;
 	}
 	return sum;
+}
+
+/* To the sum in the TCP header's field. */
+static bool add_to_tcp(const struct quoll_buf *buf, uint32_t l4, uint16_t word)
+{
+	uint8_t scratch[2];
+	const uint8_t *field = net_chain_peek(buf, l4 + NET_TCP_CSUM_AT, 2, scratch);
+	uint16_t sum;
+
+	if (!field)
+		return false;
+	memcpy(&sum, field, sizeof(sum));
+	sum = net_csum_fold((uint64_t)sum + word);
+	return net_chain_write(buf, l4 + NET_TCP_CSUM_AT, &sum, sizeof(sum));
+}
+
+static bool fill_ipv4(const struct quoll_buf *buf)
+{
+	uint8_t scratch[MAX_IPV4_BYTES];
+	const uint8_t *ip = net_chain_peek(buf, buf->l2_bytes, buf->l3_bytes, scratch);
+	uint64_t sum;
+	uint16_t csum;
+
+	if (!ip)
+		return false;
+	sum = net_csum_add(0, ip, NET_IPV4_CSUM_AT);
+	sum = net_csum_add(sum, ip + NET_IPV4_CSUM_AT + 2, buf->l3_bytes - NET_IPV4_CSUM_AT - 2);
+	csum = (uint16_t)~net_csum_fold(sum);
+	return net_chain_write(buf, buf->l2_bytes + NET_IPV4_CSUM_AT, &csum, sizeof(csum));
+}
+
+bool net_tso_fill(const struct quoll_buf *buf)
+{
+	bool v4 = buf->flags & QUOLL_BUF_TX_IP_CSUM;
+	uint32_t l4 = (uint32_t)buf->l2_bytes + buf->l3_bytes;
+
+	if (v4 && (buf->l3_bytes < MIN_IPV4_BYTES || buf->l3_bytes > MAX_IPV4_BYTES || buf->l3_bytes & 3))
+		return false;
+	/* What lies before the field is there if the field is. */
+	return add_to_tcp(buf, l4, net_cpu_to_be16((uint16_t)(buf->total_bytes - l4))) && (!v4 || fill_ipv4(buf));
+}
+
+void net_tso_take_back(const struct quoll_buf *buf)
+{
+	uint32_t l4 = (uint32_t)buf->l2_bytes + buf->l3_bytes;
+
+	(void)add_to_tcp(buf, l4, (uint16_t)~net_cpu_to_be16((uint16_t)(buf->total_bytes - l4)));
 }

@@ -13,6 +13,11 @@
 
 #include <quoll/pool.h>
 
+/* Where checksums are in their headers. */
+#define NET_IPV4_CSUM_AT 10u
+#define NET_TCP_CSUM_AT 16u
+#define NET_UDP_CSUM_AT 6u
+
 /* net_chain.c: out of line, for bytes that are not all in the first link. false, NULL: the chain is shorter. */
 const uint8_t *net_chain_gather(const struct quoll_buf *buf, uint32_t off, uint32_t bytes, void *scratch);
 bool net_chain_write(const struct quoll_buf *buf, uint32_t off, const void *data, uint32_t bytes);
@@ -24,6 +29,15 @@ bool net_chain_write(const struct quoll_buf *buf, uint32_t off, const void *data
 uint64_t net_csum_add(uint64_t sum, const void *data, size_t bytes);
 /* The same for a part of a frame; @sum stays as it is past the chain's end. */
 uint64_t net_csum_chain(uint64_t sum, const struct quoll_buf *buf, uint32_t off, uint32_t bytes);
+
+/*
+ * What who cuts a frame up (QUOLL_BUF_TX_TSO), or hands it on whole, expects of its headers by virtio's rules, and our
+ * callers leave to it: the length in the sum of the pseudo-header, with QUOLL_BUF_TX_IP_CSUM the checksum of the IPv4
+ * header. Return: false: the headers are not there, or not that long; nothing is changed.
+ */
+bool net_tso_fill(const struct quoll_buf *buf);
+/* The frame stays its owner's after all: the length goes again. */
+void net_tso_take_back(const struct quoll_buf *buf);
 
 /* @bytes at @off, where they lie, or copied to @scratch; NULL: the chain is shorter. */
 static inline const uint8_t *net_chain_peek(const struct quoll_buf *buf, uint32_t off, uint32_t bytes, void *scratch)

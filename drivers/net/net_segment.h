@@ -16,8 +16,6 @@
 #define NET_TCP_CWR 0x80u
 
 #define NET_TCP_BYTES 20u
-#define NET_TCP_CSUM_AT 16u
-#define NET_UDP_CSUM_AT 6u
 
 /**
  * struct net_place - where a frame's headers are, as its buffer says, if its IP header agrees

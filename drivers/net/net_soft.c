@@ -12,7 +12,6 @@
 #define MAC_PAIR_BYTES 12u
 #define TAG_BYTES 4u
 #define IPV4_BYTES 20u
-#define IPV4_CSUM_AT 10u
 #define IPV6_BYTES 40u
 #define UDP_BYTES 8u
 
@@ -118,7 +117,7 @@ int quoll_soft_pass(struct quoll_buf *buf)
 	buf->flags |= QUOLL_BUF_TX_TSO;
 	if (f.l3 == QUOLL_L3_IPV4) {
 		buf->flags |= QUOLL_BUF_TX_IP_CSUM;
-		net_chain_write(buf, f.l2_bytes + IPV4_CSUM_AT, &(uint16_t){0}, 2);
+		net_chain_write(buf, f.l2_bytes + NET_IPV4_CSUM_AT, &(uint16_t){0}, 2);
 	}
 	/* What the field holds counts the length of all of it; that of a segment is added to a sum without any. */
 	f.l4_end = (uint32_t)f.l2_bytes + f.l3_bytes;
@@ -179,7 +178,7 @@ static int fill_ip(struct quoll_buf *buf, const struct net_place *place)
 	if (place->v6)
 		return -EINVAL;
 	csum = (uint16_t)~net_csum_fold(net_csum_chain(0, buf, place->l3, place->l4 - place->l3));
-	if (!net_chain_write(buf, place->l3 + IPV4_CSUM_AT, &csum, sizeof(csum)))
+	if (!net_chain_write(buf, place->l3 + NET_IPV4_CSUM_AT, &csum, sizeof(csum)))
 		return -EINVAL;
 	buf->flags &= ~QUOLL_BUF_TX_IP_CSUM;
 	return 0;

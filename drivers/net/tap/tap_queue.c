@@ -9,11 +9,6 @@
 #include "../net_chain.h"
 #include "tap.h"
 
-#define TCP_CSUM_OFFSET 16u
-#define UDP_CSUM_OFFSET 6u
-#define IP_CSUM_OFFSET 10u
-#define MAX_IP_BYTES 60u
-
 /* Receive. */
 
 /* What is missing of the buffers for one frame. False: there is not even one. */
@@ -144,56 +139,6 @@ void tap_rxq_init(struct tap_rxq *q)
 
 /* Transmit. */
 
-static uint16_t fold(uint32_t sum)
-{
-	sum = (sum >> 16) + (sum & 0xffff);
-	return (uint16_t)((sum >> 16) + sum);
-}
-
-/* RFC 1071, of a header whose field counts as 0; words as they lie in memory. */
-static uint16_t header_csum(const uint8_t *header, uint32_t bytes)
-{
-	uint32_t sum = 0;
-	uint16_t word;
-
-	for (uint32_t i = 0; i + 1 < bytes; i += 2) {
-		memcpy(&word, header + i, sizeof(word));
-		sum += i == IP_CSUM_OFFSET ? 0 : word;
-	}
-	return (uint16_t)~fold(sum);
-}
-
-/* Segments get their header checksums from whoever cuts; but nobody may, if the frame goes up the kernel's stack. */
-static bool fill_ip_csum(struct quoll_buf *buf)
-{
-	uint8_t scratch[MAX_IP_BYTES];
-	const uint8_t *header;
-	uint16_t csum;
-
-	if (buf->l3_bytes < 20 || buf->l3_bytes > MAX_IP_BYTES)
-		return false;
-	header = net_chain_peek(buf, buf->l2_bytes, buf->l3_bytes, scratch);
-	if (!header)
-		return false;
-	csum = header_csum(header, buf->l3_bytes);
-	return net_chain_write(buf, buf->l2_bytes + IP_CSUM_OFFSET, &csum, sizeof(csum));
-}
-
-/* Our callers' sum of the pseudo-header has no length in it; that of all of the frame is what the kernel starts from.
- */
-static bool add_length(const struct quoll_buf *buf, uint32_t l4)
-{
-	uint8_t scratch[2];
-	const uint8_t *field = net_chain_peek(buf, l4 + TCP_CSUM_OFFSET, 2, scratch);
-	uint16_t sum;
-
-	if (!field)
-		return false;
-	memcpy(&sum, field, sizeof(sum));
-	sum = fold((uint32_t)sum + net_cpu_to_be16((uint16_t)(buf->total_bytes - l4)));
-	return net_chain_write(buf, l4 + TCP_CSUM_OFFSET, &sum, sizeof(sum));
-}
-
 static bool ask_for_csum(const struct quoll_buf *buf, struct virtio_net_hdr *hdr)
 {
 	bool tcp = buf->flags & QUOLL_BUF_TX_TCP_CSUM;
@@ -201,7 +146,7 @@ static bool ask_for_csum(const struct quoll_buf *buf, struct virtio_net_hdr *hdr
 
 	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	hdr->csum_start = (uint16_t)start;
-	hdr->csum_offset = tcp ? TCP_CSUM_OFFSET : UDP_CSUM_OFFSET;
+	hdr->csum_offset = tcp ? NET_TCP_CSUM_AT : NET_UDP_CSUM_AT;
 	return start + hdr->csum_offset + 2 <= buf->total_bytes;
 }
 
@@ -211,8 +156,7 @@ static bool ask_for_segments(struct quoll_buf *buf, uint32_t offloads, struct vi
 	uint32_t header = (uint32_t)buf->l2_bytes + buf->l3_bytes + buf->l4_bytes;
 
 	if (!(offloads & (v4 ? QUOLL_OFFLOAD_TX_TSO4 : QUOLL_OFFLOAD_TX_TSO6)) || !buf->mss ||
-	    !(buf->flags & QUOLL_BUF_TX_TCP_CSUM) || header >= buf->total_bytes || (v4 && !fill_ip_csum(buf)) ||
-	    !add_length(buf, (uint32_t)buf->l2_bytes + buf->l3_bytes))
+	    !(buf->flags & QUOLL_BUF_TX_TCP_CSUM) || header >= buf->total_bytes || !net_tso_fill(buf))
 		return false;
 	hdr->gso_type = v4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 	hdr->hdr_len = (uint16_t)header;
@@ -255,8 +199,11 @@ static int write_frame(struct tap_txq *q, struct quoll_buf *buf)
 		quoll_count(&q->txq.nr_bytes, buf->total_bytes);
 		return 0;
 	}
-	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
+		if (hdr.gso_type)
+			net_tso_take_back(buf);
 		return -EAGAIN;
+	}
 	/* EIO: the interface is down, as a cable that is not there; EINVAL: a header that makes no sense. */
 	quoll_count(errno == EIO ? &q->nr_errors : &q->txq.nr_bad, 1);
 	return 0;

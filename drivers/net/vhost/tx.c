@@ -8,11 +8,8 @@
  */
 #include <errno.h>
 
+#include "../net_chain.h"
 #include "ring.h"
-
-#define TCP_CSUM_OFFSET 16u
-#define UDP_CSUM_OFFSET 6u
-#define IP4_CSUM_OFFSET 10u
 
 /* What a call came to. */
 struct counts {
@@ -39,41 +36,6 @@ static inline void put_plain_header(uint8_t *va)
 
 /* Offloads. */
 
-static uint16_t fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)(sum + (sum >> 16));
-}
-
-/* TSO over IPv4: the header's checksum is right in what we hand over. */
-static void fill_ip_csum(struct quoll_buf *buf)
-{
-	uint8_t *ip = (uint8_t *)quoll_buf_data(buf) + buf->l2_bytes;
-	uint16_t word;
-	uint32_t sum = 0;
-
-	memset(ip + IP4_CSUM_OFFSET, 0, 2);
-	for (unsigned int i = 0; i < buf->l3_bytes; i += 2) {
-		memcpy(&word, ip + i, 2);
-		sum += word;
-	}
-	word = (uint16_t)~fold(sum);
-	memcpy(ip + IP4_CSUM_OFFSET, &word, 2);
-}
-
-/* Ours holds the pseudo-header's sum with a length of 0, the guest expects the whole one in it. */
-static void add_length(struct quoll_buf *buf)
-{
-	uint32_t at = (uint32_t)buf->l2_bytes + buf->l3_bytes;
-	uint8_t *field = (uint8_t *)quoll_buf_data(buf) + at + TCP_CSUM_OFFSET;
-	uint32_t bytes = buf->total_bytes - at;
-	uint16_t word;
-
-	memcpy(&word, field, 2);
-	word = fold((uint32_t)word + __builtin_bswap16((uint16_t)bytes));
-	memcpy(field, &word, 2);
-}
-
 /* Return: false: the frame cannot be sent: lengths of headers make no sense, or the guest does not take such frames. */
 static __attribute__((noinline)) bool ask_offloads(const struct vhost_ring *ring, const struct quoll_buf *buf,
 						   struct virtio_net_hdr *hdr)
@@ -84,7 +46,7 @@ static __attribute__((noinline)) bool ask_offloads(const struct vhost_ring *ring
 
 	hdr->flags = VIRTIO_NET_HDR_NEEDS_CSUM;
 	hdr->csum_start = (uint16_t)l4;
-	hdr->csum_offset = tcp ? TCP_CSUM_OFFSET : UDP_CSUM_OFFSET;
+	hdr->csum_offset = tcp ? NET_TCP_CSUM_AT : NET_UDP_CSUM_AT;
 	if (!(ring->features & VIRTIO_NET_F_GUEST_CSUM) || l4 < NET_MIN_FRAME_BYTES ||
 	    l4 + hdr->csum_offset + 2 > buf->data_bytes)
 		return false;
@@ -95,8 +57,7 @@ static __attribute__((noinline)) bool ask_offloads(const struct vhost_ring *ring
 	hdr->gso_type = type == VIRTIO_NET_F_GUEST_TSO4 ? VIRTIO_NET_GSO_TCPV4 : VIRTIO_NET_GSO_TCPV6;
 	hdr->hdr_bytes = (uint16_t)(l4 + buf->l4_bytes);
 	hdr->gso_bytes = buf->mss;
-	return type == VIRTIO_NET_F_GUEST_TSO6 ||
-	       (buf->l3_bytes >= 20 && buf->l3_bytes <= 60 && buf->l3_bytes % 4 == 0);
+	return net_tso_fill(buf);
 }
 
 static bool frame_bad(const struct vhost_txq *q, const struct quoll_buf *buf)
@@ -230,13 +191,11 @@ static __attribute__((noinline)) bool send_one(struct vhost_txq *q, struct vhost
 	}
 	rc = gather(ring, place, &chain, (uint64_t)VHOST_HDR_BYTES + buf->total_bytes, counts);
 	if (rc) {
+		if (hdr.gso_type)
+			net_tso_take_back(buf);
 		counts->bad += rc == -EMSGSIZE;
 		return rc == -EMSGSIZE;
 	}
-	if (hdr.gso_type == VIRTIO_NET_GSO_TCPV4)
-		fill_ip_csum(buf);
-	if (hdr.gso_type)
-		add_length(buf);
 	while (!ring->done[first].bytes)
 		first++;
 	hdr.nr_bufs = (uint16_t)(ring->nr_done - first);

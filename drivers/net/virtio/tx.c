@@ -7,16 +7,14 @@
  */
 #include <string.h>
 
+#include "../net_chain.h"
 #include "virtio.h"
 
 #define TX_FLAGS                                                                                                       \
 	(QUOLL_BUF_TX_IP_CSUM | QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_UDP_CSUM | QUOLL_BUF_TX_VLAN | QUOLL_BUF_TX_TSO)
 #define L4_FLAGS (QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_UDP_CSUM)
 #define FLAGS_USED (VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED)
-#define TCP_CSUM_OFFSET 16u
-#define UDP_CSUM_OFFSET 6u
-#define IP_CSUM_OFFSET 10u
-#define MIN_IPV4_BYTES 20u
+
 /* Buffers back. */
 
 static __attribute__((noinline)) void broken(struct virtio_txq *txq)
@@ -267,48 +265,12 @@ static unsigned int count_links(const struct quoll_buf *buf)
 	return buf || nr_links || total ? 0 : n;
 }
 
-static uint32_t be16(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 8 | at[1];
-}
-
-static void put_be16(uint8_t *at, uint32_t v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
-
-static uint32_t fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-/*
- * What a device that cuts a frame up, or hands it on whole, expects of its headers, and our callers leave to it: the
- * length in the sum of the pseudo-header, the checksum of the IPv4 header.
- */
-static void finish_headers(const struct quoll_buf *buf)
-{
-	uint8_t *ip = (uint8_t *)quoll_buf_data(buf) + buf->l2_bytes, *csum = ip + buf->l3_bytes + TCP_CSUM_OFFSET;
-	uint32_t sum = 0;
-
-	put_be16(csum, fold(be16(csum) + buf->total_bytes - buf->l2_bytes - buf->l3_bytes));
-	if (!(buf->flags & QUOLL_BUF_TX_IP_CSUM))
-		return;
-	for (unsigned int i = 0; i < buf->l3_bytes; i += 2)
-		sum += i == IP_CSUM_OFFSET ? 0 : be16(ip + i);
-	put_be16(ip + IP_CSUM_OFFSET, ~fold(sum) & 0xffff);
-}
-
 /* A frame to be cut up: its headers lie in the first link and make sense. */
 static bool tso_is_good(const struct quoll_buf *buf)
 {
 	uint32_t headers = (uint32_t)buf->l2_bytes + buf->l3_bytes + buf->l4_bytes;
 
-	if (!(buf->flags & QUOLL_BUF_TX_TCP_CSUM) || !buf->mss || buf->l4_bytes < TCP_CSUM_OFFSET + 2)
-		return false;
-	if (buf->flags & QUOLL_BUF_TX_IP_CSUM && (buf->l3_bytes < MIN_IPV4_BYTES || buf->l3_bytes & 3))
+	if (!(buf->flags & QUOLL_BUF_TX_TCP_CSUM) || !buf->mss || buf->l4_bytes < NET_TCP_CSUM_AT + 2)
 		return false;
 	return headers <= buf->data_bytes && buf->total_bytes <= VIRTIO_MAX_GSO_BYTES;
 }
@@ -316,7 +278,7 @@ static bool tso_is_good(const struct quoll_buf *buf)
 static bool fill_header(const struct virtio_txq *txq, const struct quoll_buf *buf, struct virtio_net_hdr *hdr)
 {
 	uint32_t flags = buf->flags & TX_FLAGS, start = (uint32_t)buf->l2_bytes + buf->l3_bytes;
-	uint32_t off = flags & QUOLL_BUF_TX_UDP_CSUM ? UDP_CSUM_OFFSET : TCP_CSUM_OFFSET, gso = flags;
+	uint32_t off = flags & QUOLL_BUF_TX_UDP_CSUM ? NET_UDP_CSUM_AT : NET_TCP_CSUM_AT, gso = flags;
 
 	*hdr = (struct virtio_net_hdr){0};
 	if (flags & ~txq->allowed_flags || (flags & L4_FLAGS) == L4_FLAGS)
@@ -332,9 +294,8 @@ static bool fill_header(const struct virtio_txq *txq, const struct quoll_buf *bu
 		return !(flags & QUOLL_BUF_TX_IP_CSUM) && buf->total_bytes - NET_MIN_FRAME_BYTES <= txq->span_bytes;
 	/* Only one of the two may have been agreed on. */
 	gso = flags & QUOLL_BUF_TX_IP_CSUM ? VIRTIO_NET_GSO_TCPV4 : VIRTIO_NET_GSO_TCPV6;
-	if (!tso_is_good(buf) || !(txq->gso_types & 1u << gso))
+	if (!tso_is_good(buf) || !(txq->gso_types & 1u << gso) || !net_tso_fill(buf))
 		return false;
-	finish_headers(buf);
 	hdr->gso_type = (uint8_t)gso;
 	hdr->gso_bytes = quoll_cpu_to_le16(buf->mss);
 	hdr->hdr_bytes = quoll_cpu_to_le16((uint16_t)(start + buf->l4_bytes));

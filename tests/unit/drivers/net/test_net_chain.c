@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include <net/net_chain.h>
+#include <net/net_queue.h>
 
 #include "unit.h"
 
@@ -125,12 +126,77 @@ static void nothing_lies_past_the_end(void)
 	CU_ASSERT_EQUAL(net_csum_fold(net_csum_chain(5, links, 97, 10)), 5);
 }
 
+/* Ethernet, IPv4 or IPv6 of @l3 bytes, TCP: what of 5000 bytes is there. */
+static void make_frame(uint8_t *data, uint16_t l3, bool v4, struct quoll_buf *buf)
+{
+	buf->flags = QUOLL_BUF_TX_TSO | QUOLL_BUF_TX_TCP_CSUM | (v4 ? QUOLL_BUF_TX_IP_CSUM : 0);
+	buf->l2_bytes = 14;
+	buf->l3_bytes = l3;
+	buf->l4_bytes = 20;
+	buf->total_bytes = 5000;
+	for (size_t i = 0; i < 200; i++)
+		data[i] = (uint8_t)random();
+}
+
+static void headers_of_a_frame_to_be_cut_up_become_whole(void)
+{
+	uint8_t data[603], before[603];
+	struct quoll_buf links[64];
+
+	srandom(5);
+	for (unsigned int round = 0; round < 2000; round++) {
+		bool v4 = round & 1;
+		uint16_t l3 = v4 ? (uint16_t)(20 + round % 11 * 4) : 40;
+		uint8_t *tcp = data + 3 + 14 + l3;
+		uint32_t sum;
+
+		make_chain(links, data + 3, 600);
+		make_frame(data + 3, l3, v4, links);
+		memcpy(before, data, sizeof(data));
+		sum = net_get_be16(tcp + NET_TCP_CSUM_AT) + 5000u - 14 - l3;
+		CU_ASSERT(net_tso_fill(links));
+		CU_ASSERT_EQUAL(net_get_be16(tcp + NET_TCP_CSUM_AT), (uint16_t)(sum + (sum >> 16)));
+		if (v4)
+			CU_ASSERT_EQUAL(plain_sum(data + 17, l3), 0xffff);
+		net_tso_take_back(links);
+		/* The IPv4 header's is filled in anew by whoever sends it. */
+		if (v4)
+			memcpy(before + 17 + NET_IPV4_CSUM_AT, data + 17 + NET_IPV4_CSUM_AT, 2);
+		CU_ASSERT_FALSE(memcmp(before, data, sizeof(data)));
+	}
+}
+
+static void headers_that_are_not_there_are_not_filled_in(void)
+{
+	static const uint16_t wrong[] = {0, 16, 19, 21, 22, 64, 600};
+	uint8_t data[603], before[603];
+	struct quoll_buf links[64];
+
+	srandom(6);
+	make_chain(links, data + 3, 600);
+	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		make_frame(data + 3, wrong[i], true, links);
+		memcpy(before, data, sizeof(data));
+		CU_ASSERT_FALSE(net_tso_fill(links));
+		CU_ASSERT_FALSE(memcmp(before, data, sizeof(data)));
+	}
+	for (uint32_t bytes = 0; bytes < 14 + 20 + NET_TCP_CSUM_AT + 2; bytes++) {
+		make_chain(links, data + 3, bytes);
+		make_frame(data + 3, 20, true, links);
+		memcpy(before, data, sizeof(data));
+		CU_ASSERT_FALSE(net_tso_fill(links));
+		CU_ASSERT_FALSE(memcmp(before, data, sizeof(data)));
+	}
+}
+
 static const struct unit_test tests[] = {
 	{"the example of RFC 1071 holds", example_of_rfc_1071_holds},
 	{"sums of every length at every address read nothing else", sums_of_every_length_at_every_address},
 	{"carries are never lost", carries_are_never_lost},
 	{"chains are like flat memory", chains_are_like_flat_memory},
 	{"nothing lies past the end", nothing_lies_past_the_end},
+	{"headers of a frame to be cut up become whole", headers_of_a_frame_to_be_cut_up_become_whole},
+	{"headers that are not there are not filled in", headers_that_are_not_there_are_not_filled_in},
 };
 
 UNIT_MAIN("drivers/net/net_chain", tests)

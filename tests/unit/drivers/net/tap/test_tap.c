@@ -287,6 +287,48 @@ static void a_full_queue_takes_what_it_can(void)
 	close_port(&f, port);
 }
 
+static struct quoll_buf *frame_to_cut(struct fix *f)
+{
+	struct quoll_buf *buf = fix_frame(f->caches[0], 6000, 4);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(buf);
+	buf->flags = QUOLL_BUF_TX_TSO | QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_IP_CSUM;
+	buf->l2_bytes = 14;
+	buf->l3_bytes = 20;
+	buf->l4_bytes = 32;
+	buf->mss = 1448;
+	memcpy((uint8_t *)quoll_buf_data(buf) + 50, "\x12\x34", 2);
+	return buf;
+}
+
+/* What is filled in for the kernel is not there a second time when the frame is sent again. */
+static void a_frame_to_be_cut_up_that_has_to_wait_is_as_it_was(void)
+{
+	struct virtio_net_hdr hdr;
+	struct quoll_port *port;
+	struct quoll_buf *buf;
+	uint8_t frame[6000];
+	unsigned int sent;
+	struct fix f;
+
+	port = open_port(&f, OFFLOADS);
+	for (sent = 0; sent < 1000; sent++) {
+		buf = frame_to_cut(&f);
+		if (!quoll_tx(quoll_port_txq(port, 0), &buf, 1))
+			break;
+	}
+	CU_ASSERT_FATAL(sent && sent < 1000);
+	for (unsigned int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(port, 0), &buf, 1), 0);
+	CU_ASSERT_FALSE(memcmp((uint8_t *)quoll_buf_data(buf) + 50, "\x12\x34", 2));
+	for (; sent; sent--)
+		CU_ASSERT_EQUAL(kernel_gets(&hdr, frame, sizeof(frame)), 6000);
+	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(port, 0), &buf, 1), 1);
+	CU_ASSERT_EQUAL(kernel_gets(&hdr, frame, sizeof(frame)), 6000);
+	CU_ASSERT(frame[50] == 0x29 && frame[51] == 0x82);
+	close_port(&f, port);
+}
+
 static const struct unit_test tests[] = {
 	{"frames come in one buffer or in several", frames_come_in_one_buffer_or_in_several},
 	{"frames that do not fit are dropped and counted", frames_that_do_not_fit_are_dropped_and_counted},
@@ -294,6 +336,7 @@ static const struct unit_test tests[] = {
 	{"checksums and segments are asked for", checksums_and_segments_are_asked_for},
 	{"frames that cannot be sent are dropped and counted", frames_that_cannot_be_sent_are_dropped_and_counted},
 	{"a full queue takes what it can", a_full_queue_takes_what_it_can},
+	{"a frame to be cut up that has to wait is as it was", a_frame_to_be_cut_up_that_has_to_wait_is_as_it_was},
 };
 
 UNIT_MAIN("tap", tests)

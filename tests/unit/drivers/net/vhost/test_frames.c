@@ -478,11 +478,14 @@ static void what_the_guest_shall_do_is_told_with(uint64_t features)
 
 	open_with_offloads(&f, features | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4,
 			   QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO);
+	bufs[2] = tcp_frame(&f, tso);
+	/* It has to wait for a buffer of the guest's, and is as it was then. */
+	for (unsigned int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(front_tx(&f, 0, bufs + 2, 1), 0);
 	for (unsigned int i = 0; i < 4; i++)
 		front_post(&f, 0, (uint16_t)i, FRONT_BUF_BYTES);
 	bufs[0] = tcp_frame(&f, QUOLL_BUF_TX_TCP_CSUM);
 	bufs[1] = tcp_frame(&f, QUOLL_BUF_TX_UDP_CSUM);
-	bufs[2] = tcp_frame(&f, tso);
 	/* Over IPv6, which this guest does not take. */
 	bufs[3] = tcp_frame(&f, tso & ~QUOLL_BUF_TX_IP_CSUM);
 	CU_ASSERT_EQUAL(front_tx(&f, 0, bufs, 4), 4);
