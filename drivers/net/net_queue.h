@@ -23,7 +23,7 @@ struct quoll_port;
 #define QUOLL_BUF_RX_VLAN (1u << 4)	 /* vlan_tci holds the tag that was stripped */
 #define QUOLL_BUF_RX_HASH (1u << 5)	 /* hash holds the receive-side scaling hash */
 #define QUOLL_BUF_RX_TIMESTAMP (1u << 6) /* user holds when it came in, in ns of the device's clock */
-/* Data is good; the TCP or UDP checksum holds the pseudo-header's sum only. */
+/* Data is good; the checksum of the frame's own (outer) TCP or UDP header holds the pseudo-header's sum only. */
 #define QUOLL_BUF_RX_L4_PARTIAL (1u << 7)
 /* TCP that is still to be cut up; mss, in the place of port, holds the size of a segment's payload. */
 #define QUOLL_BUF_RX_GSO (1u << 8)

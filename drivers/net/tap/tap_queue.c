@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../net_chain.h"
+#include "../net_partial.h"
 #include "tap.h"
 
 /* Receive. */
@@ -47,19 +48,22 @@ static struct quoll_buf *make_frame(struct tap_rxq *q, uint32_t bytes)
 	return first;
 }
 
-/* What the kernel left undone, which it does only if we said that we take it. */
-static void take_header(const struct tap_rxq *q, struct quoll_buf *buf, const struct virtio_net_hdr *hdr)
+/* What the kernel left undone, which it does only if we said that we take it. Return: false: it makes no sense. */
+static bool take_header(const struct tap_rxq *q, struct quoll_buf *buf, const struct virtio_net_hdr *hdr)
 {
 	uint8_t gso = hdr->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
 
-	if (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-		buf->flags |= QUOLL_BUF_RX_L4_PARTIAL;
-	else if (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID && q->offloads & QUOLL_OFFLOAD_RX_L4_CSUM)
+	if (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+		if (!net_rx_partial(buf, hdr->csum_start, hdr->csum_offset, gso != VIRTIO_NET_HDR_GSO_NONE))
+			return false;
+	} else if (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID && q->offloads & QUOLL_OFFLOAD_RX_L4_CSUM) {
 		buf->flags |= QUOLL_BUF_RX_L4_GOOD;
+	}
 	if (gso == VIRTIO_NET_HDR_GSO_TCPV4 || gso == VIRTIO_NET_HDR_GSO_TCPV6) {
 		buf->flags |= QUOLL_BUF_RX_GSO;
 		buf->mss = hdr->gso_size;
 	}
+	return true;
 }
 
 /* One frame. Return: NULL: there is none, or it was dropped; *more tells which. */
@@ -90,8 +94,11 @@ static struct quoll_buf *read_frame(struct tap_rxq *q, bool *more)
 		return NULL;
 	}
 	buf = make_frame(q, (uint32_t)got);
-	take_header(q, buf, &hdr);
-	return buf;
+	if (take_header(q, buf, &hdr))
+		return buf;
+	quoll_buf_put_chain(q->rxq.cache, buf);
+	quoll_count(&q->rxq.nr_bad, 1);
+	return NULL;
 }
 
 static unsigned int tap_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsigned int n)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#include "../net_partial.h"
 #include "ring.h"
 
 /* The shortest that a descriptor holds: header and frame. */
@@ -40,9 +41,8 @@ static __attribute__((noinline)) bool take_offloads(const struct vhost_ring *rin
 	}
 	if (hdr->flags & VIRTIO_NET_HDR_NEEDS_CSUM) {
 		if (!(ring->features & VIRTIO_NET_F_CSUM) ||
-		    (uint32_t)hdr->csum_start + hdr->csum_offset + 2 > buf->total_bytes)
+		    !net_rx_partial(buf, hdr->csum_start, hdr->csum_offset, type != VIRTIO_NET_GSO_NONE))
 			return false;
-		buf->flags |= QUOLL_BUF_RX_L4_PARTIAL;
 	}
 	return true;
 }

@@ -9,10 +9,10 @@
  */
 #include <string.h>
 
+#include "../net_partial.h"
 #include "virtio.h"
 
 #define FLAGS_USED (VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED)
-#define CSUM_BYTES 2u
 
 /* Posting. */
 
@@ -211,13 +211,13 @@ static bool next_one(const struct virtio_rxq *rxq, uint16_t ready, struct rx_nex
 /* What the header says of the frame, into its flags. Return: false: it makes no sense. */
 static bool take_header(const struct virtio_rxq *rxq, struct quoll_buf *buf, const struct virtio_net_hdr *hdr)
 {
-	uint32_t gso = hdr->gso_type & ~VIRTIO_NET_GSO_ECN, start = quoll_le16_to_cpu(hdr->csum_start);
+	uint32_t gso = hdr->gso_type & ~VIRTIO_NET_GSO_ECN;
 
 	buf->flags = 0;
 	if (hdr->flags & VIRTIO_NET_HDR_NEEDS_CSUM) {
-		if (!rxq->csum || start + quoll_le16_to_cpu(hdr->csum_offset) + CSUM_BYTES > buf->total_bytes)
+		if (!rxq->csum || !net_rx_partial(buf, quoll_le16_to_cpu(hdr->csum_start),
+						  quoll_le16_to_cpu(hdr->csum_offset), gso != VIRTIO_NET_GSO_NONE))
 			return false;
-		buf->flags = QUOLL_BUF_RX_L4_PARTIAL;
 	} else if (hdr->flags & VIRTIO_NET_HDR_DATA_VALID && rxq->csum) {
 		buf->flags = QUOLL_BUF_RX_L4_GOOD;
 	}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../net_fixture.h"
+#include "../partial_frames.h"
 
 #define OFFLOADS                                                                                                       \
 	(QUOLL_OFFLOAD_RX_SCATTER | QUOLL_OFFLOAD_RX_L4_CSUM | QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO |       \
@@ -105,6 +106,10 @@ static void kernel_sends(const struct virtio_net_hdr *hdr, size_t bytes)
 	memcpy(frame, hdr, sizeof(*hdr));
 	for (size_t i = 0; i < bytes; i++)
 		frame[sizeof(*hdr) + i] = (uint8_t)(i * 7);
+	if (hdr->csum_start == PARTIAL_INNER_L4)
+		partial_tunnel(frame + sizeof(*hdr), (uint32_t)bytes);
+	else if (hdr->csum_start)
+		partial_frame(frame + sizeof(*hdr), (uint32_t)bytes, 6);
 	CU_ASSERT_EQUAL_FATAL(write(sockets[1], frame, sizeof(*hdr) + bytes), (ssize_t)(sizeof(*hdr) + bytes));
 }
 
@@ -171,11 +176,21 @@ static void frames_that_do_not_fit_are_dropped_and_counted(void)
 
 static void what_the_kernel_left_undone_is_told(void)
 {
-	static const struct virtio_net_hdr partial = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM},
+	static const struct virtio_net_hdr partial = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+						      .csum_start = PARTIAL_L4,
+						      .csum_offset = PARTIAL_TCP_FIELD},
+					   inner = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+						    .csum_start = PARTIAL_INNER_L4,
+						    .csum_offset = PARTIAL_TCP_FIELD},
+					   beyond = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+						     .csum_start = 59,
+						     .csum_offset = PARTIAL_TCP_FIELD},
 					   good = {.flags = VIRTIO_NET_HDR_F_DATA_VALID},
 					   gso = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 						  .gso_type = VIRTIO_NET_HDR_GSO_TCPV4 | VIRTIO_NET_HDR_GSO_ECN,
-						  .gso_size = 1448};
+						  .gso_size = 1448,
+						  .csum_start = PARTIAL_L4,
+						  .csum_offset = PARTIAL_TCP_FIELD};
 	struct quoll_buf *bufs[8];
 	struct quoll_port *port;
 	struct fix f;
@@ -184,12 +199,18 @@ static void what_the_kernel_left_undone_is_told(void)
 	kernel_sends(&partial, 60);
 	kernel_sends(&good, 60);
 	kernel_sends(&gso, 6000);
-	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(port, 0), bufs, 8), 3);
+	kernel_sends(&inner, 120);
+	kernel_sends(&beyond, 60);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(port, 0), bufs, 8), 4);
 	CU_ASSERT_EQUAL(bufs[0]->flags, QUOLL_BUF_RX_L4_PARTIAL);
 	CU_ASSERT_EQUAL(bufs[1]->flags, QUOLL_BUF_RX_L4_GOOD);
 	CU_ASSERT_EQUAL(bufs[2]->flags, QUOLL_BUF_RX_L4_PARTIAL | QUOLL_BUF_RX_GSO);
 	CU_ASSERT_EQUAL(bufs[2]->mss, 1448);
-	for (int i = 0; i < 3; i++)
+	/* In a tunnel: nobody else would fill it in. */
+	CU_ASSERT_EQUAL(bufs[3]->flags, 0);
+	CU_ASSERT(memcmp((uint8_t *)quoll_buf_data(bufs[3]) + 100, (uint8_t[]){100 * 7 % 256, 101 * 7 % 256}, 2) != 0);
+	CU_ASSERT_EQUAL(stats_of(port).rx_bad, 1);
+	for (int i = 0; i < 4; i++)
 		quoll_buf_put_chain(f.caches[0], bufs[i]);
 	close_port(&f, port);
 }

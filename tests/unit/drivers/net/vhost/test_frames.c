@@ -5,6 +5,7 @@
  */
 #include <unistd.h>
 
+#include "../partial_frames.h"
 #include "front.h"
 
 #define BOTH(name)                                                                                                     \
@@ -407,6 +408,10 @@ static unsigned int rx_header(struct front *f, struct virtio_net_hdr hdr, struct
 	unsigned int n;
 
 	front_frame(f, 0, 'o', 100);
+	if (hdr.csum_start == PARTIAL_INNER_L4)
+		partial_tunnel(front_buf_va(f, 0) + sizeof(hdr), 100);
+	else
+		partial_frame(front_buf_va(f, 0) + sizeof(hdr), 100, 6);
 	memcpy(front_buf_va(f, 0), &hdr, sizeof(hdr));
 	front_chain(f, 1, 0, &desc, 1);
 	n = front_rx(f, 0, buf, 1);
@@ -438,6 +443,13 @@ static void what_the_guest_left_undone_is_told_with(uint64_t features)
 	CU_ASSERT_EQUAL_FATAL(rx_header(&f, gso, &buf), 1);
 	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_L4_PARTIAL | QUOLL_BUF_RX_GSO);
 	CU_ASSERT_EQUAL(buf->mss, 40);
+	front_put(&f, &buf, 1);
+	/* In a tunnel: nobody else would fill it in. */
+	csum.csum_start = PARTIAL_INNER_L4;
+	csum.csum_offset = 14; /* the frame ends with it */
+	CU_ASSERT_EQUAL_FATAL(rx_header(&f, csum, &buf), 1);
+	CU_ASSERT_EQUAL(buf->flags, 0);
+	CU_ASSERT(memcmp((uint8_t *)quoll_buf_data(buf) + 98, "oo", 2) != 0);
 	front_put(&f, &buf, 1);
 	for (unsigned int i = 0; i < 5; i++)
 		CU_ASSERT_EQUAL(rx_header(&f, lies[i], &buf), 0);

@@ -4,6 +4,7 @@
  */
 #include <unistd.h>
 
+#include "../partial_frames.h"
 #include "unit.h"
 #include "virtio_fixture.h"
 
@@ -96,6 +97,7 @@ static void long_frames_come_as_chains(bool packed)
 
 		hdr.nr_bufs = (uint16_t)((len + 12 + (FIX_BUF_BYTES - 128 + 12) - 1) / (FIX_BUF_BYTES - 128 + 12));
 		vfx_fill(frame, len, n);
+		partial_frame(frame, len, 6);
 		buf = vfx_pass(&v, &hdr, frame, len);
 		CU_ASSERT(vfx_is(buf, frame, len));
 		CU_ASSERT_EQUAL_FATAL(buf->nr_links, hdr.nr_bufs);
@@ -111,6 +113,10 @@ static void checksum_states_are_told(bool packed)
 	const struct virtio_net_hdr valid = {.flags = VIRTIO_NET_HDR_DATA_VALID, .nr_bufs = 1};
 	const struct virtio_net_hdr partial = {
 		.flags = VIRTIO_NET_HDR_NEEDS_CSUM, .csum_start = 34, .csum_offset = 6, .nr_bufs = 1};
+	const struct virtio_net_hdr inner = {.flags = VIRTIO_NET_HDR_NEEDS_CSUM,
+					     .csum_start = PARTIAL_INNER_L4,
+					     .csum_offset = PARTIAL_TCP_FIELD,
+					     .nr_bufs = 1};
 	struct quoll_buf *buf;
 	struct vfx v;
 
@@ -121,9 +127,18 @@ static void checksum_states_are_told(bool packed)
 	CU_ASSERT(vfx_is(buf, frame, 100));
 	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_L4_GOOD);
 	vfx_put(&v, buf);
+	partial_frame(frame, 100, 17);
 	buf = vfx_pass(&v, &partial, frame, 100);
 	CU_ASSERT(vfx_is(buf, frame, 100));
 	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_L4_PARTIAL);
+	vfx_put(&v, buf);
+	/* In a tunnel: nobody else would fill it in. */
+	partial_tunnel(frame, 120);
+	buf = vfx_pass(&v, &inner, frame, 120);
+	CU_ASSERT_FATAL(buf && buf->total_bytes == 120);
+	CU_ASSERT_EQUAL(buf->flags, 0);
+	CU_ASSERT(memcmp((uint8_t *)quoll_buf_data(buf) + PARTIAL_INNER_L4 + PARTIAL_TCP_FIELD,
+			 frame + PARTIAL_INNER_L4 + PARTIAL_TCP_FIELD, 2) != 0);
 	vfx_put(&v, buf);
 	buf = vfx_pass(&v, NULL, frame, 100);
 	CU_ASSERT_EQUAL(buf->flags, 0);
