@@ -174,7 +174,7 @@ void quoll_group_unclaim(struct quoll_owner *owner)
 /* With group->lock: whether the file still stands for the group. */
 static bool owner_is_current(struct quoll_owner *owner)
 {
-	return owner->group->owner == owner && !owner->group->gone;
+	return owner->group->owner == owner && !owner->group->gone && !owner->lost;
 }
 
 int quoll_owner_enter(struct quoll_owner *owner)

@@ -166,8 +166,9 @@ void quoll_group_leave(struct quoll_group *group, struct list_head *member)
 	mutex_lock(&groups_lock);
 	mutex_lock(&group->lock);
 	list_del(member);
-	if (group->owner && list_empty(&group->devices)) {
+	if (group->owner && group->owner->claimed && list_empty(&group->devices)) {
 		quoll_group_unclaim(group->owner);
+		group->owner->lost = true;
 		quoll_group_tell(group);
 		queue_work(system_unbound_wq, &group->owner->settle);
 	}

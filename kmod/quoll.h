@@ -72,6 +72,7 @@ struct dma_map;
  * @mm:      the process, by address space; held, not used
  * @exit:    tells when it ends; @end: does what is to be done then
  * @claimed: group->lock: the IOMMU group is ours, @space is there
+ * @lost:    group->lock: it was, and for good
  * @events:  group->lock: or NULL
  * @spent:   group->lock: what no device reaches any more, but is pinned still and counts against @mm's limit; @settle
  *           sees to that where nobody else is going to
@@ -82,6 +83,7 @@ struct quoll_owner {
 	struct mmu_notifier exit;
 	struct work_struct end;
 	bool claimed;
+	bool lost;
 	struct quoll_space space;
 	struct eventfd_ctx *events;
 	struct dma_map *spent;

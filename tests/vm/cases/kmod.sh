@@ -106,6 +106,13 @@ kmod_bind "$edu"
 check 'kmod: the module goes' rmmod quoll
 check 'kmod: it comes again, for all groups' insmod /lab/quoll.ko all_groups=1
 check 'kmod: each group has a node' test "$(find /dev/quoll -name '[0-9]*' | wc -l)" = "$(find /sys/kernel/iommu_groups -mindepth 1 -maxdepth 1 | wc -l)"
+kmod_bind "$edu" quoll
+kmod_start wait "$edu"
+check 'kmod: unbind leaves the node, as there is one for each group' sh -c "echo $edu >/sys/bus/pci/drivers/quoll/unbind && test -e /dev/quoll/$(group "$edu")"
+kmod_end wait
+kmod_bind "$edu" quoll
+kmod_run rounds "$edu" 1
+kmod_bind "$edu"
 kmod_bind "$multi0" quoll
 kmod_start blocked "$multi0" "$multi1" e1000e all
 kmod_bind "$multi1" quoll
