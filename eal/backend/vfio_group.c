@@ -15,6 +15,7 @@
 
 #include <linux/vfio.h>
 
+#include "backend/holder.h"
 #include "backend/refuse.h"
 #include "backend/vfio.h"
 
@@ -61,6 +62,21 @@ static int group_open(struct quoll_group *group, const struct quoll_group_desc *
 	}
 }
 
+/*
+ * Somebody else owns the group's DMA. A member's driver does not tell who, where the group is another back-end's: its
+ * holder does.
+ */
+static int refuse_owned(const struct quoll_group *group, const struct quoll_group_desc *desc,
+			const struct quoll_addr *addr, struct quoll_error *err)
+{
+	const struct quoll_env *env = &group->ioas->env;
+	struct holder h;
+
+	if (desc->viable && !holder_of_group(env, desc->id, &h) && h.pid != getpid())
+		return refuse_busy(env, desc->id, addr, err);
+	return refuse_not_viable(desc, addr, err);
+}
+
 static int group_attach(struct quoll_group *group, const struct quoll_group_desc *desc, const struct quoll_addr *addr,
 			struct quoll_error *err)
 {
@@ -71,7 +87,7 @@ static int group_attach(struct quoll_group *group, const struct quoll_group_desc
 		rc = errno;
 		/* Since 5.18 a foreign driver may show only here, when DMA ownership is taken. */
 		if (rc == EPERM || rc == EBUSY)
-			return refuse_not_viable(desc, addr, err);
+			return refuse_owned(group, desc, addr, err);
 		if (rc == EINVAL && ioas->nr_groups)
 			return quoll_error_set(
 				err, EINVAL, "claim", addr->target,
@@ -106,7 +122,7 @@ static int claim_described(struct quoll_group *group, const struct quoll_group_d
 		rc = quoll_error_set(err, errno, "claim", addr->target, "the kernel does not tell group %d's status",
 				     desc->id);
 	else if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
-		rc = refuse_not_viable(desc, addr, err);
+		rc = refuse_owned(group, desc, addr, err);
 	else
 		rc = group_attach(group, desc, addr, err);
 	if (rc)
