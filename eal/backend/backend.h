@@ -2,7 +2,7 @@
 /*
  * backend.h - what a way into the kernel (or into another process) must offer, and the objects above it.
  *
- * Internal to the eal and its tests. vfio.c, iommufd.c, vfio_user.c, later kmod.c each fill one ops table; ioas.c,
+ * Internal to the eal and its tests. vfio.c, iommufd.c, kmod.c, vfio_user.c each fill one ops table; ioas.c,
  * claim.c, device/ and mem/ call through it. Structures follow linux/vfio.h so that those that speak it share code.
  */
 #ifndef QUOLL_EAL_BACKEND_H
@@ -66,10 +66,12 @@ struct backend_ops {
 	const char *name;
 	/* mappings are gone when the last group is released: ioas.c makes them again when the next one is claimed */
 	bool forgets_maps;
-	/* never the one that is taken when no name was given: it goes with another kind of address */
+	/* never the one that is taken when no name was given: it goes with other addresses or another driver */
 	bool on_request_only;
 	/* pinned memory is charged to the user, not to the process */
 	bool memlock_per_user;
+	/* each group pins and charges the memory for itself */
+	bool memlock_per_group;
 	/* devices are other processes: one that is gone may still write to what was mapped for it */
 	bool device_is_process;
 	/* how to get more mappings, after "use larger pages, or "; NULL: VFIO's module parameter */
@@ -113,6 +115,7 @@ struct backend_ops {
 
 extern const struct backend_ops backend_vfio;
 extern const struct backend_ops backend_iommufd;
+extern const struct backend_ops backend_kmod;
 extern const struct backend_ops backend_vfio_user;
 
 /* NULL-terminated, best first. */

@@ -120,6 +120,8 @@ int holder_of_group(const struct quoll_env *env, int id, struct holder *h)
 	memset(h, 0, sizeof(*h));
 	snprintf(tail, sizeof(tail), "/vfio/%d", id);
 	look_at(env, tail, h);
+	snprintf(tail, sizeof(tail), "/quoll/%d", id);
+	look_at(env, tail, h);
 	if (path_make(path, "%s/kernel/iommu_groups/%d/devices", quoll_env_sysfs(env), id) ||
 	    name_list_read(path, &members))
 		return h->pid ? 0 : -ENOENT;

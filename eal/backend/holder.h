@@ -24,8 +24,8 @@ struct holder {
 int holder_find(const struct quoll_env *env, const char *tail, struct holder *h);
 
 /*
- * The process that has claimed an IOMMU group: whose file it has open, or that of a member (iommufd). Return: 0,
- * -ENOENT if none was seen.
+ * The process that has claimed an IOMMU group: whose file it has open, VFIO's or quoll.ko's, or that of a member
+ * (iommufd). Return: 0, -ENOENT if none was seen.
  */
 int holder_of_group(const struct quoll_env *env, int id, struct holder *h);
 

@@ -18,7 +18,7 @@
  * Where the kernel offers both, VFIO's groups come before iommufd: mapping costs fewer instructions there, pinned
  * memory is charged to the process and not to all of the user's, and the container's file is everybody's.
  */
-const struct backend_ops *const backends[] = {&backend_vfio, &backend_iommufd, &backend_vfio_user, NULL};
+const struct backend_ops *const backends[] = {&backend_vfio, &backend_iommufd, &backend_kmod, &backend_vfio_user, NULL};
 
 static const struct backend_ops *backend_named(const char *name)
 {
@@ -114,6 +114,9 @@ int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int
 	rc = quoll_ioas_info(ioas, &info, err);
 	if (rc)
 		return rc;
+	if (ioas->ops->memlock_per_group && ioas->nr_groups &&
+	    __builtin_mul_overflow(need_bytes, ioas->nr_groups, &need_bytes))
+		need_bytes = UINT64_MAX;
 	if (need_bytes > info.memlock_bytes) {
 		rc = ioas->ops->memlock_per_user ? memlock_read_user(&ioas->env, &ml) : memlock_read(&ioas->env, &ml);
 		if (rc)

@@ -48,6 +48,16 @@ int refuse_unbound(const struct quoll_group_desc *desc, const struct quoll_addr 
 	return -ENODEV;
 }
 
+int refuse_no_driver(const struct quoll_group_desc *desc, const struct quoll_addr *addr, const char *driver,
+		     struct quoll_error *err)
+{
+	quoll_error_set(err, ENODEV, "claim", addr->target, "no device of group %d is with the driver %s", desc->id,
+			driver);
+	list_members(desc, err);
+	quoll_error_hint(err, "sudo quoll bind %s --driver %s", addr->target, driver);
+	return -ENODEV;
+}
+
 int refuse_busy(const struct quoll_env *env, int id, const struct quoll_addr *addr, struct quoll_error *err)
 {
 	struct holder h;

@@ -25,6 +25,10 @@ int refuse_not_viable(const struct quoll_group_desc *desc, const struct quoll_ad
 /* No member is with a VFIO driver. Return: -ENODEV, -EBUSY where one is not viable. */
 int refuse_unbound(const struct quoll_group_desc *desc, const struct quoll_addr *addr, struct quoll_error *err);
 
+/* No member is with the one driver that the back-end needs. Return: -ENODEV. */
+int refuse_no_driver(const struct quoll_group_desc *desc, const struct quoll_addr *addr, const char *driver,
+		     struct quoll_error *err);
+
 /* Another process, or this one, has the group's file open, or that of a member. Return: -EBUSY. */
 int refuse_busy(const struct quoll_env *env, int id, const struct quoll_addr *addr, struct quoll_error *err);
 

@@ -46,9 +46,9 @@ struct quoll_ioas;
 /**
  * quoll_ioas_open() - a new, empty address space
  * @env:     copied; NULL for the ordinary machine
- * @backend: "vfio" or "iommufd": groups of this machine's IOMMU; "vfio-user": devices in other processes, without any
- *           privilege; NULL for the environment's, else the best that the kernel offers: vfio before iommufd.
- *           quoll_claim_backend() tells which one an address needs
+ * @backend: "vfio", "iommufd" or "kmod" (quoll.ko): groups of this machine's IOMMU; "vfio-user": devices in other
+ * processes, without any privilege; NULL for the environment's, else the best that the kernel offers: vfio before
+ * iommufd. quoll_claim_backend() tells which one an address needs
  * @ioas:    the result; closed by quoll_ioas_close()
  * @err:     -ENOENT: no such back-end, or the kernel does not offer it (says how to get it); -EACCES; -ENODEV: no IOMMU
  *
