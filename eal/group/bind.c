@@ -83,7 +83,7 @@ static int collect(struct binding *b, struct quoll_error *err)
 
 	b->changes = calloc(nr, sizeof(*b->changes));
 	b->handovers =
-		calloc(2 * (size_t)nr + 1, sizeof(*b->handovers)); /* a step's group and device, and /dev/iommu */
+		calloc(3 * (size_t)nr + 1, sizeof(*b->handovers)); /* a step's group twice, its device; /dev/iommu */
 	if (!b->changes || !b->handovers)
 		return quoll_error_set(err, ENOMEM, "bind", NULL, "out of memory");
 	for (unsigned int i = 0; i < b->plan->nr_steps; i++) {
@@ -294,6 +294,17 @@ static int give_group(struct binding *b, int group, bool optional, struct quoll_
 	return rc ? rc : give(b, path, &st, err);
 }
 
+/* quoll.ko's file of a group, if it has one: it comes with a member that has its driver. */
+static int give_kmod(struct binding *b, int group, struct quoll_error *err)
+{
+	char path[PATH_BYTES];
+	struct stat st;
+
+	if (path_make(path, "%s/quoll/%d", quoll_env_dev(b->env), group) || stat(path, &st))
+		return 0;
+	return give(b, path, &st, err);
+}
+
 /*
  * /dev/iommu is one for all devices: it is taken from root only, and recorded, so that restore can give it back. With
  * another user it stays: groups have files of their own.
@@ -335,6 +346,8 @@ static int hand_over(struct binding *b, struct quoll_error *err)
 		any_cdev |= rc > 0;
 		if (rc >= 0)
 			rc = give_group(b, s->group, rc > 0, err);
+		if (!rc)
+			rc = give_kmod(b, s->group, err);
 	}
 	return rc || !any_cdev ? rc : give_iommu(b, err);
 }

@@ -113,6 +113,36 @@ static void test_user_gets_files_of_devices(void)
 	fake_close(&f);
 }
 
+/* It is there with quoll.ko: handed over as the other, and given back if the last step fails. */
+static void test_user_gets_the_modules_file_too(void)
+{
+	char before[4096], after[4096];
+	struct quoll_error err = {0};
+	unsigned int nr_ops;
+	struct fake f;
+
+	fake_open(&f, fake_lab, fake_lab_nr);
+	fake_file(&f, "dev/quoll/3", "%s", "");
+	fake_file(&f, "dev/quoll/2", "%s", "");
+	CU_ASSERT_EQUAL(bind_it(&f, LAB_SLOT0, FAKE_USER, &err), 2);
+	CU_ASSERT_STRING_EQUAL(f.given, "vfio/3:4711 quoll/3:4711 ");
+	nr_ops = f.nr_ops;
+	fake_close(&f);
+
+	fake_open(&f, fake_lab, fake_lab_nr);
+	fake_file(&f, "dev/quoll/3", "%s", "");
+	fake_state(&f, before, sizeof(before));
+	f.fail_at = nr_ops;
+	CU_ASSERT_TRUE(bind_it(&f, LAB_SLOT0, FAKE_USER, &err) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.subject, "/quoll/3"));
+	CU_ASSERT_PTR_NULL(strstr(f.given, "quoll/3:4711"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.given, "vfio/3:4711 vfio/3:"));
+	fake_state(&f, after, sizeof(after));
+	CU_ASSERT_STRING_EQUAL(before, after);
+	CU_ASSERT_EQUAL(fake_records(&f), 0);
+	fake_close(&f);
+}
+
 static void test_container_must_be_open_to_the_user(void)
 {
 	char before[4096], after[4096], path[PATH_BYTES];
@@ -465,6 +495,7 @@ static const struct unit_test tests[] = {
 	{"a bridge is taken from shpchp and given back", test_bridge_is_taken_from_shpchp},
 	{"a user gets the group's file", test_user_gets_the_group},
 	{"a user gets the devices' own files and /dev/iommu, where there are such", test_user_gets_files_of_devices},
+	{"a user gets the file of quoll.ko, too", test_user_gets_the_modules_file_too},
 	{"a container file that the user cannot open is an error", test_container_must_be_open_to_the_user},
 	{"failing at each step of each member puts all drivers back (slot)", test_roll_back_slot},
 	{"failing at each file that is handed over puts all drivers back", test_roll_back_with_files_of_devices},
