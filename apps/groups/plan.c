@@ -31,7 +31,8 @@ static const struct plan_values defaults;
 	 0},                                                                                                           \
 	{                                                                                                              \
 		"driver", CLI_TEXT, offsetof(struct plan_values, driver), "DRIVER",                                    \
-			"VFIO driver for the devices; vfio-pci unless told otherwise, and one that has them already "  \
+			"VFIO driver for the devices; vfio-pci (quoll with --backend kmod) unless told otherwise, "    \
+			"and one that has them already "                                                               \
 			"stays",                                                                                       \
 			0, 0                                                                                           \
 	}
@@ -49,9 +50,17 @@ static const struct cli_option bind_options[] = {
 };
 
 /* A plan for the arguments. Return: 0, or an exit status after the error was printed. */
+/* The module's own way to a device needs the module's own driver. NULL: vfio-pci, or whichever VFIO driver it has. */
+static const char *wanted_driver(const struct cli *cli, const struct plan_values *v)
+{
+	if (!v->driver && cli->env.backend && !strcmp(cli->env.backend, "kmod"))
+		return "quoll";
+	return v->driver;
+}
+
 static int make_plan(const struct cli *cli, const struct plan_values *v, struct quoll_plan *plan)
 {
-	const struct quoll_plan_opts opts = {.driver = v->driver, .in_use = v->in_use};
+	const struct quoll_plan_opts opts = {.driver = wanted_driver(cli, v), .in_use = v->in_use};
 	const struct quoll_addr **list;
 	struct quoll_error err = {0};
 	struct quoll_addr *addrs;
@@ -141,10 +150,11 @@ static int run_bind(struct cli *cli, const void *values)
 	const struct plan_values *v = values;
 	struct quoll_error err = {0};
 	struct quoll_plan plan;
+	const char *driver = wanted_driver(cli, v);
 	int status = 0, nr_bound;
 
 	if (!v->dry_run && !v->no_modprobe)
-		status = load_driver(cli, v->driver ? v->driver : "vfio-pci");
+		status = load_driver(cli, driver ? driver : "vfio-pci");
 	if (!status)
 		status = make_plan(cli, v, &plan);
 	if (status)

@@ -27,7 +27,7 @@ static const struct cli_option common_options[] = {
 	{"root", CLI_TEXT, offsetof(struct common_values, root), "DIR",
 	 "look at DIR/sys, DIR/proc, DIR/dev and DIR/run/quoll in place of this machine's", 0, 0},
 	{"backend", CLI_TEXT, offsetof(struct common_values, backend), "NAME",
-	 "by which way of the kernel's to reach PCI devices: vfio or iommufd; else what\n"
+	 "by which way of the kernel's to reach PCI devices: vfio, iommufd or kmod; else what\n"
 	 "QUOLL_BACKEND says, else the best that the kernel offers",
 	 0, 0},
 	{"help", CLI_FLAG, offsetof(struct common_values, help), NULL, "print this", 0, 0},
