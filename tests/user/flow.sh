@@ -38,7 +38,7 @@ forwarder_end() {
 }
 
 generate() { # generate OPTION...: one run; adds it to those of the case
-	"${inside[@]}" timeout 600 "$quoll" gen "$@" --json >"$dir/gen.json" 2>"$dir/gen.err" || { cat "$dir/gen.err"; return 1; }
+	"${inside[@]}" timeout $((600 + packets / 500000)) "$quoll" gen "$@" --json >"$dir/gen.json" 2>"$dir/gen.err" || { cat "$dir/gen.err"; return 1; }
 	jq -c '{sent, received, frames}' "$dir/gen.json"
 	cat "$dir/gen.json" >>"$dir/runs.json"
 	jq -e '.bufs_missing == 0 and .sent.unsent == 0 and .received.odd_packets == 0 and
