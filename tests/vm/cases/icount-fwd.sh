@@ -92,6 +92,7 @@ testpmd_run() {
 	local i pid
 	rm -f /tmp/testpmd.in
 	mkfifo /tmp/testpmd.in
+	: >/tmp/testpmd.log
 	stdbuf -oL dpdk-testpmd --lcores '(0-1)@0' --main-lcore 0 --no-telemetry -a "${ports[0]}" -a "${ports[1]}" -- -i --nb-cores=1 \
 		--total-num-mbufs=4096 --rxd="$entries" --txd="$entries" --burst=32 --forward-mode=io --record-core-cycles \
 		--no-lsc-interrupt --disable-link-check </tmp/testpmd.in >/tmp/testpmd.log 2>&1 &
@@ -118,6 +119,7 @@ testpmd_run() {
 }
 # quoll_start OPTION...: until both links are up, which takes a while after the reset
 quoll_start() {
+	: >/tmp/user/fwd.log # what the one before said is not to be taken for this one's
 	"${net_user[@]}" quoll fwd "${ports[@]/%/$options}" --burst 32 --entries "$entries" --json "$@" >/tmp/user/fwd.json 2>/tmp/user/fwd.log &
 	fwd_pid=$!
 	wait_for 60 grep -q " ${ports[1]} " /tmp/user/fwd.log

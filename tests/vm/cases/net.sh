@@ -42,6 +42,7 @@ fwd_start() {
 	local name=$1 last=${ports[1]#pci:}
 	last=${last%%\?*}
 	shift
+	: >/tmp/fwd.log # what the one before said is not to be taken for this one's
 	"${net_user[@]}" quoll fwd "${ports[@]}" --json "$@" >/tmp/fwd.json 2>/tmp/fwd.log &
 	fwd_pid=$!
 	# It prints which queue is served where once the ports are open; the links are up some time after the reset, and that is

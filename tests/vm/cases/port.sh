@@ -44,6 +44,7 @@ check 'port: the link program ends with 0' test "$status" = 0
 leaves_under_load() {
 	local name=$1 pid status=0
 	shift
+	: >/tmp/load.log
 	"$selftest" --load "$nic" "$peer" >/tmp/load.log 2>&1 &
 	pid=$!
 	wait_for 20 grep -q '^ready' /tmp/load.log

@@ -17,6 +17,7 @@ grep -E '^(ok|not ok) ' /tmp/sleep.log >>"$results"
 check 'sleep: the program ends with 0' test "$status" = 0
 
 status=0
+: >/tmp/sleep.log
 "$sleeper" --removal "$disk" >/tmp/sleep.log 2>&1 &
 pid=$!
 wait_for 20 grep -q '^ready' /tmp/sleep.log
