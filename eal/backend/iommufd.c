@@ -18,66 +18,35 @@
 #include "backend/refuse.h"
 #include "backend/vfio.h"
 
-#define PATH_BYTES 512
-
-static int file_refused(const char *path, int errnum, struct quoll_error *err)
-{
-	switch (errnum) {
-	case ENOENT:
-	case ENODEV: /* the node is there, its module is not */
-	case ENXIO:
-		quoll_error_set(err, ENOENT, "open", path, "the kernel has no iommufd, or it is not loaded");
-		quoll_error_hint(err, "sudo modprobe -a iommufd vfio-pci (Linux 6.6 or newer, built with "
-				      "CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV), or use the back-end vfio");
-		return -ENOENT;
-	case EACCES:
-	case EPERM:
-		quoll_error_set(err, errnum, "open", path, "no permission");
-		quoll_error_hint(err,
-				 "sudo quoll bind ADDRESS --user USER, or for all users: sudo chmod 0666 %s "
-				 "(harmless: rights are with the devices' own files)",
-				 path);
-		return -errnum;
-	default:
-		return quoll_error_set(err, errnum, "open", path, "%s", strerrordesc_np(errnum));
-	}
-}
+static const struct control_file iommu_file = {
+	.backend = "iommufd",
+	.leaf = "iommu",
+	.absent = "the kernel has no iommufd, or it is not loaded",
+	.load = "sudo modprobe -a iommufd vfio-pci (Linux 6.6 or newer, built with "
+		"CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV), or use the back-end vfio",
+	.rather = "sudo quoll bind ADDRESS --user USER, or for all users: ",
+	.why = "rights are with the devices' own files",
+};
 
 static int iommufd_probe(const struct quoll_env *env, struct quoll_error *err)
 {
-	static const struct quoll_env ordinary;
-	char path[PATH_BYTES];
-	int rc;
-
-	if (!env)
-		env = &ordinary;
-	rc = check_groups_exist(env, "iommufd", err);
-	if (rc)
-		return rc;
-	snprintf(path, sizeof(path), "%s/iommu", quoll_env_dev(env));
-	if (access(path, R_OK | W_OK))
-		return file_refused(path, errno, err);
-	return 0;
+	return control_probe(&iommu_file, env, err);
 }
 
 static int iommufd_ioas_open(struct quoll_ioas *ioas, struct quoll_error *err)
 {
 	struct iommufd_ioas_alloc alloc = {.size = sizeof(alloc)};
 	struct iommufd_ioas *own;
-	char path[PATH_BYTES];
 	int rc;
 
 	own = calloc(1, sizeof(*own));
 	if (!own)
 		return quoll_error_set(err, ENOMEM, "open", "iommufd", "out of memory");
-	snprintf(path, sizeof(path), "%s/iommu", quoll_env_dev(&ioas->env));
-	ioas->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (ioas->fd < 0) {
-		rc = file_refused(path, errno, err);
+	rc = ioas->fd = control_open(&iommu_file, &ioas->env, err);
+	if (rc < 0)
 		goto err_free;
-	}
 	if (ioctl(ioas->fd, IOMMUFD_IOAS_ALLOC, &alloc)) {
-		rc = quoll_error_set(err, errno, "open", path, "the kernel makes no address space: %s",
+		rc = quoll_error_set(err, errno, "open", "iommufd", "the kernel makes no address space: %s",
 				     strerrordesc_np(errno));
 		goto err_close;
 	}

@@ -294,31 +294,19 @@ static int claim_described(struct quoll_group *group, const struct quoll_group_d
 err_members:
 	members_free(group);
 err_names:
-	free(group->names);
-	group->names = NULL;
-	group->nr_devices = 0;
+	claim_forget_names(group);
 	return rc;
 }
 
 int iommufd_claim(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_error *err)
 {
-	struct quoll_group_list list;
-	int rc;
-
-	rc = claim_describe(group, addr, &list, err);
-	if (rc)
-		return rc;
-	rc = claim_described(group, &list.groups[0], addr, err);
-	quoll_groups_free(&list);
-	return rc;
+	return claim_by_address(group, addr, claim_described, err);
 }
 
 void iommufd_release(struct quoll_group *group)
 {
 	members_free(group);
-	free(group->names);
-	group->names = NULL;
-	group->nr_devices = 0;
+	claim_forget_names(group);
 }
 
 /* One that got its driver after the claim. */

@@ -12,6 +12,7 @@
 
 #include "backend/iommufd.h"
 #include "backend/memlock.h"
+#include "backend/refuse.h"
 
 static uint32_t ioas_id(const struct quoll_ioas *ioas)
 {
@@ -65,36 +66,6 @@ int iommufd_ioas_info(struct quoll_ioas *ioas, struct quoll_ioas_info *info, str
 	return 0;
 }
 
-static bool range_holds(const struct quoll_ioas_info *info, const struct ioas_mapping *m)
-{
-	for (unsigned int i = 0; i < info->nr_ranges; i++)
-		if (m->iova >= info->ranges[i].first && map_last(m) <= info->ranges[i].last)
-			return true;
-	return false;
-}
-
-/* EINVAL: what is not aligned, and what is reserved. */
-static int map_explain_einval(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
-{
-	struct quoll_ioas_info info;
-	uint64_t page;
-
-	if (quoll_ioas_info(ioas, &info, NULL) || !info.page_sizes)
-		return quoll_error_set(err, EINVAL, "map", "iommufd", "refused");
-	page = info.page_sizes & -info.page_sizes;
-	if ((m->iova | (uintptr_t)m->va | m->len_bytes) & (page - 1))
-		return quoll_error_set(err, EINVAL, "map", "iommufd",
-				       "IOVA 0x%" PRIx64 ", address %p and length 0x%" PRIx64
-				       " are not all multiples of the IOMMU's page, %" PRIu64 " bytes",
-				       m->iova, m->va, m->len_bytes, page);
-	if (!range_holds(&info, m))
-		return quoll_error_set(err, ERANGE, "map", "iommufd",
-				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is outside what the IOMMU translates",
-				       m->iova, m->len_bytes);
-	return quoll_error_set(err, EINVAL, "map", "iommufd", "refused: IOVA 0x%" PRIx64 " + 0x%" PRIx64, m->iova,
-			       m->len_bytes);
-}
-
 /* Not all of the user's processes need be visible from here, so the account may be fuller than it looks. */
 static int map_explain_enomem(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
 {
@@ -118,7 +89,7 @@ static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, in
 		return quoll_error_set(err, EEXIST, "map", "iommufd",
 				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is mapped already", m->iova, m->len_bytes);
 	case EINVAL:
-		return map_explain_einval(ioas, m, err);
+		return refuse_mapping(ioas, m, err);
 	case EFAULT:
 		return quoll_error_set(err, EFAULT, "map", "iommufd",
 				       "there is no memory at %p + 0x%" PRIx64 ", or it is not writable while devices "

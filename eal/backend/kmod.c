@@ -22,62 +22,31 @@
 #include "backend/refuse.h"
 #include "backend/vfio.h"
 
-#define PATH_BYTES 512
-
-static int control_refused(const char *path, int errnum, struct quoll_error *err)
-{
-	switch (errnum) {
-	case ENOENT:
-	case ENODEV: /* the node is there, its module is not */
-	case ENXIO:
-		quoll_error_set(err, ENOENT, "open", path, "quoll.ko is not loaded");
-		quoll_error_hint(err, "make -C kmod && sudo insmod kmod/quoll.ko, or use the back-end vfio");
-		return -ENOENT;
-	case EACCES:
-	case EPERM:
-		quoll_error_set(err, errnum, "open", path, "no permission");
-		quoll_error_hint(err, "sudo chmod 0666 %s (harmless: it only answers questions)", path);
-		return -errnum;
-	default:
-		return quoll_error_set(err, errnum, "open", path, "%s", strerrordesc_np(errnum));
-	}
-}
-
-static void control_path(const struct quoll_env *env, char path[PATH_BYTES])
-{
-	snprintf(path, PATH_BYTES, "%s/quoll/control", quoll_env_dev(env));
-}
+static const struct control_file control = {
+	.backend = "kmod",
+	.leaf = "quoll/control",
+	.absent = "quoll.ko is not loaded",
+	.load = "make -C kmod && sudo insmod kmod/quoll.ko, or use the back-end vfio",
+	.rather = "",
+	.why = "it only answers questions",
+};
 
 static int kmod_probe(const struct quoll_env *env, struct quoll_error *err)
 {
-	static const struct quoll_env ordinary;
-	char path[PATH_BYTES];
-	int rc;
-
-	if (!env)
-		env = &ordinary;
-	rc = check_groups_exist(env, "kmod", err);
-	if (rc)
-		return rc;
-	control_path(env, path);
-	if (access(path, R_OK | W_OK))
-		return control_refused(path, errno, err);
-	return 0;
+	return control_probe(&control, env, err);
 }
 
 static int kmod_ioas_open(struct quoll_ioas *ioas, struct quoll_error *err)
 {
-	char path[PATH_BYTES];
 	int version;
 
-	control_path(&ioas->env, path);
-	ioas->fd = open(path, O_RDWR | O_CLOEXEC);
+	ioas->fd = control_open(&control, &ioas->env, err);
 	if (ioas->fd < 0)
-		return control_refused(path, errno, err);
+		return ioas->fd;
 	version = ioctl(ioas->fd, QUOLL_GET_VERSION);
 	if (version == QUOLL_UAPI_VERSION)
 		return 0;
-	quoll_error_set(err, ENOENT, "open", path, "quoll.ko speaks version %d, not %d", version, QUOLL_UAPI_VERSION);
+	quoll_error_set(err, ENOENT, "open", "quoll.ko", "it speaks version %d, not %d", version, QUOLL_UAPI_VERSION);
 	quoll_error_hint(err, "load the one that came with this program");
 	close(ioas->fd);
 	ioas->fd = -1;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * refuse.c - the group that a claim means, and refused claims in words: members, holders, rights.
+ * refuse.c - what back-ends for this machine's groups share: the group that a claim means, the file that they begin
+ * with, and what is refused in words: members, holders, rights, mappings.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,8 +99,8 @@ int refuse_unsafe_interrupts(const struct quoll_addr *addr, struct quoll_error *
 	return -EPERM;
 }
 
-int claim_describe(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_group_list *list,
-		   struct quoll_error *err)
+static int describe(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_group_list *list,
+		    struct quoll_error *err)
 {
 	int rc;
 
@@ -119,6 +122,26 @@ int claim_describe(struct quoll_group *group, const struct quoll_addr *addr, str
 	if (rc)
 		quoll_groups_free(list);
 	return rc;
+}
+
+int claim_by_address(struct quoll_group *group, const struct quoll_addr *addr, claim_fn *claim, struct quoll_error *err)
+{
+	struct quoll_group_list list;
+	int rc;
+
+	rc = describe(group, addr, &list, err);
+	if (rc)
+		return rc;
+	rc = claim(group, &list.groups[0], addr, err);
+	quoll_groups_free(&list);
+	return rc;
+}
+
+void claim_forget_names(struct quoll_group *group)
+{
+	free(group->names);
+	group->names = NULL;
+	group->nr_devices = 0;
 }
 
 int claim_fill_names(struct quoll_group *group, const struct quoll_group_desc *desc, const struct quoll_addr *addr,
@@ -151,7 +174,8 @@ static bool machine_has_groups(const struct quoll_env *env)
 	return any;
 }
 
-int check_groups_exist(const struct quoll_env *env, const char *backend, struct quoll_error *err)
+/* Return: 0, -errno: err says why it has none, and how to get them. */
+static int check_groups_exist(const struct quoll_env *env, const char *backend, struct quoll_error *err)
 {
 	struct quoll_group_list list;
 	int rc;
@@ -163,4 +187,87 @@ int check_groups_exist(const struct quoll_env *env, const char *backend, struct 
 	if (!rc)
 		quoll_groups_free(&list);
 	return rc ? rc : quoll_error_set(err, ENODEV, "open", backend, "this machine has no IOMMU groups");
+}
+
+/* Mappings. */
+
+static bool range_holds(const struct quoll_ioas_info *info, const struct ioas_mapping *m)
+{
+	for (unsigned int i = 0; i < info->nr_ranges; i++)
+		if (m->iova >= info->ranges[i].first && map_last(m) <= info->ranges[i].last)
+			return true;
+	return false;
+}
+
+int refuse_mapping(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
+{
+	const char *backend = ioas->ops->name;
+	struct quoll_ioas_info info;
+	uint64_t page;
+
+	if (quoll_ioas_info(ioas, &info, NULL) || !info.page_sizes)
+		return quoll_error_set(err, EINVAL, "map", backend, "refused");
+	page = info.page_sizes & -info.page_sizes;
+	if ((m->iova | (uintptr_t)m->va | m->len_bytes) & (page - 1))
+		return quoll_error_set(err, EINVAL, "map", backend,
+				       "IOVA 0x%" PRIx64 ", address %p and length 0x%" PRIx64
+				       " are not all multiples of the IOMMU's page, %" PRIu64 " bytes",
+				       m->iova, m->va, m->len_bytes, page);
+	if (!range_holds(&info, m))
+		return quoll_error_set(err, ERANGE, "map", backend,
+				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is outside what the IOMMU translates",
+				       m->iova, m->len_bytes);
+	return quoll_error_set(err, EINVAL, "map", backend, "refused: IOVA 0x%" PRIx64 " + 0x%" PRIx64, m->iova,
+			       m->len_bytes);
+}
+
+/* The file that a back-end begins with. */
+
+static int control_refused(const struct control_file *file, const char *path, int errnum, struct quoll_error *err)
+{
+	switch (errnum) {
+	case ENOENT:
+	case ENODEV: /* the node is there, its module is not */
+	case ENXIO:
+		quoll_error_set(err, ENOENT, "open", path, "%s", file->absent);
+		quoll_error_hint(err, "%s", file->load);
+		return -ENOENT;
+	case EACCES:
+	case EPERM:
+		quoll_error_set(err, errnum, "open", path, "no permission");
+		quoll_error_hint(err, "%ssudo chmod 0666 %s (harmless: %s)", file->rather, path, file->why);
+		return -errnum;
+	default:
+		return quoll_error_set(err, errnum, "open", path, "%s", strerrordesc_np(errnum));
+	}
+}
+
+static void control_path(const struct control_file *file, const struct quoll_env *env, char path[PATH_BYTES])
+{
+	snprintf(path, PATH_BYTES, "%s/%s", quoll_env_dev(env), file->leaf);
+}
+
+int control_probe(const struct control_file *file, const struct quoll_env *env, struct quoll_error *err)
+{
+	static const struct quoll_env ordinary;
+	char path[PATH_BYTES];
+	int rc;
+
+	if (!env)
+		env = &ordinary;
+	rc = check_groups_exist(env, file->backend, err);
+	if (rc)
+		return rc;
+	control_path(file, env, path);
+	return access(path, R_OK | W_OK) ? control_refused(file, path, errno, err) : 0;
+}
+
+int control_open(const struct control_file *file, const struct quoll_env *env, struct quoll_error *err)
+{
+	char path[PATH_BYTES];
+	int fd;
+
+	control_path(file, env, path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? control_refused(file, path, errno, err) : fd;
 }

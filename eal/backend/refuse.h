@@ -8,16 +8,22 @@
 
 #include "backend/backend.h"
 
+/* Claim @group, which is described. Return: 0, -errno with err filled in. */
+typedef int claim_fn(struct quoll_group *group, const struct quoll_group_desc *desc, const struct quoll_addr *addr,
+		     struct quoll_error *err);
+
 /*
- * The group of a PCI device, which is none of those in the address space already; list is to be freed and has that one
- * group. Return: 0, -errno with err filled in.
+ * The group of a PCI device, which is none of those in the address space already, is described and claimed.
+ * Return: 0, -errno with err filled in.
  */
-int claim_describe(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_group_list *list,
-		   struct quoll_error *err);
+int claim_by_address(struct quoll_group *group, const struct quoll_addr *addr, claim_fn *claim,
+		     struct quoll_error *err);
 
 /* The endpoints' names to group->names. Return: 0, -ENOMEM with err filled in. */
 int claim_fill_names(struct quoll_group *group, const struct quoll_group_desc *desc, const struct quoll_addr *addr,
 		     struct quoll_error *err);
+
+void claim_forget_names(struct quoll_group *group);
 
 /* A member is with a driver of the kernel's. Return: -EBUSY. */
 int refuse_not_viable(const struct quoll_group_desc *desc, const struct quoll_addr *addr, struct quoll_error *err);
@@ -38,7 +44,29 @@ int refuse_permission(const char *path, const struct quoll_addr *addr, int errnu
 /* Return: -EPERM. */
 int refuse_unsafe_interrupts(const struct quoll_addr *addr, struct quoll_error *err);
 
-/* This machine has IOMMU groups. Return: 0, -errno: err says why it has none, and how to get them. */
-int check_groups_exist(const struct quoll_env *env, const char *backend, struct quoll_error *err);
+/* EINVAL for a mapping has causes that a caller can tell apart only by looking. Return: -EINVAL, -ERANGE. */
+int refuse_mapping(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
+
+/**
+ * struct control_file - the file that a back-end begins with
+ * @leaf:   below /dev
+ * @absent: said if it is not there, with @load as the hint
+ * @rather: what is better than rights for all users: the hint begins with it
+ * @why:    giving it to all users is harmless
+ */
+struct control_file {
+	const char *backend;
+	const char *leaf;
+	const char *absent;
+	const char *load;
+	const char *rather;
+	const char *why;
+};
+
+/* The machine has groups, and this process may open the file. Return: 0, -errno with err filled in. */
+int control_probe(const struct control_file *file, const struct quoll_env *env, struct quoll_error *err);
+
+/* Return: an fd; -errno with err filled in. */
+int control_open(const struct control_file *file, const struct quoll_env *env, struct quoll_error *err);
 
 #endif

@@ -60,40 +60,18 @@ int vfio_get_info(int fd, unsigned long request, const void *head, size_t head_b
 	return 0;
 }
 
-static int container_refused(const char *path, int errnum, struct quoll_error *err)
-{
-	switch (errnum) {
-	case ENOENT:
-	case ENODEV: /* the node is there, its module is not */
-	case ENXIO:
-		quoll_error_set(err, ENOENT, "open", path, "the kernel's VFIO is not loaded");
-		quoll_error_hint(err, "sudo modprobe -a vfio_iommu_type1 vfio-pci");
-		return -ENOENT;
-	case EACCES:
-	case EPERM:
-		quoll_error_set(err, errnum, "open", path, "no permission");
-		quoll_error_hint(err, "sudo chmod 0666 %s (harmless: rights are with the groups' own files)", path);
-		return -errnum;
-	default:
-		return quoll_error_set(err, errnum, "open", path, "%s", strerrordesc_np(errnum));
-	}
-}
+static const struct control_file container = {
+	.backend = "vfio",
+	.leaf = "vfio/vfio",
+	.absent = "the kernel's VFIO is not loaded",
+	.load = "sudo modprobe -a vfio_iommu_type1 vfio-pci",
+	.rather = "",
+	.why = "rights are with the groups' own files",
+};
 
 static int vfio_probe(const struct quoll_env *env, struct quoll_error *err)
 {
-	static const struct quoll_env ordinary;
-	char path[PATH_BYTES];
-	int rc;
-
-	if (!env)
-		env = &ordinary;
-	rc = check_groups_exist(env, "vfio", err);
-	if (rc)
-		return rc;
-	vfio_path(env, "vfio", path, sizeof(path));
-	if (access(path, R_OK | W_OK))
-		return container_refused(path, errno, err);
-	return 0;
+	return control_probe(&container, env, err);
 }
 
 static int vfio_ioas_open(struct quoll_ioas *ioas, struct quoll_error *err)
@@ -102,9 +80,9 @@ static int vfio_ioas_open(struct quoll_ioas *ioas, struct quoll_error *err)
 	int version;
 
 	vfio_path(&ioas->env, "vfio", path, sizeof(path));
-	ioas->fd = open(path, O_RDWR | O_CLOEXEC);
+	ioas->fd = control_open(&container, &ioas->env, err);
 	if (ioas->fd < 0)
-		return container_refused(path, errno, err);
+		return ioas->fd;
 	version = ioctl(ioas->fd, VFIO_GET_API_VERSION);
 	if (version != VFIO_API_VERSION) {
 		quoll_error_set(err, ENOENT, "open", path, "VFIO speaks version %d, not %d", version, VFIO_API_VERSION);

@@ -143,15 +143,7 @@ err_close:
 
 int vfio_group_claim(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_error *err)
 {
-	struct quoll_group_list list;
-	int rc;
-
-	rc = claim_describe(group, addr, &list, err);
-	if (rc)
-		return rc;
-	rc = claim_described(group, &list.groups[0], addr, err);
-	quoll_groups_free(&list);
-	return rc;
+	return claim_by_address(group, addr, claim_described, err);
 }
 
 void vfio_group_release(struct quoll_group *group)
@@ -162,7 +154,5 @@ void vfio_group_release(struct quoll_group *group)
 			  group->id, strerrordesc_np(errno));
 	close(group->fd);
 	group->fd = -1;
-	free(group->names);
-	group->names = NULL;
-	group->nr_devices = 0;
+	claim_forget_names(group);
 }

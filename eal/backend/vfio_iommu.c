@@ -14,6 +14,7 @@
 #include <linux/vfio.h>
 
 #include "backend/memlock.h"
+#include "backend/refuse.h"
 #include "backend/vfio.h"
 
 int vfio_iommu_info(struct quoll_ioas *ioas, struct quoll_ioas_info *info, struct quoll_error *err)
@@ -40,38 +41,6 @@ int vfio_iommu_info(struct quoll_ioas *ioas, struct quoll_ioas_info *info, struc
 	if (rc)
 		return quoll_error_set(err, -rc, "info", "vfio", "the kernel's answer about the IOMMU is malformed");
 	return 0;
-}
-
-static bool range_holds(const struct quoll_ioas_info *info, const struct ioas_mapping *m)
-{
-	uint64_t last = m->iova + (m->len_bytes - 1);
-
-	for (unsigned int i = 0; i < info->nr_ranges; i++)
-		if (m->iova >= info->ranges[i].first && last <= info->ranges[i].last)
-			return true;
-	return false;
-}
-
-/* EINVAL has two causes that a caller can tell apart only by looking. */
-static int map_explain_einval(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
-{
-	struct quoll_ioas_info info;
-	uint64_t page;
-
-	if (quoll_ioas_info(ioas, &info, NULL) || !info.page_sizes)
-		return quoll_error_set(err, EINVAL, "map", "vfio", "refused");
-	page = info.page_sizes & -info.page_sizes;
-	if ((m->iova | (uintptr_t)m->va | m->len_bytes) & (page - 1))
-		return quoll_error_set(err, EINVAL, "map", "vfio",
-				       "IOVA 0x%" PRIx64 ", address %p and length 0x%" PRIx64
-				       " are not all multiples of the IOMMU's page, %" PRIu64 " bytes",
-				       m->iova, m->va, m->len_bytes, page);
-	if (!range_holds(&info, m))
-		return quoll_error_set(err, ERANGE, "map", "vfio",
-				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is outside what the IOMMU translates",
-				       m->iova, m->len_bytes);
-	return quoll_error_set(err, EINVAL, "map", "vfio", "refused: IOVA 0x%" PRIx64 " + 0x%" PRIx64, m->iova,
-			       m->len_bytes);
 }
 
 static int map_explain_enomem(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
@@ -103,7 +72,7 @@ static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, in
 				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is mapped already, or is the device's own",
 				       m->iova, m->len_bytes);
 	case EINVAL:
-		return map_explain_einval(ioas, m, err);
+		return refuse_mapping(ioas, m, err);
 	case EFAULT:
 		return quoll_error_set(err, EFAULT, "map", "vfio",
 				       "there is no memory at %p + 0x%" PRIx64 ", or it is not writable while devices "
