@@ -3,7 +3,6 @@
  * test_iommufd.c - the iommufd back-end above a fake kernel: all of a group or nothing, what a refusal says, mappings,
  * what the kernel may answer, and members that it wants back.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -16,22 +15,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "eal/vfio_user/open_fds.h"
 #include "fake_iommufd.h"
 #include "unit.h"
 
 static struct fake f;
 static struct quoll_ioas *ioas;
-
-static unsigned int open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int nr = 0;
-
-	while (dir && readdir(dir))
-		nr++;
-	closedir(dir);
-	return nr;
-}
 
 static void begin(void)
 {
@@ -67,7 +56,7 @@ static void every_member_is_bound_and_attached_and_let_go_again(void)
 	unsigned int files;
 
 	begin();
-	files = open_files();
+	files = open_fds();
 	CU_ASSERT_EQUAL_FATAL(claim(LAB_SLOT1, &group, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(fake_kernel.calls, "alloc bind(vfio1) bind(vfio2) attach(vfio1) attach(vfio2) ");
 	CU_ASSERT_TRUE(fake_kernel.attached[1] && fake_kernel.attached[2]);
@@ -76,7 +65,7 @@ static void every_member_is_bound_and_attached_and_let_go_again(void)
 	CU_ASSERT_EQUAL(quoll_group_release(group), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fake_kernel.calls, "detach(vfio2) detach(vfio1) "));
 	CU_ASSERT_TRUE(fake_iommufd_all_free());
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(open_fds(), files);
 	CU_ASSERT_EQUAL(claim(LAB_SLOT0, &group, NULL), 0);
 	CU_ASSERT_EQUAL(quoll_group_release(group), 0);
 	end();
@@ -100,14 +89,14 @@ static void a_failure_at_any_member_undoes_the_others(void)
 
 	for (unsigned int i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		begin();
-		files = open_files();
+		files = open_fds();
 		fake_kernel.fail_ioctl = steps[i].request;
 		fake_kernel.fail_skip = steps[i].skip;
 		fake_kernel.fail_errno = EIO;
 		CU_ASSERT_EQUAL(claim(LAB_SLOT0, &group, &err), -EIO);
 		CU_ASSERT_EQUAL(fake_kernel.fail_ioctl, 0);
 		CU_ASSERT_TRUE(fake_iommufd_all_free());
-		CU_ASSERT_EQUAL(open_files(), files);
+		CU_ASSERT_EQUAL(open_fds(), files);
 		CU_ASSERT_STRING_EQUAL(fake_kernel.calls + strlen(fake_kernel.calls) - strlen(steps[i].undone),
 				       steps[i].undone);
 		CU_ASSERT_EQUAL(claim(LAB_SLOT0, &group, NULL), 0);
@@ -122,14 +111,14 @@ static void no_iommu_file_and_no_address_space_are_errors(void)
 	unsigned int files;
 
 	fake_iommufd_open(&f);
-	files = open_files();
+	files = open_fds();
 	fake_kernel.fail_ioctl = IOMMUFD_IOAS_ALLOC;
 	fake_kernel.fail_errno = ENOMEM;
 	CU_ASSERT_EQUAL(quoll_ioas_open(&f.env, "iommufd", &ioas, &err), -ENOMEM);
 	fake_remove(&f, "dev/iommu");
 	CU_ASSERT_EQUAL(quoll_ioas_open(&f.env, "iommufd", &ioas, &err), -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "modprobe -a iommufd"));
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(open_fds(), files);
 	fake_iommufd_close(&f);
 }
 
@@ -436,19 +425,19 @@ static void a_device_that_makes_no_sense_stays_with_its_group(void)
 
 	begin();
 	CU_ASSERT_EQUAL_FATAL(claim(LAB_DRIVE, &group, NULL), 0);
-	files = open_files();
+	files = open_fds();
 	fake_kernel.nr_regions = 100000;
 	CU_ASSERT_EQUAL(quoll_device_open(group, LAB_DRIVE, &dev, &err), -EPROTO);
 	fake_kernel.nr_regions = 9;
 	fake_kernel.fail_ioctl = VFIO_DEVICE_RESET;
 	fake_kernel.fail_errno = EIO;
 	CU_ASSERT_EQUAL(quoll_device_open(group, LAB_DRIVE, &dev, &err), -EIO);
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(open_fds(), files);
 	CU_ASSERT_TRUE(fake_kernel.attached[0]);
 	for (int i = 0; i < 3; i++) {
 		CU_ASSERT_EQUAL_FATAL(quoll_device_open(group, LAB_DRIVE, &dev, &err), 0);
 		quoll_device_close(dev);
-		CU_ASSERT_EQUAL(open_files(), files);
+		CU_ASSERT_EQUAL(open_fds(), files);
 		CU_ASSERT_TRUE(fake_kernel.attached[0]);
 	}
 	CU_ASSERT_EQUAL(quoll_group_release(group), 0);
@@ -560,7 +549,7 @@ static void devices_of_a_group_are_looked_at_by_several_threads(void)
 	CU_ASSERT_EQUAL_FATAL(claim(LAB_SLOT0, &group, NULL), 0);
 	for (int i = 0; i < 2; i++)
 		CU_ASSERT_EQUAL_FATAL(quoll_device_open(group, names[i], &dev[i], NULL), 0);
-	files = open_files();
+	files = open_fds();
 	for (int i = 0; i < 2; i++)
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, looks_at, dev[i]), 0);
 	CU_ASSERT_EQUAL(eventfd_write(fake_kernel.req_fd[3], 1), 0);
@@ -570,7 +559,7 @@ static void devices_of_a_group_are_looked_at_by_several_threads(void)
 	}
 	CU_ASSERT_EQUAL(quoll_device_events(dev[0]), 0); /* also if both were done before */
 	CU_ASSERT_FALSE(fake_kernel.attached[3]);
-	CU_ASSERT_EQUAL(open_files(), files - 2); /* its file, and its request's */
+	CU_ASSERT_EQUAL(open_fds(), files - 2); /* its file, and its request's */
 	for (int i = 0; i < 2; i++)
 		quoll_device_close(dev[i]);
 	CU_ASSERT_EQUAL(quoll_group_release(group), 0);

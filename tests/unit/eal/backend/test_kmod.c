@@ -3,7 +3,6 @@
  * test_kmod.c - the back-end for quoll.ko above a fake kernel: one address space over several groups, what a refusal
  * says, groups that are lost, what the kernel may answer.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "eal/vfio_user/open_fds.h"
 #include "fake_kmod.h"
 #include "unit.h"
 
@@ -21,28 +21,17 @@ static unsigned int files_before;
 #define DRIVE (&fake_kmod.groups[LAB_GROUP_DRIVE])
 #define SLOT (&fake_kmod.groups[LAB_GROUP_SLOT])
 
-static unsigned int open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int nr = 0;
-
-	while (dir && readdir(dir))
-		nr++;
-	closedir(dir);
-	return nr;
-}
-
 static void begin(void)
 {
 	fake_kmod_open(&f);
-	files_before = open_files();
+	files_before = open_fds();
 	CU_ASSERT_EQUAL_FATAL(quoll_ioas_open(&f.env, "kmod", &ioas, NULL), 0);
 }
 
 static void end(void)
 {
 	CU_ASSERT_EQUAL(quoll_ioas_close(ioas), 0);
-	CU_ASSERT_EQUAL(open_files(), files_before);
+	CU_ASSERT_EQUAL(open_fds(), files_before);
 	fake_kmod_close(&f);
 }
 
@@ -174,7 +163,7 @@ static void a_group_that_cannot_take_what_is_mapped_is_refused(void)
 	fail_next(QUOLL_GROUP_MAP_DMA, 1, ERANGE);
 	CU_ASSERT_EQUAL(claim(LAB_SLOT0, &slot, &err), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.what, "open another for it"));
-	CU_ASSERT_EQUAL(open_files(), files_before + 2);
+	CU_ASSERT_EQUAL(open_fds(), files_before + 2);
 	fail_next(QUOLL_GROUP_MAP_DMA, 1, EIO);
 	CU_ASSERT_EQUAL(claim(LAB_SLOT0, &slot, &err), -EIO);
 	getrlimit(RLIMIT_MEMLOCK, &old);
@@ -322,14 +311,14 @@ static void no_module_and_another_version_are_errors(void)
 	struct quoll_error err;
 
 	fake_kmod_open(&f);
-	files_before = open_files();
+	files_before = open_fds();
 	fake_kmod.version = QUOLL_UAPI_VERSION + 1;
 	CU_ASSERT_EQUAL(quoll_ioas_open(&f.env, "kmod", &ioas, &err), -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.what, "speaks version"));
 	fake_remove(&f, "dev/quoll/control");
 	CU_ASSERT_EQUAL(quoll_ioas_open(&f.env, "kmod", &ioas, &err), -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "insmod kmod/quoll.ko"));
-	CU_ASSERT_EQUAL(open_files(), files_before);
+	CU_ASSERT_EQUAL(open_fds(), files_before);
 	fake_kmod_close(&f);
 }
 
@@ -470,11 +459,11 @@ static void a_device_is_opened_and_closed_or_its_refusal_told(void)
 
 	begin();
 	CU_ASSERT_EQUAL_FATAL(claim(LAB_DRIVE, &group, NULL), 0);
-	files = open_files();
+	files = open_fds();
 	CU_ASSERT_EQUAL_FATAL(quoll_device_open(group, LAB_DRIVE, &dev, &err), 0);
 	CU_ASSERT_EQUAL(quoll_device_events(dev), 0);
 	quoll_device_close(dev);
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(open_fds(), files);
 	fail_next(QUOLL_GROUP_OPEN_DEVICE, 0, ENOENT);
 	CU_ASSERT_EQUAL(quoll_device_open(group, LAB_DRIVE, &dev, &err), -ENODEV);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "quoll bind " LAB_DRIVE " --driver quoll"));
@@ -482,7 +471,7 @@ static void a_device_is_opened_and_closed_or_its_refusal_told(void)
 	CU_ASSERT_EQUAL(quoll_device_open(group, LAB_DRIVE, &dev, &err), -EACCES);
 	fake_kmod.nr_regions = 100000;
 	CU_ASSERT_EQUAL(quoll_device_open(group, LAB_DRIVE, &dev, &err), -EPROTO);
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(open_fds(), files);
 	CU_ASSERT_EQUAL(quoll_group_release(group), 0);
 	end();
 }
