@@ -73,6 +73,12 @@ sysctl -qw net.core.rmem_max=4194304 net.core.wmem_max=4194304
 free=$(hugepages_free)
 ports=("$e1000e" "$nic") peers=(net2 multi1) links_told=1
 forwards 'virtio: e1000e to virtio, split'
+# QEMU's e1000 loses what waited for it and finds no descriptor, and its count of that (MPC) is not cleared by a read: the kernel's
+# driver adds it up once more every 2 s, so that what it names as missed is a multiple. It has descriptors for all that TCP sends
+# ahead, then.
+interface old1
+ethtool -G old1 rx 4096
+check 'virtio: the peer has descriptors for what TCP sends ahead' sh -c 'ethtool -g old1 | grep -c "^RX:[[:space:]]*4096$" | grep -qx 2'
 ports=("pci:$nic?packed=1" "pci:$other?packed=1") peers=(multi1 old1) links_told=0
 forwards 'virtio to virtio, packed'
 
