@@ -177,14 +177,12 @@ static bool packed_wants_call(const struct vhost_ring *ring, uint16_t slots)
 	return virtq_need_event(event, ring->next, (uint16_t)(ring->next - slots));
 }
 
-static void packed_give_back(struct vhost_vring *vring, struct vhost_ring *ring, bool written)
+/* One after the other. Return: slots that they take. */
+static inline uint32_t give_in_order(struct vhost_ring *ring, bool written)
 {
 	uint32_t slot = ring->next, slots = 0;
 	bool wrap = ring->wrap;
 
-	vhost_guest_gets(ring);
-	if (QUOLL_UNLIKELY(ring->inflight_packed != NULL))
-		vhost_inflight_packed_before(ring);
 	for (uint32_t i = 0; i < ring->nr_done; i++) {
 		const struct vhost_used *done = &ring->done[i];
 		struct virtq_packed_desc *desc = &ring->packed[slot];
@@ -201,6 +199,55 @@ static void packed_give_back(struct vhost_vring *vring, struct vhost_ring *ring,
 	}
 	ring->next = (uint16_t)slot;
 	ring->wrap = wrap;
+	return slots;
+}
+
+/* The chains of one frame, from the place of the next one on: the first comes last, as the guest looks there. Whoever
+ * comes after us finds what is missing (inflight.c): ids and lengths are there. Return: slots that they take. */
+static uint32_t give_frame(struct vhost_ring *ring, const struct vhost_used *done, uint32_t n)
+{
+	uint32_t slot = ring->next, slots = 0;
+	bool wrap = ring->wrap;
+
+	for (uint32_t i = 0; i < n; i++) {
+		ring->packed[slot].id = done[i].id;
+		ring->packed[slot].bytes = done[i].bytes & ~VHOST_USED_MORE;
+		slots += done[i].slots;
+		vhost_packed_step(ring->size, &slot, &wrap, done[i].slots);
+	}
+	ring->next = (uint16_t)slot;
+	ring->wrap = wrap;
+	while (n--) {
+		wrap ^= slot < done[n].slots;
+		slot = (slot < done[n].slots ? slot + ring->size : slot) - done[n].slots;
+		__atomic_store_n(&ring->packed[slot].flags,
+				 (wrap ? VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED : 0) | VIRTQ_DESC_WRITE, __ATOMIC_RELEASE);
+	}
+	return slots;
+}
+
+/* Frame by frame. Return: as above. */
+static __attribute__((noinline)) uint32_t give_joined(struct vhost_ring *ring)
+{
+	uint32_t slots = 0, n;
+
+	for (uint32_t i = 0; i < ring->nr_done; i += n) {
+		for (n = 1; ring->done[i + n - 1].bytes & VHOST_USED_MORE; n++)
+			;
+		slots += give_frame(ring, ring->done + i, n);
+	}
+	ring->joined = false;
+	return slots;
+}
+
+static void packed_give_back(struct vhost_vring *vring, struct vhost_ring *ring, bool written)
+{
+	uint32_t slots;
+
+	vhost_guest_gets(ring);
+	if (QUOLL_UNLIKELY(ring->inflight_packed != NULL))
+		vhost_inflight_packed_before(ring);
+	slots = QUOLL_UNLIKELY(ring->joined) ? give_joined(ring) : give_in_order(ring, written);
 	if (QUOLL_UNLIKELY(ring->inflight_packed != NULL))
 		vhost_inflight_packed_after(ring);
 	if (vring->call_fd < 0)

@@ -5,8 +5,9 @@
  * We give chains back in the order in which they came, before a call ends, so nothing is ever in flight; what a
  * successor has to know is the place, and for split rings the ring itself tells it (the used index). For packed rings
  * it is written down after each call; a call that was cut short left slots that are given back already, and how many
- * each chain takes is written down before. A front end that keeps nothing (QEMU's netdev) knows only where a packed
- * ring once began: then the flags in the ring itself tell.
+ * each chain takes is written down before. One that was cut short in the middle of a frame of several chains gave back
+ * the last of them, and not the first: that is made up for. A front end that keeps nothing (QEMU's netdev) knows only
+ * where a packed ring once began: then the flags in the ring itself tell.
  *
  * Source: QEMU, "Vhost-user Protocol", "Inflight I/O tracking". What is in there is the front end's word, and checked.
  */
@@ -96,28 +97,6 @@ static void begin_split(struct vhost_ring *ring)
 	ring->inflight_split->used_idx = ring->next;
 }
 
-/* The place that was written down, and from there on over what was given back before we died. */
-static void resume_packed(struct vhost_ring *ring)
-{
-	struct vhost_inflight_packed *in = ring->inflight_packed;
-	uint32_t slot = __atomic_load_n(&in->used_idx, __ATOMIC_RELAXED);
-	bool wrap = __atomic_load_n(&in->used_wrap, __ATOMIC_RELAXED) & 1;
-
-	if (slot >= ring->size)
-		return;
-	for (uint32_t left = ring->size; left; left--) {
-		uint16_t flags = __atomic_load_n(&ring->packed[slot].flags, __ATOMIC_ACQUIRE);
-		uint32_t num = __atomic_load_n(&in->descs[slot].num, __ATOMIC_RELAXED);
-
-		if (!(in->descs[slot].inflight & 1) || !num || num > ring->size ||
-		    !!(flags & VIRTQ_DESC_USED) != wrap || !!(flags & VIRTQ_DESC_AVAIL) != wrap)
-			break;
-		vhost_packed_step(ring->size, &slot, &wrap, num);
-	}
-	ring->next = (uint16_t)slot;
-	ring->wrap = wrap;
-}
-
 static uint16_t flags_at(const struct vhost_ring *ring, uint32_t slot)
 {
 	return __atomic_load_n(&ring->packed[slot].flags, __ATOMIC_ACQUIRE);
@@ -203,8 +182,8 @@ static uint32_t find_packed(struct vhost_ring *ring)
 	return nr;
 }
 
-/* A chain is given back as it is, unless the driver has made another one there meanwhile. Return: its slots. */
-static uint32_t drop_chain(const struct vhost_ring *ring, uint32_t slot, uint32_t limit)
+/* A chain is given back as it is, unless the driver has made another one there meanwhile. */
+static void drop_chain(const struct vhost_ring *ring, uint32_t slot, uint32_t limit)
 {
 	uint16_t flags = flags_at(ring, slot), last = flags, id;
 	uint32_t nr = 1;
@@ -215,15 +194,28 @@ static uint32_t drop_chain(const struct vhost_ring *ring, uint32_t slot, uint32_
 	if (id != id_at(ring, slot))
 		__atomic_store_n(&ring->packed[slot].id, id, __ATOMIC_RELAXED);
 	__atomic_compare_exchange_n(&ring->packed[slot].flags, &flags,
-				    flags & VIRTQ_DESC_AVAIL ? VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED : 0, false,
-				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-	return nr;
+				    (flags & VIRTQ_DESC_WRITE) |
+					    (flags & VIRTQ_DESC_AVAIL ? VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED : 0),
+				    false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* Chains in these slots that were not given back; the first comes last, as they may be one frame (chain.c). */
+static void drop_slots(const struct vhost_ring *ring, uint32_t first, uint32_t nr)
+{
+	for (uint32_t i = nr; i; i--) {
+		uint32_t slot = (first + i - 1) % ring->size;
+		bool is_rest = i > 1 && flags_at(ring, slot_before(ring, slot)) & VIRTQ_DESC_NEXT;
+
+		if (!is_rest && !is_used(flags_at(ring, slot)))
+			drop_chain(ring, slot, nr - i + 1);
+	}
 }
 
 /*
  * While there is no back end QEMU drops what the guest sends, from the place on that it believes in. Frames before that
- * place are left: they are dropped as well, for the guest waits for them first. What is taken for one and is but the
- * rest of a chain that was given back is no harm: a driver does not look there.
+ * place are left: they are dropped as well, for the guest waits for them first. It waits in the same way for the first
+ * buffers of a frame that we were giving back when we died, which are filled. What is taken for one and is but the rest
+ * of a chain that was given back is no harm: a driver does not look there.
  */
 static bool drop_left(const struct vhost_ring *ring, uint32_t nr_to_do)
 {
@@ -235,18 +227,49 @@ static bool drop_left(const struct vhost_ring *ring, uint32_t nr_to_do)
 		slot = slot_before(ring, slot);
 	if (!nr_used)
 		return false;
-	for (uint32_t left = nr, step; left; left -= step, slot = (slot + step) % ring->size)
-		step = drop_chain(ring, slot, left);
+	drop_slots(ring, slot, nr);
 	return nr > 0;
 }
 
-/* Of a ring that nobody else keeps the place of; rings of an odd number are the guest's for sending. */
-static void begin_packed(struct vhost_vring *vring, unsigned int idx)
+/* Of a ring that nobody else keeps the place of. */
+static void begin_packed(struct vhost_vring *vring)
 {
 	uint32_t nr_to_do = find_packed(&vring->ring);
 
-	if (idx & 1 && drop_left(&vring->ring, nr_to_do) && vring->call_fd >= 0)
+	if (drop_left(&vring->ring, nr_to_do) && vring->call_fd >= 0)
 		server_signal(&vring->signal, vring->call_fd);
+}
+
+/* The place that was written down, and from there on over what was given back before we died: up to the last chain of
+ * this turn that was. Those before it that were not are the first of its frame, and are given back now. */
+static void resume_packed(struct vhost_ring *ring)
+{
+	struct vhost_inflight_packed *in = ring->inflight_packed;
+	uint32_t first = __atomic_load_n(&in->used_idx, __ATOMIC_RELAXED), slot = first, hole = ring->size, nr = 0, num;
+	bool wrap = __atomic_load_n(&in->used_wrap, __ATOMIC_RELAXED) & 1;
+
+	if (first >= ring->size)
+		return;
+	ring->next = (uint16_t)first;
+	ring->wrap = wrap;
+	for (uint32_t seen = 0; seen < ring->size; seen += num) {
+		uint16_t flags = flags_at(ring, slot);
+		bool given = !!(flags & VIRTQ_DESC_USED) == wrap && !!(flags & VIRTQ_DESC_AVAIL) == wrap;
+
+		num = __atomic_load_n(&in->descs[slot].num, __ATOMIC_RELAXED);
+		if (!(in->descs[slot].inflight & 1) || !num || num > ring->size - seen)
+			break;
+		vhost_packed_step(ring->size, &slot, &wrap, num);
+		if (!given) {
+			hole = hole < seen ? hole : seen;
+			continue;
+		}
+		nr = seen + num;
+		ring->next = (uint16_t)slot;
+		ring->wrap = wrap;
+	}
+	if (hole < nr)
+		drop_slots(ring, first + hole, nr - hole);
 }
 
 void vhost_inflight_begin(struct vhost_port *vp, unsigned int idx, struct vhost_ring *ring)
@@ -257,7 +280,7 @@ void vhost_inflight_begin(struct vhost_port *vp, unsigned int idx, struct vhost_
 	if (!vp->inflight || idx >= vp->inflight_queues || ring->size > vp->inflight_size ||
 	    vp->inflight_packed != ring->is_packed) {
 		if (ring->is_packed)
-			begin_packed(&vp->vrings[idx], idx);
+			begin_packed(&vp->vrings[idx]);
 		return;
 	}
 	in = (void *)((uint8_t *)vp->inflight + idx * queue_bytes(ring->is_packed, vp->inflight_size));

@@ -125,6 +125,16 @@ static int next_chain(struct vhost_ring *ring, struct place *place, struct vhost
 	return rc;
 }
 
+/* Packed: chains from @first on are one frame, and the guest sees all of them or none. */
+static void join(struct vhost_ring *ring, uint16_t first)
+{
+	if (!ring->is_packed || ring->nr_done - first < 2)
+		return;
+	ring->joined = true;
+	for (unsigned int i = first; i + 1u < ring->nr_done; i++)
+		ring->done[i].bytes |= VHOST_USED_MORE;
+}
+
 /*
  * Buffers of the guest for one frame. Return: 0; -EAGAIN: there are too few, and none is taken; -EMSGSIZE: one is too
  * short and there may be no second, none is taken; -EIO.
@@ -199,6 +209,7 @@ static __attribute__((noinline)) bool send_one(struct vhost_txq *q, struct vhost
 	while (!ring->done[first].bytes)
 		first++;
 	hdr.nr_bufs = (uint16_t)(ring->nr_done - first);
+	join(ring, first);
 	push(&chain, &at, (const uint8_t *)&hdr, sizeof(hdr));
 	for (const struct quoll_buf *link = buf; link; link = link->next)
 		push(&chain, &at, quoll_buf_data(link), link->data_bytes);

@@ -57,6 +57,9 @@ struct vhost_memory {
 	struct vhost_area areas[VHOST_MAX_SLOTS];
 };
 
+/* In the length of a chain, of packed rings only: the next chain holds more of the same frame. */
+#define VHOST_USED_MORE (1u << 31)
+
 /* What is to be given back to the guest: a chain, and the bytes that were written into it. */
 struct vhost_used {
 	uint16_t id;
@@ -78,6 +81,7 @@ struct vhost_inflight_packed;
  * @broken:   what the guest wrote makes no sense; the session is about to end
  * @area:     where the last buffer was
  * @nr_done:  chains in @done, which are given back at the end of the call
+ * @joined:   some of them belong together, see VHOST_USED_MORE
  */
 struct vhost_ring {
 	union {
@@ -101,6 +105,7 @@ struct vhost_ring {
 	bool indirect;
 	bool mergeable;
 	bool broken;
+	bool joined;
 	uint16_t nr_done;
 	const struct vhost_memory *memory;
 	uint64_t features;

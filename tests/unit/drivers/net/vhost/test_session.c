@@ -589,6 +589,75 @@ static void frames_in_chains_that_qemu_leaves_are_given_back(void)
 	front_close(&f);
 }
 
+/* It died while it gave back the three buffers of a frame, of which the guest was to see all or none: the last ones
+ * have gone. In the middle of the ring, and across its end. */
+static void the_rest_of_a_frame_is_given_back(bool noted, unsigned int nr_before, unsigned int nr_missing)
+{
+	struct vhost_inflight what;
+	struct virtq_packed_desc *ring;
+	uint8_t *memory, before[32];
+	uint32_t bytes, sum = 0;
+	struct quoll_buf *buf;
+	struct front f;
+	uint16_t id;
+	bool written;
+	int fd;
+
+	front_up(&f, VIRTIO_F_RING_PACKED | VIRTIO_NET_F_MRG_RXBUF, 1);
+	fd = take_inflight(&f, &what);
+	front_disconnect(&f);
+	front_await_link(&f, false);
+	up_with_inflight(&f, noted ? &what : NULL, fd, true);
+	for (unsigned int k = 0; k < nr_before; k++)
+		check_frames(&f, (uint16_t)(k % FRONT_SIZE));
+	memory = mmap(NULL, what.mmap_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(memory, MAP_FAILED);
+	memcpy(before, memory, sizeof(before));
+	for (uint16_t i = 0; i < 6; i++)
+		front_post(&f, 0, i, 512);
+	buf = front_make(&f, 'm', 1500, 1);
+	CU_ASSERT_EQUAL_FATAL(front_tx(&f, 0, &buf, 1), 1);
+	front_disconnect(&f);
+	front_await_link(&f, false);
+	ring = (void *)f.rings[0].mem;
+	for (unsigned int i = 0; i < nr_missing; i++) {
+		uint16_t *flags = &ring[(nr_before + i) % FRONT_SIZE].flags;
+
+		*flags = VIRTQ_DESC_WRITE | (*flags & VIRTQ_DESC_AVAIL ? VIRTQ_DESC_AVAIL : VIRTQ_DESC_USED);
+	}
+	memcpy(memory, before, sizeof(before));
+	up_with_inflight(&f, noted ? &what : NULL, fd, false);
+	for (uint16_t i = 0; i < 3; i++) {
+		CU_ASSERT_TRUE_FATAL(front_used(&f, 0, &id, &bytes, &written));
+		CU_ASSERT_TRUE(written);
+		CU_ASSERT_EQUAL(id, i);
+		sum += bytes;
+	}
+	CU_ASSERT_EQUAL(sum, 1512);
+	CU_ASSERT_FALSE(front_used(&f, 0, &id, &bytes, &written));
+	buf = front_make(&f, 'n', 1500, 1);
+	CU_ASSERT_EQUAL_FATAL(front_tx(&f, 0, &buf, 1), 1);
+	for (uint16_t i = 3; i < 6; i++) {
+		CU_ASSERT_TRUE_FATAL(front_used(&f, 0, &id, &bytes, &written));
+		CU_ASSERT_EQUAL(id, i);
+	}
+	check_frames(&f, 9);
+	munmap(memory, what.mmap_bytes);
+	close(fd);
+	front_close(&f);
+}
+
+static void a_frame_that_was_being_given_back_is_whole(void)
+{
+	static const unsigned int places[] = {1, 100, 254, 255, 256, 510, 700};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		for (unsigned int nr_missing = 1; nr_missing < 3; nr_missing++) {
+			the_rest_of_a_frame_is_given_back(true, places[i], nr_missing);
+			the_rest_of_a_frame_is_given_back(false, places[i], nr_missing);
+		}
+}
+
 static const struct unit_test tests[] = {
 	{"options out of range are refused", options_out_of_range_are_refused},
 	{"what is offered follows from options and settings", what_is_offered_follows_from_settings},
@@ -606,6 +675,7 @@ static const struct unit_test tests[] = {
 	{"frames that QEMU leaves are given back", frames_that_qemu_leaves_are_given_back},
 	{"frames in chains that QEMU leaves are given back", frames_in_chains_that_qemu_leaves_are_given_back},
 	{"a place behind a chain is believed", a_place_behind_a_chain_is_believed},
+	{"a frame that was being given back at the end is whole", a_frame_that_was_being_given_back_is_whole},
 	{"what was given back before the end is not taken again",
 	 what_was_given_back_before_the_end_is_not_taken_again},
 };
