@@ -8,13 +8,15 @@
 #ifndef QUOLL_EAL_BACKEND_H
 #define QUOLL_EAL_BACKEND_H
 
+#include <pthread.h>
+
 #include <quoll/device.h>
 #include <quoll/group.h>
 
 #include "backend/maps.h"
 
 #define IOAS_MAX_GROUPS 64
-#define IOAS_MAX_HEAPS 16
+#define IOAS_MAX_WINDOWS 64
 
 struct quoll_heap;
 
@@ -25,10 +27,12 @@ struct quoll_ioas {
 	void *priv;
 	unsigned int nr_groups;
 	struct quoll_group *groups[IOAS_MAX_GROUPS];
-	unsigned int nr_heaps;
-	/* Of the attached heaps, so that the next one finds another place; heap.c keeps the first nr_heaps in use. */
-	struct quoll_iova_range heap_windows[IOAS_MAX_HEAPS];
-	struct ioas_maps maps; /* what is mapped; see forgets_maps */
+	unsigned int nr_windows;
+	/* Of attached heaps and of streams, so that the next one finds another place; the first nr_windows are in use.
+	 */
+	struct quoll_iova_range windows[IOAS_MAX_WINDOWS];
+	pthread_mutex_t maps_lock; /* streams map from threads of their own */
+	struct ioas_maps maps;	   /* what is mapped; see forgets_maps */
 };
 
 struct quoll_group {
@@ -122,8 +126,9 @@ extern const struct backend_ops backend_vfio_user;
 extern const struct backend_ops *const backends[];
 
 /*
- * For heaps: as the ops, after limits were checked against ioas_info (number of mappings, memlock). The number needed
- * and the command that grants it go into err. need_bytes is the whole of what the caller is about to map.
+ * For heaps and streams: as the ops, after limits were checked against ioas_info (number of mappings, memlock). The
+ * number needed and the command that grants it go into err. need_bytes is the whole of what the caller is about to map.
+ * While groups stay what they are, any thread may call them.
  */
 int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int need_maps, struct quoll_error *err);
 int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
@@ -133,8 +138,9 @@ bool ioas_is_exposed(struct quoll_ioas *ioas, quoll_iova_t iova);
 /* For claim.c, when the first group is attached: map again what a back-end that forgets_maps has lost; all or nothing.
  */
 int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err);
-void ioas_heap_attached(struct quoll_ioas *ioas);
-void ioas_heap_detached(struct quoll_ioas *ioas);
+/* Of all windows of IOVAs in use; there must be room. Remove: by where it begins. */
+void ioas_window_add(struct quoll_ioas *ioas, const struct quoll_iova_range *window);
+void ioas_window_remove(struct quoll_ioas *ioas, quoll_iova_t first);
 
 /* A device's name from an address's target: the whole of it, or "..." and its end where it is too long. */
 void device_name_cut(const char *target, char name[QUOLL_NAME_BYTES]);

@@ -77,8 +77,10 @@ int ioas_open_ops(const struct quoll_env *env, const struct backend_ops *ops, st
 		new->env = *env;
 	new->ops = ops;
 	new->fd = -1;
+	pthread_mutex_init(&new->maps_lock, NULL);
 	rc = ops->ioas_open(new, err);
 	if (rc) {
+		pthread_mutex_destroy(&new->maps_lock);
 		free(new);
 		return rc;
 	}
@@ -90,18 +92,24 @@ int quoll_ioas_close(struct quoll_ioas *ioas)
 {
 	if (!ioas)
 		return 0;
-	if (ioas->nr_groups || ioas->nr_heaps)
+	if (ioas->nr_groups || ioas->nr_windows)
 		return -EBUSY;
 	ioas->ops->ioas_close(ioas);
 	maps_free(&ioas->maps);
+	pthread_mutex_destroy(&ioas->maps_lock);
 	free(ioas);
 	return 0;
 }
 
 int quoll_ioas_info(struct quoll_ioas *ioas, struct quoll_ioas_info *info, struct quoll_error *err)
 {
+	int rc;
+
 	memset(info, 0, sizeof(*info));
-	return ioas->ops->ioas_info(ioas, info, err);
+	pthread_mutex_lock(&ioas->maps_lock);
+	rc = ioas->ops->ioas_info(ioas, info, err);
+	pthread_mutex_unlock(&ioas->maps_lock);
+	return rc;
 }
 
 int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int need_maps, struct quoll_error *err)
@@ -125,11 +133,13 @@ int ioas_check_limits(struct quoll_ioas *ioas, uint64_t need_bytes, unsigned int
 	}
 	if (info.maps_avail == UINT32_MAX || need_maps <= info.maps_avail)
 		return 0;
+	pthread_mutex_lock(&ioas->maps_lock);
 	total = (uint64_t)ioas->maps.nr + need_maps;
+	pthread_mutex_unlock(&ioas->maps_lock);
 	if (ioas->ops->maps_hint) {
 		quoll_error_set(err, ENOMEM, "map", ioas->ops->name,
 				"too many mappings: %" PRIu64 " are needed, %" PRIu64 " are possible", total,
-				(uint64_t)ioas->maps.nr + info.maps_avail);
+				total - need_maps + info.maps_avail);
 		quoll_error_hint(err, "use larger pages, or %s", ioas->ops->maps_hint);
 		return -ENOMEM;
 	}
@@ -161,15 +171,12 @@ static int map_check(const struct quoll_ioas *ioas, const struct ioas_mapping *m
 	return 0;
 }
 
-int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
+static int map_locked(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
 {
 	const struct ioas_mapping *next;
 	unsigned int at;
 	int rc;
 
-	rc = map_check(ioas, m, err);
-	if (rc)
-		return rc;
 	at = maps_find(&ioas->maps, m->iova);
 	next = at < ioas->maps.nr ? &ioas->maps.at[at] : NULL;
 	if (next && next->iova <= map_last(m))
@@ -187,7 +194,19 @@ int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll
 	return 0;
 }
 
-int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
+int ioas_map(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
+{
+	int rc = map_check(ioas, m, err);
+
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&ioas->maps_lock);
+	rc = map_locked(ioas, m, err);
+	pthread_mutex_unlock(&ioas->maps_lock);
+	return rc;
+}
+
+static int unmap_locked(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
 {
 	const struct ioas_mapping *maps = ioas->maps.at;
 	unsigned int first, last;
@@ -218,22 +237,34 @@ int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
 	return 0;
 }
 
+int ioas_unmap(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes)
+{
+	int rc;
+
+	pthread_mutex_lock(&ioas->maps_lock);
+	rc = unmap_locked(ioas, iova, len_bytes);
+	pthread_mutex_unlock(&ioas->maps_lock);
+	return rc;
+}
+
 bool ioas_is_exposed(struct quoll_ioas *ioas, quoll_iova_t iova)
 {
+	bool exposed;
 	unsigned int at;
 
+	pthread_mutex_lock(&ioas->maps_lock);
 	if (ioas->ops->expose)
 		ioas->ops->expose(ioas);
 	at = maps_find(&ioas->maps, iova);
-	return at < ioas->maps.nr && ioas->maps.at[at].iova <= iova && ioas->maps.at[at].exposed;
+	exposed = at < ioas->maps.nr && ioas->maps.at[at].iova <= iova && ioas->maps.at[at].exposed;
+	pthread_mutex_unlock(&ioas->maps_lock);
+	return exposed;
 }
 
-int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err)
+static int remap_locked(struct quoll_ioas *ioas, struct quoll_error *err)
 {
 	int rc = 0;
 
-	if (!ioas->ops->forgets_maps)
-		return 0;
 	for (unsigned int i = 0; i < ioas->maps.nr; i++) {
 		rc = ioas->ops->map(ioas, &ioas->maps.at[i], err);
 		if (!rc)
@@ -245,13 +276,29 @@ int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err)
 	return rc;
 }
 
-void ioas_heap_attached(struct quoll_ioas *ioas)
+int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err)
 {
-	ioas->nr_heaps++;
+	int rc;
+
+	if (!ioas->ops->forgets_maps)
+		return 0;
+	pthread_mutex_lock(&ioas->maps_lock);
+	rc = remap_locked(ioas, err);
+	pthread_mutex_unlock(&ioas->maps_lock);
+	return rc;
 }
 
-void ioas_heap_detached(struct quoll_ioas *ioas)
+void ioas_window_add(struct quoll_ioas *ioas, const struct quoll_iova_range *window)
 {
-	if (ioas->nr_heaps)
-		ioas->nr_heaps--;
+	ioas->windows[ioas->nr_windows++] = *window;
+}
+
+void ioas_window_remove(struct quoll_ioas *ioas, quoll_iova_t first)
+{
+	for (unsigned int i = 0; i < ioas->nr_windows; i++) {
+		if (ioas->windows[i].first != first)
+			continue;
+		ioas->windows[i] = ioas->windows[--ioas->nr_windows];
+		return;
+	}
 }

@@ -202,10 +202,11 @@ static bool range_holds(const struct quoll_ioas_info *info, const struct ioas_ma
 int refuse_mapping(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
 {
 	const char *backend = ioas->ops->name;
-	struct quoll_ioas_info info;
+	struct quoll_ioas_info info = {0};
 	uint64_t page;
 
-	if (quoll_ioas_info(ioas, &info, NULL) || !info.page_sizes)
+	/* In the midst of a mapping, with the lock that quoll_ioas_info() would take. */
+	if (ioas->ops->ioas_info(ioas, &info, NULL) || !info.page_sizes)
 		return quoll_error_set(err, EINVAL, "map", backend, "refused");
 	page = info.page_sizes & -info.page_sizes;
 	if ((m->iova | (uintptr_t)m->va | m->len_bytes) & (page - 1))

@@ -266,8 +266,8 @@ static int check_fit(const struct heap *heap, struct quoll_ioas *ioas, struct qu
 				       info.page_sizes & -info.page_sizes);
 	if (iova_window_check(&set, NULL, 0, &window))
 		return window_error(heap, "does not lie within what this address space can map", err);
-	if (iova_window_check(&set, ioas->heap_windows, ioas->nr_heaps, &window))
-		return window_error(heap, "overlaps that of another heap in this address space", err);
+	if (iova_window_check(&set, ioas->windows, ioas->nr_windows, &window))
+		return window_error(heap, "overlaps that of another heap or stream in this address space", err);
 	return 0;
 }
 
@@ -311,6 +311,7 @@ static int map_all(struct heap *heap, struct quoll_ioas *ioas, struct quoll_erro
 int quoll_heap_attach(struct quoll_heap *pub, struct quoll_ioas *ioas, struct quoll_error *err)
 {
 	struct heap *heap = heap_of(pub);
+	struct quoll_iova_range window;
 	struct quoll_ioas **ioases;
 	uint64_t placed_bytes;
 	unsigned int nr;
@@ -320,9 +321,10 @@ int quoll_heap_attach(struct quoll_heap *pub, struct quoll_ioas *ioas, struct qu
 		if (heap->ioases[i] == ioas)
 			return quoll_error_set(err, EALREADY, "heap", "attach",
 					       "attached to this address space already");
-	if (ioas->nr_heaps >= IOAS_MAX_HEAPS)
+	if (ioas->nr_windows >= IOAS_MAX_WINDOWS)
 		return quoll_error_set(err, ENOSPC, "heap", "attach",
-				       "the address space has %d heaps, the most it takes", IOAS_MAX_HEAPS);
+				       "the address space has %d heaps and streams, the most it takes",
+				       IOAS_MAX_WINDOWS);
 	ioases = realloc(heap->ioases, (heap->nr_ioases + 1) * sizeof(*ioases));
 	if (!ioases)
 		return quoll_error_set(err, ENOMEM, "heap", "attach", "out of memory");
@@ -337,17 +339,9 @@ int quoll_heap_attach(struct quoll_heap *pub, struct quoll_ioas *ioas, struct qu
 	if (rc)
 		return rc;
 	heap->ioases[heap->nr_ioases++] = ioas;
-	ioas->heap_windows[ioas->nr_heaps] = window_of(heap);
-	ioas_heap_attached(ioas);
+	window = window_of(heap);
+	ioas_window_add(ioas, &window);
 	return 0;
-}
-
-static void forget_window(struct quoll_ioas *ioas, const struct heap *heap)
-{
-	for (unsigned int i = 0; i < ioas->nr_heaps; i++)
-		if (ioas->heap_windows[i].first == heap->pub.iova_base)
-			ioas->heap_windows[i] = ioas->heap_windows[ioas->nr_heaps - 1];
-	ioas_heap_detached(ioas);
 }
 
 int quoll_heap_detach(struct quoll_heap *pub, struct quoll_ioas *ioas)
@@ -359,7 +353,7 @@ int quoll_heap_detach(struct quoll_heap *pub, struct quoll_ioas *ioas)
 			continue;
 		unmap_first(heap, ioas, UINT32_MAX);
 		heap->ioases[i] = heap->ioases[--heap->nr_ioases];
-		forget_window(ioas, heap);
+		ioas_window_remove(ioas, heap->pub.iova_base);
 		return 0;
 	}
 	return -ENOENT;

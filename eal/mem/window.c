@@ -81,7 +81,7 @@ static int constraints_read(const struct quoll_heap_opts *opts, struct constrain
 	*c = (struct constraints){.nr_sets = nr};
 	c->sets = calloc(nr, sizeof(*c->sets));
 	c->infos = calloc(nr, sizeof(*c->infos));
-	c->holes = calloc(nr, IOAS_MAX_HEAPS * sizeof(*c->holes));
+	c->holes = calloc(nr, IOAS_MAX_WINDOWS * sizeof(*c->holes));
 	if (!c->sets || !c->infos || !c->holes) {
 		constraints_free(c);
 		return quoll_error_set(err, ENOMEM, "heap", "window", "out of memory");
@@ -96,8 +96,8 @@ static int constraints_read(const struct quoll_heap_opts *opts, struct constrain
 			return rc;
 		}
 		c->sets[i] = (struct iova_set){c->infos[i].ranges, c->infos[i].nr_ranges};
-		for (unsigned int h = 0; h < ioas->nr_heaps; h++)
-			c->holes[c->nr_holes++] = ioas->heap_windows[h];
+		for (unsigned int h = 0; h < ioas->nr_windows; h++)
+			c->holes[c->nr_holes++] = ioas->windows[h];
 	}
 	return 0;
 }

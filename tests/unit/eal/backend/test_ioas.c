@@ -238,9 +238,9 @@ static void close_is_refused_while_in_use(void)
 
 	CU_ASSERT_EQUAL(quoll_ioas_close(ioas), -EBUSY);
 	CU_ASSERT_EQUAL(quoll_group_release(group), 0);
-	ioas_heap_attached(ioas);
+	ioas_window_add(ioas, &(struct quoll_iova_range){0x10000, 0x1ffff});
 	CU_ASSERT_EQUAL(quoll_ioas_close(ioas), -EBUSY);
-	ioas_heap_detached(ioas);
+	ioas_window_remove(ioas, 0x10000);
 	fake_forget_calls();
 	CU_ASSERT_EQUAL(quoll_ioas_close(ioas), 0);
 	CU_ASSERT_STRING_EQUAL(fake.calls, "ioas_close() ");

@@ -20,6 +20,7 @@ struct fake {
 	struct ioas_mapping maps[FAKE_MAX_MAPS];
 	unsigned int nr_map_calls;
 	unsigned int fail_map_call; /* this one fails, counted from 1; 0: none */
+	int fail_errno;		    /* with that; EIO unless told otherwise */
 	bool fail_unmap;
 };
 
@@ -49,7 +50,7 @@ static inline int fake_map(struct quoll_ioas *ioas, const struct ioas_mapping *m
 	struct fake *fake = ioas->priv;
 
 	if (++fake->nr_map_calls == fake->fail_map_call)
-		return quoll_error_set(err, EIO, "map", "fake", "told to fail");
+		return quoll_error_set(err, fake->fail_errno ? fake->fail_errno : EIO, "map", "fake", "told to fail");
 	for (unsigned int i = 0; i < fake->nr_maps; i++)
 		if (m->iova < fake->maps[i].iova + fake->maps[i].len_bytes &&
 		    fake->maps[i].iova < m->iova + m->len_bytes)

@@ -172,7 +172,7 @@ static void a_window_that_overlaps_another_heaps_is_not_attached(void)
 	CU_ASSERT_EQUAL(one->iova_base, two->iova_base);
 	CU_ASSERT_EQUAL(quoll_heap_attach(one, fakes[1]->ioas, &err), -ERANGE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.what, "another heap"));
-	CU_ASSERT_EQUAL(fakes[1]->ioas->nr_heaps, 1);
+	CU_ASSERT_EQUAL(fakes[1]->ioas->nr_windows, 1);
 	quoll_heap_destroy(one);
 	quoll_heap_destroy(two);
 	fake_delete(fakes[0]);
@@ -222,7 +222,7 @@ static void attaching_is_all_or_nothing(void)
 		fake->fail_map_call = fail;
 		CU_ASSERT_EQUAL(quoll_heap_attach(heap, fake->ioas, &err), -EIO);
 		CU_ASSERT_EQUAL(fake->nr_maps, 0);
-		CU_ASSERT_EQUAL(fake->ioas->nr_heaps, 0);
+		CU_ASSERT_EQUAL(fake->ioas->nr_windows, 0);
 		quoll_heap_info(heap, &info);
 		CU_ASSERT_EQUAL(info.nr_ioases, 0);
 	}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stream.h - memory outside of a heap, made reachable for devices for the time of one I/O.
+ *
+ * A stream is one thread's, and of one IOAS. For each piece of memory it picks the cheapest way that is safe, and says
+ * which. What devices may reach, and for how long:
+ *
+ *   heap    exactly what the heap lets them reach anyway; nothing is done
+ *   cached  the whole pages around the memory, readable, and writable if an I/O was to write there: from the first I/O
+ *           on until the registration is thrown out for another, forgotten, or the stream goes
+ *   bounce  a buffer of the stream's in the heap, never the memory itself
+ *
+ * A registration pins the pages that are there when it is made. If the process unmaps them and puts others in their
+ * place (munmap, mremap, MADV_DONTNEED, a free() that does that), devices go on reaching the old ones, which stay this
+ * process's: nobody else's memory is in danger, but an I/O at that address would get wrong data. The kernel tells
+ * nobody, so the cached way is taken only where a program asks for it, and then quoll_stream_forget() comes before
+ * memory goes away.
+ */
+#ifndef QUOLL_STREAM_H
+#define QUOLL_STREAM_H
+
+#include <quoll/heap.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quoll_stream;
+
+enum quoll_stream_way {
+	QUOLL_WAY_HEAP,
+	QUOLL_WAY_CACHED,
+	QUOLL_WAY_BOUNCE,
+	QUOLL_NR_WAYS,
+};
+
+/* A set of ways. */
+#define QUOLL_WAY_BIT(way) (1u << (way))
+
+/**
+ * quoll_stream_way_name() - "heap", "cached", "bounce"; "unknown" for what is none
+ */
+QUOLL_API const char *quoll_stream_way_name(enum quoll_stream_way way);
+
+/**
+ * struct quoll_stream_opts - which ways, and how much of each
+ * @ways:           of QUOLL_WAY_BIT(): each of them must be possible here. 0: all that are safe whatever the program
+ *                  does with its memory, which are heap and bounce
+ * @bounce_bytes:   of buffers, rounded up to whole pages: what I/Os that bounce may have on their way together. 0 for
+ *                  4 MiB
+ * @cached_bytes:   so much at most is registered at a time, whole pages; it counts against RLIMIT_MEMLOCK. 0 for 64
+ * MiB, or half of what this process may still pin
+ * @cached_entries: so many registrations at most. 0 for 1,024, or half of what the IOAS has room for
+ */
+struct quoll_stream_opts {
+	unsigned int ways;
+	uint64_t bounce_bytes;
+	uint64_t cached_bytes;
+	unsigned int cached_entries;
+};
+
+/**
+ * quoll_stream_create() - a stream of one thread
+ * @ioas:   with a group in it already; outlives the stream
+ * @heap:   attached to @ioas; outlives the stream
+ * @opts:   NULL for the defaults
+ * @stream: freed by quoll_stream_destroy()
+ * @err:    -EINVAL: the heap is not attached there, no such way, a number is out of range; -ENOTSUP: a way that @opts
+ *          asks for is not possible (says why: devices in other processes reach only memory with a file behind it, so
+ *          nothing can be registered for them); -ERANGE: no room for a window of IOVAs; -ENXIO: no group in @ioas; else
+ *          as quoll_arena_create() and quoll_arena_alloc()
+ *
+ * Thread rule: set-up, in the thread of @ioas and @heap. Afterwards the stream may go to another one, and any number of
+ * streams may map in one IOAS at a time; but groups are claimed and released there only while none does.
+ */
+QUOLL_API int quoll_stream_create(struct quoll_ioas *ioas, struct quoll_heap *heap,
+				  const struct quoll_stream_opts *opts, struct quoll_stream **stream,
+				  struct quoll_error *err);
+
+/**
+ * quoll_stream_destroy() - take all mappings back, free; devices must be quiet. What is mapped then is not copied back
+ *
+ * Thread rule: set-up, in the thread of its IOAS and heap.
+ */
+QUOLL_API void quoll_stream_destroy(struct quoll_stream *stream);
+
+#define QUOLL_SEG_READ (1u << 0)  /* by the device */
+#define QUOLL_SEG_WRITE (1u << 1) /* by the device */
+
+/**
+ * struct quoll_stream_seg - one contiguous piece of memory of an I/O
+ * @va, @bytes:  any memory of this process; at least 1 byte
+ * @dir:         QUOLL_SEG_*
+ * @way:         out, by map: enum quoll_stream_way
+ * @iova:        out, by map: where devices find the first byte, the others follow
+ * @valid_bytes: out, by map: @bytes. In, for unmap: how much of it, from the start, the device has written if that was
+ *               what @dir said: no more is copied back, so that what an I/O that failed has left untouched stays so
+ */
+struct quoll_stream_seg {
+	void *va;
+	uint64_t bytes;
+	unsigned int dir;
+	unsigned int way;
+	quoll_iova_t iova;
+	uint64_t valid_bytes;
+	/* private: */
+	uint32_t token;
+};
+
+/**
+ * quoll_stream_map() - give memory IOVAs, as many of @segs, from the first on, as is possible now
+ * @segs: @n of them; va, bytes and dir are filled in
+ *
+ * To be read by a device: the memory must hold the data now. To be written: the memory is not to be touched until
+ * unmap.
+ *
+ * Return: how many got an IOVA; if the first didn't: -EAGAIN: the room for it is taken, unmap something first; -E2BIG:
+ * there is never so much; -EFAULT: outside the heap, and heap is the only way, or the kernel finds no such memory
+ * there; -EINVAL: no bytes, no dir, or the memory wraps round; else -errno of a mapping. An address without memory is a
+ * SIGSEGV where it bounces. Thread rule: the stream's; hot path, but what is not registered yet is a system call.
+ */
+QUOLL_API int quoll_stream_map(struct quoll_stream *stream, struct quoll_stream_seg *segs, unsigned int n);
+
+/**
+ * quoll_stream_unmap() - the I/O is over: copy back what bounced, and let its room be used for others
+ * @segs: as map filled them in, each once
+ *
+ * Thread rule: the stream's; hot path.
+ */
+QUOLL_API void quoll_stream_unmap(struct quoll_stream *stream, const struct quoll_stream_seg *segs, unsigned int n);
+
+/**
+ * quoll_stream_forget() - no registration is kept of any page of this memory: before it is unmapped, or moved
+ *
+ * Return: 0; -EBUSY: an I/O is at some of it, and it must stay; what is registered of it will go with the last unmap.
+ * -EIO: the kernel did not let go of a mapping. Thread rule: the stream's; a system call for each registration.
+ */
+QUOLL_API int quoll_stream_forget(struct quoll_stream *stream, const void *va, uint64_t bytes);
+
+/**
+ * struct quoll_stream_stats - what a stream has done
+ * @segs, @bytes:       by way
+ * @hits, @misses:      of the cached way: registered already, or for this
+ * @evicted:            registrations that had to make room for others
+ * @registered_bytes, @registrations: there now
+ */
+struct quoll_stream_stats {
+	uint64_t segs[QUOLL_NR_WAYS];
+	uint64_t bytes[QUOLL_NR_WAYS];
+	uint64_t hits;
+	uint64_t misses;
+	uint64_t evicted;
+	uint64_t registered_bytes;
+	uint64_t registrations;
+};
+
+/**
+ * quoll_stream_stats() - read the counters. Thread rule: any thread; each is right, together they may be from different
+ * moments.
+ */
+QUOLL_API void quoll_stream_stats(const struct quoll_stream *stream, struct quoll_stream_stats *stats);
+
+/**
+ * quoll_stream_ways() - the ways that this one may take, a set of QUOLL_WAY_BIT()
+ */
+QUOLL_API unsigned int quoll_stream_ways(const struct quoll_stream *stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

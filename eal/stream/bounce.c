@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * bounce.c - buffers in the heap that stand in for memory which devices cannot, or shall not, reach: whole pages of one
+ * area, copied into when they are mapped and out of when the I/O is over, as its direction has it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "stream/internal.h"
+
+int stream_bounce_init(struct stream_bounce *bounce, struct quoll_heap *heap, uint64_t bytes, struct quoll_error *err)
+{
+	void *va;
+	int rc = page_runs_init(&bounce->pages, stream_pages(bytes));
+
+	if (rc)
+		return quoll_error_set(err, -rc, "stream", "bounce", "%" PRIu64 " bytes of buffers are not possible",
+				       bytes);
+	bounce->bytes = stream_pages(bytes) * STREAM_PAGE_BYTES;
+	/* One area for both directions: what a device writes where it was to read harms only what it reads. */
+	rc = quoll_arena_create(heap, "stream", QUOLL_ARENA_DEVICE_READ_WRITE, bounce->bytes, &bounce->arena, err);
+	if (!rc)
+		rc = quoll_arena_alloc(bounce->arena, bounce->bytes, STREAM_PAGE_BYTES, &va, err);
+	if (rc) {
+		stream_bounce_fini(bounce);
+		return rc;
+	}
+	bounce->va = va;
+	bounce->iova = quoll_heap_iova(heap, va, bounce->bytes);
+	return 0;
+}
+
+void stream_bounce_fini(struct stream_bounce *bounce)
+{
+	if (bounce->arena)
+		quoll_arena_destroy(bounce->arena);
+	page_runs_fini(&bounce->pages);
+	*bounce = (struct stream_bounce){0};
+}
+
+int stream_bounce_map(struct stream_bounce *bounce, struct quoll_stream_seg *seg)
+{
+	uint64_t nr = stream_pages(seg->bytes);
+	uint32_t first;
+
+	if (seg->bytes > bounce->bytes)
+		return -E2BIG;
+	if (!page_runs_take(&bounce->pages, nr, &first))
+		return -EAGAIN;
+	seg->token = first;
+	seg->iova = bounce->iova + first * STREAM_PAGE_BYTES;
+	if (seg->dir & QUOLL_SEG_READ)
+		memcpy(bounce->va + first * STREAM_PAGE_BYTES, seg->va, seg->bytes);
+	return 0;
+}
+
+void stream_bounce_unmap(struct stream_bounce *bounce, const struct quoll_stream_seg *seg)
+{
+	uint64_t valid = seg->valid_bytes < seg->bytes ? seg->valid_bytes : seg->bytes;
+
+	if (seg->dir & QUOLL_SEG_WRITE)
+		memcpy(seg->va, bounce->va + seg->token * STREAM_PAGE_BYTES, valid);
+	page_runs_give(&bounce->pages, seg->token, (uint32_t)stream_pages(seg->bytes));
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cache.c - registrations: whole pages of the process that stay mapped after the I/O that they were mapped for, because
+ * the next one may be there as well.
+ *
+ * An entry is found by its first page, and serves what begins in that and is no longer. While an I/O uses it, it is in
+ * no list and cannot be thrown out; after that it is the newest of those that can. IOVAs come from a window that is
+ * twice as large as what may be registered, so that there is nearly always a run of them.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <quoll/counter.h>
+
+#include "mem/iova.h"
+#include "mem/mem.h"
+#include "stream/internal.h"
+
+#define DEFAULT_BYTES (64ull << 20)
+#define DEFAULT_ENTRIES 1024u
+#define MAX_ENTRIES (1u << 20)
+#define WINDOW_LOWEST (4ull << 30)
+
+/* Lists: free entries, buckets, and those that no I/O uses by age. */
+
+static uint32_t bucket_of(const struct stream_cache *cache, uintptr_t va)
+{
+	return (uint32_t)(((uint64_t)va / STREAM_PAGE_BYTES * 0x9e3779b97f4a7c15ull) >> cache->bucket_shift);
+}
+
+static void bucket_remove(struct stream_cache *cache, uint32_t idx)
+{
+	uint32_t *at = &cache->buckets[bucket_of(cache, cache->entries[idx].va)];
+
+	while (*at != idx)
+		at = &cache->entries[*at].hash_next;
+	*at = cache->entries[idx].hash_next;
+}
+
+static void age_append(struct stream_cache *cache, uint32_t idx)
+{
+	struct stream_entry *entry = &cache->entries[idx];
+
+	entry->older = cache->newest;
+	entry->newer = STREAM_NO_ENTRY;
+	if (cache->newest == STREAM_NO_ENTRY)
+		cache->oldest = idx;
+	else
+		cache->entries[cache->newest].newer = idx;
+	cache->newest = idx;
+}
+
+static void age_remove(struct stream_cache *cache, uint32_t idx)
+{
+	const struct stream_entry *entry = &cache->entries[idx];
+
+	if (entry->older == STREAM_NO_ENTRY)
+		cache->oldest = entry->newer;
+	else
+		cache->entries[entry->older].newer = entry->newer;
+	if (entry->newer == STREAM_NO_ENTRY)
+		cache->newest = entry->older;
+	else
+		cache->entries[entry->newer].older = entry->older;
+}
+
+static uint32_t find(const struct stream_cache *cache, uintptr_t va, uint64_t bytes, unsigned int access)
+{
+	uint32_t idx = cache->buckets[bucket_of(cache, va)];
+
+	while (idx != STREAM_NO_ENTRY) {
+		const struct stream_entry *entry = &cache->entries[idx];
+
+		if (entry->va == va && entry->bytes >= bytes && !(access & ~entry->access))
+			return idx;
+		idx = entry->hash_next;
+	}
+	return STREAM_NO_ENTRY;
+}
+
+/* Registering and back. */
+
+/* An entry that is in no list. On failure it stays what it is, out of everybody's reach, until the end. */
+static int drop(struct stream_cache *cache, uint32_t idx)
+{
+	struct stream_entry *entry = &cache->entries[idx];
+	int rc = ioas_unmap(cache->ioas, entry->iova, entry->bytes);
+
+	if (rc) {
+		entry->stuck = true;
+		quoll_log(&cache->ioas->env, QUOLL_LOG_ERROR, "stream", "IOVA 0x%" PRIx64 " could not be unmapped: %s",
+			  entry->iova, strerrordesc_np(-rc));
+		return -EIO;
+	}
+	page_runs_give(&cache->pages, (uint32_t)((entry->iova - cache->iova) / STREAM_PAGE_BYTES),
+		       (uint32_t)(entry->bytes / STREAM_PAGE_BYTES));
+	quoll_count(&cache->bytes, -entry->bytes);
+	quoll_count(&cache->nr, -1ull);
+	*entry = (struct stream_entry){.hash_next = cache->free_entry};
+	cache->free_entry = idx;
+	return 0;
+}
+
+/* Return: false if there was none to throw out. */
+static bool evict(struct stream_cache *cache)
+{
+	uint32_t idx = cache->oldest;
+
+	if (idx == STREAM_NO_ENTRY)
+		return false;
+	age_remove(cache, idx);
+	bucket_remove(cache, idx);
+	if (!drop(cache, idx))
+		quoll_count(&cache->evicted, 1);
+	return true;
+}
+
+/* Room for so much more: bytes, an entry, IOVAs. */
+static int make_room(struct stream_cache *cache, uint64_t bytes, uint32_t *page)
+{
+	if (bytes > cache->max_bytes)
+		return -E2BIG;
+	while (cache->bytes + bytes > cache->max_bytes || cache->free_entry == STREAM_NO_ENTRY ||
+	       !page_runs_take(&cache->pages, bytes / STREAM_PAGE_BYTES, page))
+		if (!evict(cache))
+			return -EAGAIN;
+	return 0;
+}
+
+/*
+ * The kernel pins what is there. Memory that was not written yet, or is shared with a child after a fork, would be
+ * replaced by the next write to it, while devices went on reading the old page; so it is made this process's own first.
+ * Where it can't be (read-only memory, an old kernel) mapping says what is wrong, or nothing is.
+ */
+static int map_pages(struct stream_cache *cache, const struct stream_entry *entry)
+{
+	const struct ioas_mapping m = {
+		.va = (void *)entry->va,
+		.iova = entry->iova,
+		.len_bytes = entry->bytes,
+		.access = entry->access,
+		.fd = -1,
+	};
+	int rc;
+
+	(void)madvise(m.va, m.len_bytes, MADV_POPULATE_WRITE);
+	do
+		rc = ioas_map(cache->ioas, &m, NULL);
+	while ((rc == -ENOMEM || rc == -ENOSPC) && evict(cache));
+	return rc;
+}
+
+static int registration_make(struct stream_cache *cache, uintptr_t va, uint64_t bytes, unsigned int access,
+			     uint32_t *idx)
+{
+	struct stream_entry entry = {.va = va, .bytes = bytes, .access = access};
+	uint32_t page, *bucket;
+	int rc = make_room(cache, bytes, &page);
+
+	if (rc)
+		return rc;
+	entry.iova = cache->iova + page * STREAM_PAGE_BYTES;
+	rc = map_pages(cache, &entry);
+	if (rc) {
+		page_runs_give(&cache->pages, page, (uint32_t)(bytes / STREAM_PAGE_BYTES));
+		return rc;
+	}
+	*idx = cache->free_entry;
+	cache->free_entry = cache->entries[*idx].hash_next;
+	bucket = &cache->buckets[bucket_of(cache, va)];
+	entry.hash_next = *bucket;
+	*bucket = *idx;
+	cache->entries[*idx] = entry;
+	quoll_count(&cache->bytes, bytes);
+	quoll_count(&cache->nr, 1);
+	return 0;
+}
+
+int stream_cache_map(struct stream_cache *cache, struct quoll_stream_seg *seg)
+{
+	uintptr_t va = (uintptr_t)seg->va & ~(uintptr_t)(STREAM_PAGE_BYTES - 1);
+	uint64_t bytes = stream_pages((uintptr_t)seg->va - va + seg->bytes) * STREAM_PAGE_BYTES;
+	unsigned int access = MAP_DEVICE_READ | (seg->dir & QUOLL_SEG_WRITE ? MAP_DEVICE_WRITE : 0);
+	uint32_t idx = find(cache, va, bytes, access);
+	int rc;
+
+	if (QUOLL_LIKELY(idx != STREAM_NO_ENTRY)) {
+		if (!cache->entries[idx].refs)
+			age_remove(cache, idx);
+		quoll_count(&cache->hits, 1);
+	} else {
+		rc = registration_make(cache, va, bytes, access, &idx);
+		if (rc)
+			return rc;
+		quoll_count(&cache->misses, 1);
+	}
+	cache->entries[idx].refs++;
+	seg->token = idx;
+	seg->iova = cache->entries[idx].iova + ((uintptr_t)seg->va - va);
+	return 0;
+}
+
+void stream_cache_unmap(struct stream_cache *cache, const struct quoll_stream_seg *seg)
+{
+	struct stream_entry *entry = &cache->entries[seg->token];
+
+	if (--entry->refs)
+		return;
+	if (QUOLL_UNLIKELY(entry->forgotten))
+		(void)drop(cache, seg->token);
+	else
+		age_append(cache, seg->token);
+}
+
+int stream_cache_forget(struct stream_cache *cache, uintptr_t va, uint64_t bytes)
+{
+	uintptr_t last = bytes - 1 > UINTPTR_MAX - va ? UINTPTR_MAX : va + (bytes - 1);
+	int rc = 0;
+
+	for (uint32_t i = 0; i < cache->nr_entries; i++) {
+		struct stream_entry *entry = &cache->entries[i];
+
+		if (!entry->bytes || entry->va > last || entry->va + (entry->bytes - 1) < va)
+			continue;
+		if (entry->stuck) {
+			rc = -EIO;
+			continue;
+		}
+		if (!entry->forgotten)
+			bucket_remove(cache, i);
+		if (entry->refs) {
+			entry->forgotten = true;
+			rc = rc ? rc : -EBUSY;
+			continue;
+		}
+		age_remove(cache, i);
+		if (drop(cache, i))
+			rc = -EIO;
+	}
+	return rc;
+}
+
+/* Coming and going. */
+
+static int is_possible(struct quoll_ioas *ioas, struct quoll_error *err)
+{
+	if (!ioas->ops->device_is_process)
+		return 0;
+	quoll_error_set(err, ENOTSUP, "stream", "cached",
+			"devices are other processes with %s: they reach only memory that has a file behind it, as a "
+			"heap's has",
+			ioas->ops->name);
+	quoll_error_hint(err, "let the memory bounce, or allocate it in the heap");
+	return -ENOTSUP;
+}
+
+static int limits_choose(struct stream_cache *cache, const struct quoll_ioas_info *info,
+			 const struct quoll_stream_opts *opts, struct quoll_error *err)
+{
+	uint64_t bytes = opts->cached_bytes, entries = opts->cached_entries;
+
+	if (info->page_sizes && (info->page_sizes & -info->page_sizes) > STREAM_PAGE_BYTES)
+		return quoll_error_set(err, ENOTSUP, "stream", "cached",
+				       "the IOMMU's smallest page is %" PRIu64 " bytes, more than this machine's",
+				       info->page_sizes & -info->page_sizes);
+	if (!bytes)
+		bytes = info->memlock_bytes / 2 < DEFAULT_BYTES ? info->memlock_bytes / 2 : DEFAULT_BYTES;
+	if (!entries)
+		entries = info->maps_avail / 2 < DEFAULT_ENTRIES ? info->maps_avail / 2 : DEFAULT_ENTRIES;
+	if (bytes < STREAM_PAGE_BYTES || stream_pages(bytes) > STREAM_MAX_PAGES / 2 || !entries ||
+	    entries > MAX_ENTRIES) {
+		quoll_error_set(err, EINVAL, "stream", "cached",
+				"%" PRIu64 " bytes in %" PRIu64 " registrations are not possible", bytes, entries);
+		quoll_error_hint(err, "one page and one registration at least; see ulimit -l for what may be pinned");
+		return -EINVAL;
+	}
+	cache->max_bytes = stream_pages(bytes) * STREAM_PAGE_BYTES;
+	cache->nr_entries = (uint32_t)entries;
+	return 0;
+}
+
+static int window_choose(struct stream_cache *cache, const struct quoll_ioas_info *info, struct quoll_error *err)
+{
+	const struct iova_set set = {info->ranges, info->nr_ranges};
+	struct quoll_ioas *ioas = cache->ioas;
+	struct iova_want want = {
+		.size_bytes = 2 * cache->max_bytes,
+		.align = HUGE_PAGE_BYTES,
+		.lowest = WINDOW_LOWEST,
+		.holes = ioas->windows,
+		.nr_holes = ioas->nr_windows,
+	};
+	struct quoll_iova_range window;
+	uint64_t largest;
+
+	if (ioas->nr_windows == IOAS_MAX_WINDOWS)
+		return quoll_error_set(err, ENOSPC, "stream", "cached",
+				       "the address space has %d heaps and streams, the most it takes",
+				       IOAS_MAX_WINDOWS);
+	if (iova_window_find(&set, 1, &want, &window.first, &largest)) {
+		want.lowest = IOVA_LOWEST;
+		if (iova_window_find(&set, 1, &want, &window.first, &largest)) {
+			quoll_error_set(err, ERANGE, "stream", "cached",
+					"no window of %" PRIu64 " bytes is left in the address space; the largest that "
+					"would fit has %" PRIu64,
+					want.size_bytes, largest);
+			quoll_error_hint(err, "ask for a smaller heap, or for fewer cached bytes");
+			return -ERANGE;
+		}
+	}
+	window.last = window.first + (want.size_bytes - 1);
+	ioas_window_add(ioas, &window);
+	cache->iova = window.first;
+	return 0;
+}
+
+static int tables_make(struct stream_cache *cache, struct quoll_error *err)
+{
+	uint32_t nr_buckets = quoll_round_up_pow2(2 * cache->nr_entries);
+
+	cache->entries = calloc(cache->nr_entries, sizeof(*cache->entries));
+	cache->buckets = malloc(nr_buckets * sizeof(*cache->buckets));
+	if (!cache->entries || !cache->buckets ||
+	    page_runs_init(&cache->pages, 2 * cache->max_bytes / STREAM_PAGE_BYTES))
+		return quoll_error_set(err, ENOMEM, "stream", "cached", "out of memory");
+	memset(cache->buckets, 0xff, nr_buckets * sizeof(*cache->buckets)); /* STREAM_NO_ENTRY */
+	cache->bucket_shift = 64u - (unsigned int)__builtin_ctz(nr_buckets);
+	for (uint32_t i = 0; i < cache->nr_entries; i++)
+		cache->entries[i].hash_next = i + 1 < cache->nr_entries ? i + 1 : STREAM_NO_ENTRY;
+	return 0;
+}
+
+int stream_cache_init(struct stream_cache *cache, struct quoll_ioas *ioas, const struct quoll_stream_opts *opts,
+		      struct quoll_error *err)
+{
+	struct quoll_ioas_info info;
+	int rc = is_possible(ioas, err);
+
+	if (!rc)
+		rc = heap_ioas_info(ioas, &info, err);
+	*cache = (struct stream_cache){
+		.ioas = ioas, .iova = QUOLL_IOVA_INVALID, .oldest = STREAM_NO_ENTRY, .newest = STREAM_NO_ENTRY};
+	if (!rc)
+		rc = limits_choose(cache, &info, opts, err);
+	if (!rc)
+		rc = tables_make(cache, err);
+	if (!rc)
+		rc = window_choose(cache, &info, err);
+	return rc;
+}
+
+void stream_cache_fini(struct stream_cache *cache)
+{
+	for (uint32_t i = 0; cache->entries && i < cache->nr_entries; i++)
+		if (cache->entries[i].bytes)
+			(void)drop(cache, i);
+	if (cache->iova != QUOLL_IOVA_INVALID)
+		ioas_window_remove(cache->ioas, cache->iova);
+	page_runs_fini(&cache->pages);
+	free(cache->entries);
+	free(cache->buckets);
+}
