@@ -5,25 +5,17 @@
  */
 #include <string.h>
 
-#include <net/net.h>
 #include <net/net_soft.h>
 
 #include "../../drivers/net/soft_frames.h"
-#include "fwd/path.h"
-#include "unit.h"
+#include "path_fixture.h"
 
 #define NR_BUFS 2048
 #define MSS 1000u
 #define ALL (QUOLL_OFFLOAD_TX_CSUM | QUOLL_OFFLOAD_TX_TSO)
 
 static struct {
-	struct quoll_rxq rxq;
-	struct quoll_txq txq;
-	struct quoll_heap *heap;
-	struct quoll_arena *arena;
-	struct quoll_pool *pool;
-	struct quoll_buf_cache *cache;
-	struct fwd_path path;
+	struct path_fixture fx;
 	unsigned int nr_offered; /* by the next receive, from @offered */
 	struct quoll_buf *offered[FWD_MAX_BURST];
 	unsigned int room; /* that transmit has */
@@ -57,41 +49,20 @@ static unsigned int fake_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs
 /* @missing: what the outgoing port does not do */
 static void start(uint32_t missing)
 {
-	struct quoll_heap_opts heap = {.size_bytes = 64 << 20, .pages = QUOLL_PAGES_4K, .numa_node = -1};
-	struct quoll_pool_opts pool = {.nr_bufs = NR_BUFS, .buf_bytes = 2048, .headroom_bytes = 128};
-
 	memset(&t, 0, sizeof(t));
-	CU_ASSERT_EQUAL_FATAL(quoll_heap_create(NULL, &heap, &t.heap, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_arena_create(t.heap, "test", QUOLL_ARENA_DEVICE_READ_WRITE, 0, &t.arena, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_pool_create(t.arena, &pool, &t.pool, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_cache_create(t.pool, 128, &t.cache, NULL), 0);
-	t.rxq.burst = fake_rx;
-	t.txq.burst = fake_tx;
+	path_open(&t.fx, NR_BUFS);
+	t.fx.rxq.burst = fake_rx;
+	t.fx.txq.burst = fake_tx;
 	t.room = NR_BUFS;
-	t.path.rxq = &t.rxq;
-	t.path.txq = &t.txq;
-	t.path.cache = t.cache;
-	t.path.burst = 32;
-	t.path.edit_off = 12;
-	t.path.missing = missing;
-	t.path.max_tso_bytes = 65536;
-	t.path.max_links = 64;
-	quoll_clock_init(&t.path.clock);
-}
-
-static void give_back(void)
-{
-	while (t.nr_sent)
-		quoll_buf_put_chain(t.cache, t.sent[--t.nr_sent]);
+	t.fx.path.edit_off = 12;
+	t.fx.path.missing = missing;
+	t.fx.path.max_tso_bytes = 65536;
+	t.fx.path.max_links = 64;
 }
 
 static void finish(void)
 {
-	give_back();
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(t.pool), NR_BUFS);
-	quoll_buf_cache_destroy(t.cache);
-	CU_ASSERT_EQUAL(quoll_pool_destroy(t.pool), 0);
-	quoll_heap_destroy(t.heap);
+	path_close(&t.fx, t.sent, t.nr_sent);
 }
 
 static void put_be16(uint8_t *at, uint32_t value)
@@ -162,7 +133,7 @@ static uint32_t make_frame(uint8_t *data, struct kind kind, uint32_t payload)
 static void offer(struct kind kind, uint32_t payload, uint32_t flags)
 {
 	static uint8_t data[70000];
-	struct quoll_buf *buf = soft_frame(t.cache, data, make_frame(data, kind, payload), 1800);
+	struct quoll_buf *buf = soft_frame(t.fx.cache, data, make_frame(data, kind, payload), 1800);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(buf);
 	buf->flags |= flags;
@@ -192,15 +163,15 @@ static void checksums_are_filled_in_for_a_port_that_does_not(void)
 		start(ALL);
 		offer(kinds[i], 333, PARTIAL);
 		offer(kinds[i], 1400, 0); /* nobody's business */
-		CU_ASSERT_EQUAL(fwd_poll_offloads(&t.path), 2);
+		CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 2);
 		CU_ASSERT_EQUAL_FATAL(t.nr_sent, 2);
 		expect_done(t.sent[0], kinds[i].v6);
 		t.sent[1]->flags = 0;
 		quoll_soft_rx(QUOLL_OFFLOAD_RX_L4_CSUM, &t.sent[1], 1);
 		CU_ASSERT_EQUAL(t.sent[1]->flags, QUOLL_BUF_RX_L4_BAD);
 		CU_ASSERT_EQUAL(t.nr_calls, 1);
-		CU_ASSERT_EQUAL(t.path.nr_packets, 2);
-		CU_ASSERT_EQUAL(t.path.nr_cut + t.path.nr_undone, 0);
+		CU_ASSERT_EQUAL(t.fx.path.nr_packets, 2);
+		CU_ASSERT_EQUAL(t.fx.path.nr_cut + t.fx.path.nr_undone, 0);
 		finish();
 	}
 }
@@ -211,7 +182,7 @@ static void what_the_port_does_is_handed_on_as_it_is(void)
 	offer(kinds[0], 333, PARTIAL);
 	offer(kinds[4], 333, PARTIAL);
 	offer(kinds[2], 5 * MSS, GSO);
-	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.path), 3);
+	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 3);
 	CU_ASSERT_EQUAL_FATAL(t.nr_sent, 3);
 	CU_ASSERT_EQUAL(t.sent[0]->flags, QUOLL_BUF_TX_TCP_CSUM);
 	CU_ASSERT_EQUAL(t.sent[1]->flags, QUOLL_BUF_TX_UDP_CSUM);
@@ -221,7 +192,7 @@ static void what_the_port_does_is_handed_on_as_it_is(void)
 		!memcmp((uint8_t *)quoll_buf_data(t.sent[2]) + 18 + 10, "\0\0", 2)); /* IPv4's checksum is asked for */
 	CU_ASSERT_EQUAL(t.sent[2]->l2_bytes, 18);
 	CU_ASSERT_EQUAL(t.sent[2]->total_bytes, 58 + 5 * MSS);
-	CU_ASSERT_EQUAL(t.path.nr_cut, 0);
+	CU_ASSERT_EQUAL(t.fx.path.nr_cut, 0);
 	finish();
 }
 
@@ -249,12 +220,12 @@ static void frames_are_cut_up_for_a_port_that_does_not(void)
 
 		start(ALL);
 		offer(kinds[i], 60000, GSO);
-		CU_ASSERT_EQUAL(fwd_poll_offloads(&t.path), 1);
+		CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 1);
 		CU_ASSERT_EQUAL_FATAL(t.nr_sent, 60);
 		expect_segments(kinds[i].v6, header, 60000);
-		CU_ASSERT_EQUAL(t.path.nr_packets, 60);
-		CU_ASSERT_EQUAL(t.path.nr_cut, 1);
-		CU_ASSERT_EQUAL(t.path.nr_segments, 60);
+		CU_ASSERT_EQUAL(t.fx.path.nr_packets, 60);
+		CU_ASSERT_EQUAL(t.fx.path.nr_cut, 1);
+		CU_ASSERT_EQUAL(t.fx.path.nr_segments, 60);
 		finish();
 	}
 }
@@ -264,12 +235,12 @@ static void frames_beyond_the_limits_of_the_port_are_cut_up_all_the_same(void)
 	for (unsigned int i = 0; i < 2; i++) {
 		start(QUOLL_OFFLOAD_TX_IP_CSUM);
 		if (i)
-			t.path.max_links = 3;
+			t.fx.path.max_links = 3;
 		else
-			t.path.max_tso_bytes = 54 + 4 * MSS;
+			t.fx.path.max_tso_bytes = 54 + 4 * MSS;
 		offer(kinds[0], 4 * MSS, GSO);
 		offer(kinds[0], 4 * MSS + 1801, GSO);
-		CU_ASSERT_EQUAL(fwd_poll_offloads(&t.path), 2);
+		CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 2);
 		CU_ASSERT_EQUAL(t.nr_sent, 1 + 6);
 		CU_ASSERT_TRUE(t.sent[0]->flags & QUOLL_BUF_TX_TSO);
 		for (unsigned int k = 1; k < t.nr_sent; k++) /* the port does this much */
@@ -290,10 +261,10 @@ static void frames_that_lie_are_dropped_and_counted(void)
 	((uint8_t *)quoll_buf_data(t.offered[4]))[46] = 0x40; /* a TCP header of 16 bytes */
 	((uint8_t *)quoll_buf_data(t.offered[5]))[47] = 2;    /* SYN */
 	t.offered[6]->mss = 1;				      /* more than there is room for */
-	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.path), 7);
+	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 7);
 	CU_ASSERT_EQUAL(t.nr_sent, 0);
-	CU_ASSERT_EQUAL(t.path.nr_undone, 7);
-	CU_ASSERT_EQUAL(t.path.nr_packets + t.path.nr_full + t.path.nr_cut, 0);
+	CU_ASSERT_EQUAL(t.fx.path.nr_undone, 7);
+	CU_ASSERT_EQUAL(t.fx.path.nr_packets + t.fx.path.nr_full + t.fx.path.nr_cut, 0);
 	finish();
 }
 
@@ -305,12 +276,12 @@ static void many_segments_go_in_several_calls_and_the_rest_is_dropped(void)
 	t.room = 1100;
 	for (unsigned int i = 0; i < 20; i++)
 		offer(kinds[0], 60000, GSO);
-	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.path), 20);
+	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 20);
 	CU_ASSERT_EQUAL(t.nr_sent, 1100);
 	CU_ASSERT_TRUE(t.nr_calls > 1);
-	CU_ASSERT_EQUAL(t.path.nr_packets, 1100);
-	CU_ASSERT_EQUAL(t.path.nr_segments, t.path.nr_packets + t.path.nr_full);
-	CU_ASSERT_EQUAL(t.path.nr_cut + t.path.nr_undone, 20); /* some found no buffer */
+	CU_ASSERT_EQUAL(t.fx.path.nr_packets, 1100);
+	CU_ASSERT_EQUAL(t.fx.path.nr_segments, t.fx.path.nr_packets + t.fx.path.nr_full);
+	CU_ASSERT_EQUAL(t.fx.path.nr_cut + t.fx.path.nr_undone, 20); /* some found no buffer */
 	finish();
 }
 
@@ -319,10 +290,10 @@ static void addresses_are_rewritten_before(void)
 	static const uint8_t macs[12] = {0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55};
 
 	start(ALL);
-	memcpy(t.path.macs, macs, sizeof(macs));
-	t.path.edit_off = 6;
+	memcpy(t.fx.path.macs, macs, sizeof(macs));
+	t.fx.path.edit_off = 6;
 	offer(kinds[0], 2500, GSO);
-	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.path), 1);
+	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 1);
 	CU_ASSERT_EQUAL(t.nr_sent, 3);
 	for (unsigned int i = 0; i < t.nr_sent; i++) {
 		const uint8_t *data = quoll_buf_data(t.sent[i]);

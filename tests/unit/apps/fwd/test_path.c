@@ -2,23 +2,14 @@
 /*
  * test_path.c - the hot path on queues of the test's own: bursts, counts, addresses, and what becomes of the rest.
  */
-#include <string.h>
-
-#include "fwd/path.h"
-#include "unit.h"
+#include "path_fixture.h"
 
 #define NR_BUFS 256
 #define FRAME_BYTES 100
 
 /* A receive queue that hands out @offer frames a call, each of @nr_links; a transmit queue that takes @room of them. */
 static struct {
-	struct quoll_rxq rxq;
-	struct quoll_txq txq;
-	struct quoll_heap *heap;
-	struct quoll_arena *arena;
-	struct quoll_pool *pool;
-	struct quoll_buf_cache *cache;
-	struct fwd_path path;
+	struct path_fixture fx;
 	unsigned int offer;
 	unsigned int room;
 	unsigned int nr_links;
@@ -37,7 +28,7 @@ static unsigned int fake_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsi
 		struct quoll_buf *links[4];
 
 		for (unsigned int k = 0; k < t.nr_links; k++) {
-			CU_ASSERT_EQUAL_FATAL(quoll_buf_get(t.cache, &links[k], 1), 0);
+			CU_ASSERT_EQUAL_FATAL(quoll_buf_get(t.fx.cache, &links[k], 1), 0);
 			memset(quoll_buf_data(links[k]), (int)i, FRAME_BYTES);
 			links[k]->data_bytes = FRAME_BYTES;
 			if (k)
@@ -60,41 +51,24 @@ static unsigned int fake_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs
 
 static void start(unsigned int offer, unsigned int room)
 {
-	struct quoll_heap_opts heap = {.size_bytes = 64 << 20, .pages = QUOLL_PAGES_4K, .numa_node = -1};
-	struct quoll_pool_opts pool = {.nr_bufs = NR_BUFS, .buf_bytes = 2048, .headroom_bytes = 128};
-
 	memset(&t, 0, sizeof(t));
-	CU_ASSERT_EQUAL_FATAL(quoll_heap_create(NULL, &heap, &t.heap, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_arena_create(t.heap, "test", QUOLL_ARENA_DEVICE_READ_WRITE, 0, &t.arena, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_pool_create(t.arena, &pool, &t.pool, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_cache_create(t.pool, 128, &t.cache, NULL), 0);
-	t.rxq.burst = fake_rx;
-	t.txq.burst = fake_tx;
+	path_open(&t.fx, NR_BUFS);
+	t.fx.rxq.burst = fake_rx;
+	t.fx.txq.burst = fake_tx;
 	t.offer = offer;
 	t.room = room;
 	t.nr_links = 1;
-	t.path.rxq = &t.rxq;
-	t.path.txq = &t.txq;
-	t.path.cache = t.cache;
-	t.path.burst = 32;
-	quoll_clock_init(&t.path.clock);
 }
 
-/* What was sent is the test's; with it back, every buffer is there, or the path has lost one. */
 static void finish(void)
 {
-	for (unsigned int i = 0; i < t.nr_sent; i++)
-		quoll_buf_put_chain(t.cache, t.sent[i]);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(t.pool), NR_BUFS);
-	quoll_buf_cache_destroy(t.cache);
-	CU_ASSERT_EQUAL(quoll_pool_destroy(t.pool), 0);
-	quoll_heap_destroy(t.heap);
+	path_close(&t.fx, t.sent, t.nr_sent);
 }
 
 static void a_burst_is_forwarded_as_it_is_and_counted(void)
 {
 	start(20, 100);
-	CU_ASSERT_EQUAL(fwd_poll_plain(&t.path), 20);
+	CU_ASSERT_EQUAL(fwd_poll_plain(&t.fx.path), 20);
 	CU_ASSERT_EQUAL(t.asked, 32);
 	CU_ASSERT_EQUAL(t.nr_sent, 20);
 	for (unsigned int i = 0; i < 20; i++) {
@@ -102,24 +76,24 @@ static void a_burst_is_forwarded_as_it_is_and_counted(void)
 
 		CU_ASSERT(data[0] == i && data[11] == i && data[FRAME_BYTES - 1] == i); /* in order, untouched */
 	}
-	CU_ASSERT_EQUAL(t.path.nr_packets, 20);
-	CU_ASSERT_EQUAL(t.path.nr_bursts, 1);
-	CU_ASSERT_EQUAL(t.path.nr_full, 0);
-	CU_ASSERT_EQUAL(t.path.nr_timed, 1); /* the first one always */
-	CU_ASSERT_EQUAL(t.path.timed_packets, 20);
-	CU_ASSERT(t.path.timed_ticks > 0);
+	CU_ASSERT_EQUAL(t.fx.path.nr_packets, 20);
+	CU_ASSERT_EQUAL(t.fx.path.nr_bursts, 1);
+	CU_ASSERT_EQUAL(t.fx.path.nr_full, 0);
+	CU_ASSERT_EQUAL(t.fx.path.nr_timed, 1); /* the first one always */
+	CU_ASSERT_EQUAL(t.fx.path.timed_packets, 20);
+	CU_ASSERT(t.fx.path.timed_ticks > 0);
 	finish();
 }
 
 static void no_burst_is_longer_than_asked_for(void)
 {
 	start(100, 100);
-	CU_ASSERT_EQUAL(fwd_poll_plain(&t.path), 32);
+	CU_ASSERT_EQUAL(fwd_poll_plain(&t.fx.path), 32);
 	CU_ASSERT_EQUAL(t.nr_sent, 32);
 	finish();
 	start(100, 100);
-	t.path.burst = 1;
-	CU_ASSERT_EQUAL(fwd_poll_plain(&t.path), 1);
+	t.fx.path.burst = 1;
+	CU_ASSERT_EQUAL(fwd_poll_plain(&t.fx.path), 1);
 	CU_ASSERT_EQUAL(t.asked, 1);
 	finish();
 }
@@ -127,10 +101,10 @@ static void no_burst_is_longer_than_asked_for(void)
 static void a_poll_that_finds_nothing_costs_no_time_and_is_no_burst(void)
 {
 	start(0, 100);
-	CU_ASSERT_EQUAL(fwd_poll_plain(&t.path), 0);
-	CU_ASSERT_EQUAL(t.path.nr_bursts, 0);
-	CU_ASSERT_EQUAL(t.path.nr_timed, 0);
-	CU_ASSERT_EQUAL(t.path.timed_ticks, 0);
+	CU_ASSERT_EQUAL(fwd_poll_plain(&t.fx.path), 0);
+	CU_ASSERT_EQUAL(t.fx.path.nr_bursts, 0);
+	CU_ASSERT_EQUAL(t.fx.path.nr_timed, 0);
+	CU_ASSERT_EQUAL(t.fx.path.timed_ticks, 0);
 	CU_ASSERT_EQUAL(t.nr_sent, 0);
 	finish();
 }
@@ -141,31 +115,31 @@ static void one_burst_in_so_many_is_timed(void)
 	start(4, 100);
 	for (unsigned int i = 0; i < 3 * FWD_TIMED_BURSTS; i++) {
 		t.offer = 4;
-		CU_ASSERT_EQUAL(fwd_poll_plain(&t.path), 4);
+		CU_ASSERT_EQUAL(fwd_poll_plain(&t.fx.path), 4);
 		for (unsigned int k = 0; k < t.nr_sent; k++)
-			quoll_buf_put_chain(t.cache, t.sent[k]);
+			quoll_buf_put_chain(t.fx.cache, t.sent[k]);
 		t.nr_sent = 0;
 		t.offer = 0;
-		CU_ASSERT_EQUAL(fwd_poll_plain(&t.path), 0);
+		CU_ASSERT_EQUAL(fwd_poll_plain(&t.fx.path), 0);
 	}
-	CU_ASSERT_EQUAL(t.path.nr_bursts, 3 * FWD_TIMED_BURSTS);
-	CU_ASSERT_EQUAL(t.path.nr_timed, 3);
-	CU_ASSERT_EQUAL(t.path.timed_packets, 12);
+	CU_ASSERT_EQUAL(t.fx.path.nr_bursts, 3 * FWD_TIMED_BURSTS);
+	CU_ASSERT_EQUAL(t.fx.path.nr_timed, 3);
+	CU_ASSERT_EQUAL(t.fx.path.timed_packets, 12);
 	finish();
 }
 
 static void what_does_not_fit_is_dropped_counted_and_back_in_the_pool(void)
 {
 	start(32, 10);
-	CU_ASSERT_EQUAL(fwd_poll_plain(&t.path), 32);
-	CU_ASSERT_EQUAL(t.path.nr_packets, 10);
-	CU_ASSERT_EQUAL(t.path.nr_full, 22);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(t.pool), NR_BUFS - 10);
+	CU_ASSERT_EQUAL(fwd_poll_plain(&t.fx.path), 32);
+	CU_ASSERT_EQUAL(t.fx.path.nr_packets, 10);
+	CU_ASSERT_EQUAL(t.fx.path.nr_full, 22);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(t.fx.pool), NR_BUFS - 10);
 	finish();
 	start(32, 0);
-	CU_ASSERT_EQUAL(fwd_poll_both(&t.path), 32);
-	CU_ASSERT_EQUAL(t.path.nr_packets, 0);
-	CU_ASSERT_EQUAL(t.path.nr_full, 32);
+	CU_ASSERT_EQUAL(fwd_poll_both(&t.fx.path), 32);
+	CU_ASSERT_EQUAL(t.fx.path.nr_packets, 0);
+	CU_ASSERT_EQUAL(t.fx.path.nr_full, 32);
 	finish();
 }
 
@@ -173,9 +147,9 @@ static void chains_are_dropped_with_all_their_links(void)
 {
 	start(16, 5);
 	t.nr_links = 3;
-	CU_ASSERT_EQUAL(fwd_poll_plain(&t.path), 16);
-	CU_ASSERT_EQUAL(t.path.nr_full, 11);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(t.pool), NR_BUFS - 3 * 5);
+	CU_ASSERT_EQUAL(fwd_poll_plain(&t.fx.path), 16);
+	CU_ASSERT_EQUAL(t.fx.path.nr_full, 11);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(t.fx.pool), NR_BUFS - 3 * 5);
 	finish();
 }
 
@@ -184,8 +158,8 @@ static void the_source_alone_is_rewritten_or_both_addresses(void)
 	static const uint8_t macs[12] = {0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55};
 
 	start(32, 32);
-	memcpy(t.path.macs, macs, 12);
-	CU_ASSERT_EQUAL(fwd_poll_source(&t.path), 32);
+	memcpy(t.fx.path.macs, macs, 12);
+	CU_ASSERT_EQUAL(fwd_poll_source(&t.fx.path), 32);
 	for (unsigned int i = 0; i < 32; i++) {
 		const uint8_t *data = quoll_buf_data(t.sent[i]);
 
@@ -194,8 +168,8 @@ static void the_source_alone_is_rewritten_or_both_addresses(void)
 	}
 	finish();
 	start(32, 32);
-	memcpy(t.path.macs, macs, 12);
-	CU_ASSERT_EQUAL(fwd_poll_both(&t.path), 32);
+	memcpy(t.fx.path.macs, macs, 12);
+	CU_ASSERT_EQUAL(fwd_poll_both(&t.fx.path), 32);
 	for (unsigned int i = 0; i < 32; i++) {
 		const uint8_t *data = quoll_buf_data(t.sent[i]);
 

@@ -5,33 +5,7 @@
  */
 #include <sys/mman.h>
 
-#include "target/mq_internal.h"
-#include "tgt_fixture.h"
-
-static struct host host;
-
-#define SQ_AT HOST_PAGE(3500)
-#define CQ_AT HOST_PAGE(3600)
-
-static void start(void)
-{
-	static const char *const namespaces[] = {"mem:1M", NULL};
-
-	host_start(&host, namespaces);
-}
-
-static uint16_t delete (uint8_t opcode, uint16_t qid)
-{
-	return host_admin(&host, (struct nvme_sqe){.opcode = opcode, .cdw10 = qid});
-}
-
-static struct nvme_sqe read_cmd(uint16_t cid)
-{
-	struct nvme_sqe cmd = host_rw(&host, nvme_cmd_read, 0, 8, 512);
-
-	cmd.cid = cid;
-	return cmd;
-}
+#include "mq_host.h"
 
 static void doorbells_may_be_in_the_hosts_memory(void)
 {
