@@ -7,30 +7,21 @@
 
 #include "net/e1000e/e1000e.h"
 
+#include "../chains.h"
+#include "../pci_world.h"
 #include "fake_e1000e.h"
 
 #define FIXTURE_NR_BUFS 2048u
-#define FIXTURE_HEADROOM 128u
+#define FIXTURE_HEADROOM PCI_WORLD_HEADROOM
 
 struct e1000e_fixture {
 	struct fake_e1000e fake;
-	struct quoll_ioas *ioas;
-	struct quoll_group *group;
-	struct quoll_device *dev;
-	struct quoll_heap *heap;
-	struct quoll_arena *arena;
-	struct quoll_pool *pool;
-	struct quoll_buf_cache *cache;
-	struct quoll_net *net;
-	struct quoll_port *port;
+	struct pci_world w;
 	struct e1000e_rxq *rxq; /* the first ones, while it runs */
 	struct e1000e_txq *txq;
-	struct quoll_error err;
-	uint32_t buf_bytes; /* of the pool; 0 for the headroom and 2,048 */
-	uint32_t nr_bufs;   /* 0 for FIXTURE_NR_BUFS */
 };
 
-/* fake_e1000e_init(); tests turn the knobs after that. */
+/* fake_e1000e_init(), and a pool of FIXTURE_NR_BUFS of 2,048 bytes; tests turn the knobs after that. */
 void fixture_init(struct e1000e_fixture *fx);
 /* From the IOAS to the open port. Return: what quoll_port_open() did. */
 int fixture_open(struct e1000e_fixture *fx);
@@ -54,8 +45,6 @@ void fixture_make_ip(const struct e1000e_fixture *fx, uint8_t *frame, uint32_t l
 struct quoll_buf *fixture_buf(struct e1000e_fixture *fx, const uint8_t *frame, uint32_t len, uint32_t link);
 /* One frame in, and out of the port: NULL if it does not come. */
 struct quoll_buf *fixture_pass(struct e1000e_fixture *fx, const uint8_t *frame, uint32_t len);
-/* Does the chain hold exactly this? */
-bool fixture_is(const struct quoll_buf *buf, const uint8_t *frame, uint32_t len);
 void fixture_put(struct e1000e_fixture *fx, struct quoll_buf *buf);
 /* One poll that is sure to look at the port's health. */
 int fixture_check(struct e1000e_fixture *fx);

@@ -14,8 +14,8 @@ static void a_port_opens_with_a_reset_and_closes(void)
 	fixture_init(&fx);
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
 	CU_ASSERT_EQUAL(fx.fake.nr_resets, 1);
-	CU_ASSERT_STRING_EQUAL(fx.port->info.driver, "e1000e");
-	CU_ASSERT_EQUAL(memcmp(fx.port->info.mac, mac, 6), 0);
+	CU_ASSERT_STRING_EQUAL(fx.w.port->info.driver, "e1000e");
+	CU_ASSERT_EQUAL(memcmp(fx.w.port->info.mac, mac, 6), 0);
 	CU_ASSERT_TRUE(fake_pci_bus_master(&fx.fake.pci));
 	CU_ASSERT_FALSE(fake_reg(&fx.fake, E1000E_RCTL) & E1000E_RCTL_EN);
 	CU_ASSERT_TRUE(fake_reg(&fx.fake, E1000E_CTRL_EXT) & E1000E_CTRL_EXT_DRV_LOAD);
@@ -50,9 +50,9 @@ static void fails(int want, const char *what)
 	int rc = fixture_open(&fx);
 
 	CU_ASSERT_EQUAL(rc, want);
-	CU_ASSERT_PTR_NOT_NULL(strstr(fx.err.what, what));
-	if (rc != want || !strstr(fx.err.what, what))
-		printf("open: %d: %s\n", rc, fx.err.what);
+	CU_ASSERT_PTR_NOT_NULL(strstr(fx.w.err.what, what));
+	if (rc != want || !strstr(fx.w.err.what, what))
+		printf("open: %d: %s\n", rc, fx.w.err.what);
 	fixture_fini(&fx);
 }
 
@@ -121,17 +121,17 @@ static void a_port_opens_again(void)
 {
 	fixture_init(&fx);
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
-	quoll_port_close(fx.port);
-	fx.port = NULL;
+	quoll_port_close(fx.w.port);
+	fx.w.port = NULL;
 	mmio_trap_clear();
 	CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
 	/* Somebody left it on; the fake does not let itself be reset like that. */
-	CU_ASSERT_EQUAL(quoll_pci_bus_master(fx.dev, true), 0);
+	CU_ASSERT_EQUAL(quoll_pci_bus_master(fx.w.dev, true), 0);
 	{
 		struct quoll_addr addr;
 
 		CU_ASSERT_EQUAL(quoll_addr_parse("pci:0000:01:00.0", &addr, NULL), 0);
-		CU_ASSERT_EQUAL(quoll_port_open(fx.net, &addr, fx.dev, &fx.port, &fx.err), 0);
+		CU_ASSERT_EQUAL(quoll_port_open(fx.w.net, &addr, fx.w.dev, &fx.w.port, &fx.w.err), 0);
 	}
 	CU_ASSERT_EQUAL(fx.fake.nr_resets, 2);
 	fixture_fini(&fx);

@@ -28,7 +28,7 @@ static void only_what_is_for_us_and_for_all_comes_in(void)
 {
 	fixture_init(&fx);
 	fixture_run(&fx, 0);
-	CU_ASSERT_TRUE(comes_in(fx.port->info.mac));
+	CU_ASSERT_TRUE(comes_in(fx.w.port->info.mac));
 	CU_ASSERT_TRUE(comes_in(broad));
 	CU_ASSERT_FALSE(comes_in(other));
 	CU_ASSERT_FALSE(comes_in(multi));
@@ -41,20 +41,20 @@ static void settings_change_while_it_runs(void)
 
 	fixture_init(&fx);
 	fixture_run(&fx, 0);
-	CU_ASSERT_EQUAL(quoll_port_apply(fx.port, &s, &fx.err), 0);
+	CU_ASSERT_EQUAL(quoll_port_apply(fx.w.port, &s, &fx.w.err), 0);
 	CU_ASSERT_TRUE(comes_in(other) && comes_in(multi) && comes_in(broad));
 	s = (struct quoll_port_settings){.all_multicast = true};
-	CU_ASSERT_EQUAL(quoll_port_apply(fx.port, &s, &fx.err), 0);
+	CU_ASSERT_EQUAL(quoll_port_apply(fx.w.port, &s, &fx.w.err), 0);
 	CU_ASSERT_FALSE(comes_in(other));
 	CU_ASSERT_TRUE(comes_in(multi));
 	s = (struct quoll_port_settings){.nr_macs = 2};
 	memcpy(s.macs[0], other, 6);
 	memcpy(s.macs[1], multi, 6);
-	CU_ASSERT_EQUAL(quoll_port_apply(fx.port, &s, &fx.err), 0);
-	CU_ASSERT_TRUE(comes_in(other) && comes_in(multi) && comes_in(fx.port->info.mac));
-	CU_ASSERT_EQUAL(quoll_port_apply(fx.port, NULL, &fx.err), 0);
+	CU_ASSERT_EQUAL(quoll_port_apply(fx.w.port, &s, &fx.w.err), 0);
+	CU_ASSERT_TRUE(comes_in(other) && comes_in(multi) && comes_in(fx.w.port->info.mac));
+	CU_ASSERT_EQUAL(quoll_port_apply(fx.w.port, NULL, &fx.w.err), 0);
 	CU_ASSERT_FALSE(comes_in(other) || comes_in(multi));
-	CU_ASSERT_TRUE(comes_in(fx.port->info.mac));
+	CU_ASSERT_TRUE(comes_in(fx.w.port->info.mac));
 	fixture_fini(&fx);
 }
 
@@ -65,12 +65,12 @@ static void as_many_addresses_as_are_promised_are_matched_in_full(void)
 
 	fixture_init(&fx);
 	fixture_run(&fx, 0);
-	CU_ASSERT_EQUAL(fx.port->info.max_macs, 15);
+	CU_ASSERT_EQUAL(fx.w.port->info.max_macs, 15);
 	for (unsigned int i = 0; i < 15; i++) {
 		memcpy(s.macs[i], i % 2 ? multi : other, 6);
 		s.macs[i][5] = (uint8_t)(0x40 + i);
 	}
-	CU_ASSERT_EQUAL(quoll_port_apply(fx.port, &s, &fx.err), 0);
+	CU_ASSERT_EQUAL(quoll_port_apply(fx.w.port, &s, &fx.w.err), 0);
 	for (unsigned int i = 0; i < 15; i++) {
 		CU_ASSERT_TRUE(comes_in(s.macs[i]));
 		memcpy(near, s.macs[i], 6);
@@ -78,7 +78,7 @@ static void as_many_addresses_as_are_promised_are_matched_in_full(void)
 		CU_ASSERT_FALSE(comes_in(near));
 	}
 	s.nr_macs = 16;
-	CU_ASSERT_EQUAL(quoll_port_apply(fx.port, &s, &fx.err), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_port_apply(fx.w.port, &s, &fx.w.err), -EINVAL);
 	fixture_fini(&fx);
 }
 
@@ -91,7 +91,7 @@ static void another_address_takes_the_place_of_its_own(void)
 	memcpy(s.mac, other, 6);
 	CU_ASSERT_EQUAL_FATAL(fixture_start(&fx, 1, 128, &s), 0);
 	CU_ASSERT_TRUE(comes_in(other));
-	CU_ASSERT_FALSE(comes_in(fx.port->info.mac));
+	CU_ASSERT_FALSE(comes_in(fx.w.port->info.mac));
 	fixture_fini(&fx);
 }
 
@@ -100,7 +100,7 @@ static void nothing_is_applied_to_a_device_that_is_gone(void)
 	fixture_init(&fx);
 	fixture_run(&fx, 0);
 	fake_e1000e_yank(&fx.fake);
-	CU_ASSERT_EQUAL(quoll_port_apply(fx.port, NULL, &fx.err), -ENODEV);
+	CU_ASSERT_EQUAL(quoll_port_apply(fx.w.port, NULL, &fx.w.err), -ENODEV);
 	fixture_fini(&fx);
 }
 

@@ -25,7 +25,7 @@ static void still_works(void)
 
 	fx.fake.on_rx_desc = NULL;
 	buf = fixture_pass(&fx, frame, 100);
-	CU_ASSERT_TRUE_FATAL(fixture_is(buf, frame, 100));
+	CU_ASSERT_TRUE_FATAL(chain_is(buf, frame, 100));
 	fake_e1000e_forget(&fx.fake);
 	CU_ASSERT_EQUAL(quoll_tx(&fx.txq->q, &buf, 1), 1);
 	CU_ASSERT_EQUAL(fx.fake.nr_sent, 1);
@@ -115,7 +115,7 @@ static void never_ends(bool scatter, uint32_t part)
 		(void)fake_e1000e_receive(&fx.fake, frame, 100);
 		CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, &buf, 1), 0);
 		/* What a chain holds is bounded, the rest is at home. */
-		CU_ASSERT(quoll_pool_nr_free(fx.pool) >= FIXTURE_NR_BUFS - 128 - E1000E_MAX_RX_LINKS);
+		CU_ASSERT(quoll_pool_nr_free(fx.w.pool) >= FIXTURE_NR_BUFS - 128 - E1000E_MAX_RX_LINKS);
 	}
 	CU_ASSERT_EQUAL(fixture_stats(&fx).rx_bad, 1); /* one frame, as nothing ended it */
 	/* Its end is dropped too, the next frame is a new one. */
@@ -163,7 +163,7 @@ static void a_last_link_without_data_is_no_harm(void)
 	desc.second = second(E1000E_RX_EOP, 0);
 	(void)fake_e1000e_receive(&fx.fake, frame, 100);
 	CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, &buf, 2), 1);
-	CU_ASSERT_TRUE(fixture_is(buf, frame, 100));
+	CU_ASSERT_TRUE(chain_is(buf, frame, 100));
 	fixture_put(&fx, buf);
 	fixture_fini(&fx);
 }
@@ -189,7 +189,7 @@ static void descriptors_that_it_was_not_given_are_not_looked_at(void)
 	for (unsigned int i = 0; i < got; i++)
 		for (unsigned int k = 0; k < i; k++)
 			CU_ASSERT_FATAL(bufs[i] != bufs[k]);
-	quoll_buf_put(fx.cache, bufs, got);
+	quoll_buf_put(fx.w.cache, bufs, got);
 	for (unsigned int round = 0; round < 3; round++)
 		total += quoll_rx(&fx.rxq->q, bufs, 256);
 	CU_ASSERT_EQUAL(total, 0);
@@ -207,7 +207,7 @@ static void a_device_that_never_stops_writing_cannot_hold_a_poll(void)
 		all_done();
 		got = quoll_rx(&fx.rxq->q, bufs, 1024);
 		CU_ASSERT(got < 128);
-		quoll_buf_put(fx.cache, bufs, got);
+		quoll_buf_put(fx.w.cache, bufs, got);
 	}
 	fixture_fini(&fx);
 }
@@ -222,11 +222,11 @@ static void done_bits_that_were_not_asked_for_free_nothing(void)
 	for (unsigned int i = 0; i < 20; i++)
 		bufs[i] = fixture_buf(&fx, frame, 100, 2048);
 	CU_ASSERT_EQUAL(quoll_tx(&fx.txq->q, bufs, 20), 20);
-	before = quoll_pool_nr_free(fx.pool);
+	before = quoll_pool_nr_free(fx.w.pool);
 	for (uint32_t i = 0; i < 128; i++)
 		fake_e1000e_tx_desc(&fx.fake, 0, i)->second |= E1000E_TX_DD;
 	CU_ASSERT_EQUAL(quoll_tx(&fx.txq->q, bufs, 0), 0);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(fx.pool), before);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(fx.w.pool), before);
 	CU_ASSERT_EQUAL(fx.txq->tail - fx.txq->clean, 20);
 	fixture_fini(&fx);
 }
@@ -276,7 +276,7 @@ static void is_dead(int why)
 	uint64_t accesses;
 
 	CU_ASSERT_EQUAL(fixture_check(&fx), why);
-	CU_ASSERT_EQUAL(quoll_port_error(fx.port), why);
+	CU_ASSERT_EQUAL(quoll_port_error(fx.w.port), why);
 	CU_ASSERT_TRUE(fx.fake.pci.config[0] == 0xff || !fake_pci_bus_master(&fx.fake.pci));
 	accesses = fx.fake.trap.nr_reads + fx.fake.trap.nr_writes;
 	CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, &in, 1), 0);
@@ -342,7 +342,7 @@ static void it_may_go_between_any_two_polls(void)
 			got = quoll_rx(&fx.rxq->q, bufs, 32);
 			got -= quoll_tx(&fx.txq->q, bufs, got);
 			CU_ASSERT(!got || fixture_check(&fx));
-			(void)quoll_port_apply(fx.port, NULL, NULL);
+			(void)quoll_port_apply(fx.w.port, NULL, NULL);
 			(void)quoll_rxq_arm(&fx.rxq->q);
 			quoll_rxq_disarm(&fx.rxq->q);
 		}

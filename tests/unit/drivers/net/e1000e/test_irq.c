@@ -47,7 +47,7 @@ static void a_frame_wakes_a_sleeper_once(void)
 		quoll_rxq_disarm(&fx.rxq->q);
 		CU_ASSERT_FALSE(readable(fx.rxq));
 		CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, bufs, 8), 3);
-		quoll_buf_put(fx.cache, bufs, 3);
+		quoll_buf_put(fx.w.cache, bufs, 3);
 	}
 	fixture_fini(&fx);
 }
@@ -119,7 +119,7 @@ static void each_queue_wakes_its_own_sleeper(void)
 	fixture_init(&fx);
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
 	CU_ASSERT_EQUAL_FATAL(fixture_start(&fx, 2, 128, NULL), 0);
-	second = (struct e1000e_rxq *)quoll_port_rxq(fx.port, 1);
+	second = (struct e1000e_rxq *)quoll_port_rxq(fx.w.port, 1);
 	fixture_make_frame(&fx, frame, sizeof(frame), 1); /* no IP: queue 0 */
 	CU_ASSERT_EQUAL(quoll_rxq_arm(&fx.rxq->q), 0);
 	CU_ASSERT_EQUAL(quoll_rxq_arm(&second->q), 0);
@@ -147,7 +147,7 @@ static void overruns_do_not_wear_out_the_link_interrupt(void)
 	CU_ASSERT_EQUAL(fixture_check(&fx), 0);
 	fake_e1000e_set_link(&fx.fake, false);
 	CU_ASSERT_EQUAL(fixture_check(&fx), 0);
-	quoll_port_link(fx.port, &link);
+	quoll_port_link(fx.w.port, &link);
 	CU_ASSERT_FALSE(link.up);
 	fixture_fini(&fx);
 }

@@ -10,7 +10,7 @@ static struct quoll_port_link link_of(void)
 {
 	struct quoll_port_link link;
 
-	quoll_port_link(fx.port, &link);
+	quoll_port_link(fx.w.port, &link);
 	return link;
 }
 

@@ -44,15 +44,15 @@ static void every_size_of_buffer_is_used_as_far_as_the_device_can(void)
 		struct quoll_buf *buf;
 
 		fixture_init(&fx);
-		fx.buf_bytes = FIXTURE_HEADROOM + room;
-		fx.nr_bufs = 512;
+		fx.w.buf_bytes = FIXTURE_HEADROOM + room;
+		fx.w.nr_bufs = 512;
 		CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
 		CU_ASSERT_EQUAL_FATAL(fixture_start(&fx, 1, 128, &s), 0);
 		fixture_make_frame(&fx, frame, len, (uint32_t)i);
 		buf = fixture_pass(&fx, frame, len);
 		for (unsigned int k = 0; !buf && k < 64; k++)
 			(void)quoll_rx(&fx.rxq->q, &buf, 1);
-		CU_ASSERT_TRUE(fixture_is(buf, frame, len));
+		CU_ASSERT_TRUE(chain_is(buf, frame, len));
 		CU_ASSERT_EQUAL(buf->nr_links, (len + sizes[i].used - 1) / sizes[i].used);
 		fixture_put(&fx, buf);
 		fixture_fini(&fx);
@@ -64,14 +64,14 @@ static void start_refuses(uint32_t buf_bytes, const struct quoll_port_settings *
 	int rc;
 
 	fixture_init(&fx);
-	fx.buf_bytes = buf_bytes;
-	fx.nr_bufs = 512;
+	fx.w.buf_bytes = buf_bytes;
+	fx.w.nr_bufs = 512;
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
 	rc = fixture_start(&fx, 1, 128, s);
 	CU_ASSERT_EQUAL(rc, want);
-	CU_ASSERT_PTR_NOT_NULL(strstr(fx.err.what, what));
-	CU_ASSERT_TRUE(fx.err.hint[0] != '\0');
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(fx.pool), fx.nr_bufs);
+	CU_ASSERT_PTR_NOT_NULL(strstr(fx.w.err.what, what));
+	CU_ASSERT_TRUE(fx.w.err.hint[0] != '\0');
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(fx.w.pool), fx.w.nr_bufs);
 	/* It starts with what it can. */
 	fixture_fini(&fx);
 }
@@ -84,7 +84,7 @@ static void what_the_device_cannot_do_is_refused_with_a_way_out(void)
 	start_refuses(FIXTURE_HEADROOM + 9088, &jumbo, -EINVAL, "the device uses 8192");
 	start_refuses(FIXTURE_HEADROOM + 2048, &insert, -EINVAL, "one switch");
 	fixture_init(&fx);
-	fx.buf_bytes = FIXTURE_HEADROOM + 192;
+	fx.w.buf_bytes = FIXTURE_HEADROOM + 192;
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
 	CU_ASSERT_EQUAL(fixture_start(&fx, 1, 128, &scatter), -EINVAL);
 	fixture_fini(&fx);
@@ -93,12 +93,12 @@ static void what_the_device_cannot_do_is_refused_with_a_way_out(void)
 static void a_pool_that_is_too_small_is_said_to_be(void)
 {
 	fixture_init(&fx);
-	fx.nr_bufs = 150;
+	fx.w.nr_bufs = 150;
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
 	CU_ASSERT_EQUAL(fixture_start(&fx, 1, 256, NULL), -ENOBUFS);
-	CU_ASSERT_PTR_NOT_NULL(strstr(fx.err.what, "the ring takes 192"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(fx.err.what, "queue 0"));
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(fx.pool), 150);
+	CU_ASSERT_PTR_NOT_NULL(strstr(fx.w.err.what, "the ring takes 192"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(fx.w.err.what, "queue 0"));
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(fx.w.pool), 150);
 	CU_ASSERT_EQUAL(fixture_start(&fx, 1, 128, NULL), 0);
 	fixture_fini(&fx);
 }
@@ -149,7 +149,7 @@ static void a_device_that_does_not_stop_loses_bus_mastering_and_can_be_started_a
 	CU_ASSERT_EQUAL(fx.fake.nr_resets, 2);
 	fixture_make_frame(&fx, frame, 100, 1);
 	buf = fixture_pass(&fx, frame, 100);
-	CU_ASSERT_TRUE(fixture_is(buf, frame, 100));
+	CU_ASSERT_TRUE(chain_is(buf, frame, 100));
 	CU_ASSERT_EQUAL(quoll_tx(&fx.txq->q, &buf, 1), 1);
 	CU_ASSERT_EQUAL(fx.fake.nr_sent, 1);
 	fixture_fini(&fx);
@@ -157,25 +157,25 @@ static void a_device_that_does_not_stop_loses_bus_mastering_and_can_be_started_a
 
 static void queues_of_one_kind_alone_are_enough(void)
 {
-	struct quoll_port_queues q = {.entries = 128, .rx_caches = &fx.cache, .tx_caches = &fx.cache};
+	struct quoll_port_queues q = {.entries = 128, .rx_caches = &fx.w.cache, .tx_caches = &fx.w.cache};
 	struct quoll_buf *buf;
 
 	fixture_init(&fx);
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
 	q.nr_txqs = 1;
-	CU_ASSERT_EQUAL_FATAL(quoll_port_start(fx.port, &q, NULL, &fx.err), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_port_start(fx.w.port, &q, NULL, &fx.w.err), 0);
 	CU_ASSERT_FALSE(fake_reg(&fx.fake, E1000E_RCTL) & E1000E_RCTL_EN);
 	fixture_make_frame(&fx, frame, 100, 1);
 	buf = fixture_buf(&fx, frame, 100, 2048);
-	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(fx.port, 0), &buf, 1), 1);
+	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(fx.w.port, 0), &buf, 1), 1);
 	CU_ASSERT_EQUAL(fx.fake.nr_sent, 1);
 	CU_ASSERT_EQUAL(fixture_stop(&fx), 0);
 	q.nr_txqs = 0;
 	q.nr_rxqs = 1;
-	CU_ASSERT_EQUAL_FATAL(quoll_port_start(fx.port, &q, NULL, &fx.err), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_port_start(fx.w.port, &q, NULL, &fx.w.err), 0);
 	CU_ASSERT_FALSE(fake_reg(&fx.fake, E1000E_TCTL) & E1000E_TCTL_EN);
 	CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 100));
-	CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(fx.port, 0), &buf, 1), 1);
+	CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(fx.w.port, 0), &buf, 1), 1);
 	fixture_put(&fx, buf);
 	fixture_fini(&fx);
 }
@@ -198,7 +198,7 @@ static void two_receive_queues_share_flows_by_their_hash(void)
 		for (unsigned int i = 0; i < 2; i++) {
 			struct quoll_buf *buf;
 
-			if (!quoll_rx(quoll_port_rxq(fx.port, i), &buf, 1))
+			if (!quoll_rx(quoll_port_rxq(fx.w.port, i), &buf, 1))
 				continue;
 			per_queue[i]++;
 			CU_ASSERT_EQUAL(i, hash & 1);
@@ -238,13 +238,13 @@ static void rss_is_as_it_is_told(void)
 		fixture_make_ip(&fx, frame, 80, 6, flow);
 		hash = fake_e1000e_toeplitz(s.rss.key, frame + 26, 12);
 		CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 80));
-		CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(fx.port, flow < 4 ? 1 : 0), &buf, 1), 1);
+		CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(fx.w.port, flow < 4 ? 1 : 0), &buf, 1), 1);
 		CU_ASSERT_EQUAL(buf->hash, hash);
 		fixture_put(&fx, buf);
 		if (flow != 3)
 			continue;
 		memset(s.rss.table, 0, sizeof(s.rss.table));
-		CU_ASSERT_EQUAL(quoll_port_apply(fx.port, &s, &fx.err), 0);
+		CU_ASSERT_EQUAL(quoll_port_apply(fx.w.port, &s, &fx.w.err), 0);
 	}
 	fixture_fini(&fx);
 }
@@ -259,7 +259,7 @@ static void one_queue_has_a_hash_where_it_is_asked_for(void)
 	CU_ASSERT_EQUAL_FATAL(fixture_start(&fx, 1, 128, &s), 0);
 	fixture_make_ip(&fx, frame, 80, 6, 3);
 	CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 80));
-	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(fx.port, 0), &buf, 1), 1);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(fx.w.port, 0), &buf, 1), 1);
 	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_HASH);
 	CU_ASSERT_EQUAL(buf->hash, fake_e1000e_toeplitz(quoll_rss_key_default, frame + 26, 12));
 	fixture_put(&fx, buf);
@@ -275,7 +275,7 @@ static void both_transmit_queues_send(void)
 	for (unsigned int i = 0; i < 2; i++) {
 		struct quoll_buf *buf = fixture_buf(&fx, frame, 100, 2048);
 
-		CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(fx.port, i), &buf, 1), 1);
+		CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(fx.w.port, i), &buf, 1), 1);
 		CU_ASSERT_EQUAL(fx.fake.sent[i].queue, i);
 	}
 	fixture_fini(&fx);

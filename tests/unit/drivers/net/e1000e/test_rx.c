@@ -17,9 +17,9 @@ static void frames_of_every_length_come_in_unchanged(void)
 
 		fixture_make_frame(&fx, frame, len, len);
 		buf = fixture_pass(&fx, frame, len);
-		CU_ASSERT_TRUE_FATAL(fixture_is(buf, frame, len));
+		CU_ASSERT_TRUE_FATAL(chain_is(buf, frame, len));
 		CU_ASSERT_EQUAL(buf->flags, 0);
-		CU_ASSERT_EQUAL(buf->port, fx.port->id);
+		CU_ASSERT_EQUAL(buf->port, fx.w.port->id);
 		CU_ASSERT_EQUAL(buf->data_off, FIXTURE_HEADROOM);
 		fixture_put(&fx, buf);
 	}
@@ -46,7 +46,7 @@ static void batches_come_in_order_through_many_turns_of_the_ring(void)
 		got = quoll_rx(&fx.rxq->q, bufs, 1 + fake_pci_random(&fx.fake.pci) % 200);
 		for (unsigned int i = 0; i < got; i++, seen++) {
 			fixture_make_frame(&fx, frame, 60, seen);
-			CU_ASSERT_TRUE(fixture_is(bufs[i], frame, 60));
+			CU_ASSERT_TRUE(chain_is(bufs[i], frame, 60));
 			fixture_put(&fx, bufs[i]);
 		}
 	}
@@ -76,7 +76,7 @@ static void a_batch_larger_than_the_refill_keeps_the_ring_full(void)
 			CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 60));
 		CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, bufs, 128), 128);
 		CU_ASSERT(fx.rxq->nr_posted >= 512 - 64);
-		quoll_buf_put(fx.cache, bufs, 128);
+		quoll_buf_put(fx.w.cache, bufs, 128);
 	}
 	fixture_fini(&fx);
 }
@@ -98,7 +98,7 @@ static void long_frames_come_as_chains_even_over_several_polls(void)
 		for (; !quoll_rx(&fx.rxq->q, &buf, 1); polls++)
 			CU_ASSERT_FATAL(polls < 10);
 		CU_ASSERT_EQUAL(polls, (len - 1) / 2048);
-		CU_ASSERT_TRUE_FATAL(fixture_is(buf, frame, len));
+		CU_ASSERT_TRUE_FATAL(chain_is(buf, frame, len));
 		fixture_put(&fx, buf);
 	}
 	CU_ASSERT_EQUAL(fixture_stats(&fx).rx_bad, 0);
@@ -166,7 +166,7 @@ static void tags_are_stripped_or_left_alone(void)
 	memcpy(bare, frame, 12);
 	memcpy(bare + 12, frame + 16, 84);
 	buf = fixture_pass(&fx, frame, 100);
-	CU_ASSERT_TRUE_FATAL(fixture_is(buf, bare, 96));
+	CU_ASSERT_TRUE_FATAL(chain_is(buf, bare, 96));
 	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_VLAN);
 	CU_ASSERT_EQUAL(buf->vlan_tci, 0x6123);
 	fixture_put(&fx, buf);
@@ -176,7 +176,7 @@ static void tags_are_stripped_or_left_alone(void)
 	CU_ASSERT_EQUAL_FATAL(fixture_start(&fx, 1, 128, NULL), 0);
 	make_tagged(1518, 7);
 	buf = fixture_pass(&fx, frame, 1518);
-	CU_ASSERT_TRUE_FATAL(fixture_is(buf, frame, 1518));
+	CU_ASSERT_TRUE_FATAL(chain_is(buf, frame, 1518));
 	CU_ASSERT_EQUAL(buf->flags, 0);
 	fixture_put(&fx, buf);
 	fixture_fini(&fx);
@@ -217,7 +217,7 @@ static void a_pool_that_runs_dry_is_counted_and_goes_on_when_buffers_come_back(v
 	fixture_init(&fx);
 	fixture_run(&fx, 0);
 	fixture_make_frame(&fx, frame, 60, 1);
-	while (!quoll_buf_get(fx.cache, &held[nr_held], 1))
+	while (!quoll_buf_get(fx.w.cache, &held[nr_held], 1))
 		nr_held++;
 	/* The ring lives on what it has: three batches. */
 	for (unsigned int i = 0; i < 96; i++)
@@ -236,12 +236,12 @@ static void a_pool_that_runs_dry_is_counted_and_goes_on_when_buffers_come_back(v
 	CU_ASSERT_EQUAL(fixture_stats(&fx).rx_missed, 1);
 	CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, bufs, 32), 0);
 	/* A few come back: those are posted; then all, and the batches fall into step again. */
-	quoll_buf_put(fx.cache, held + nr_held - 5, 5);
+	quoll_buf_put(fx.w.cache, held + nr_held - 5, 5);
 	nr_held -= 5;
 	CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, bufs, 32), 0);
 	CU_ASSERT_EQUAL(fx.rxq->nr_posted, 5);
 	CU_ASSERT_TRUE(fake_e1000e_receive(&fx.fake, frame, 60));
-	quoll_buf_put(fx.cache, held, nr_held);
+	quoll_buf_put(fx.w.cache, held, nr_held);
 	CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, bufs, 32), 1);
 	fixture_put(&fx, bufs[0]);
 	CU_ASSERT(fx.rxq->nr_posted >= 64);

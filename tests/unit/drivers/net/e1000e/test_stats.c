@@ -9,7 +9,7 @@ static struct e1000e_fixture fx;
 static uint64_t xstat(const char *name)
 {
 	struct quoll_port_xstat xstats[64];
-	unsigned int n = quoll_port_xstats(fx.port, xstats, 64);
+	unsigned int n = quoll_port_xstats(fx.w.port, xstats, 64);
 
 	for (unsigned int i = 0; i < n; i++)
 		if (!strcmp(xstats[i].name, name))

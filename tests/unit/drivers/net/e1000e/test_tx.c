@@ -37,7 +37,7 @@ static void frames_of_every_length_go_out_unchanged_in_one_link_or_many(void)
 		for (unsigned int i = 0; i < 4; i++) {
 			uint32_t nr = (len + links[i] - 1) / links[i];
 
-			if (nr > fx.port->info.max_tx_links)
+			if (nr > fx.w.port->info.max_tx_links)
 				continue;
 			fixture_make_frame(&fx, frame, len, len);
 			send_one(fixture_buf(&fx, frame, len, links[i]));
@@ -59,8 +59,8 @@ static void links_without_data_are_left_out_and_come_back(void)
 	fixture_run(&fx, 0);
 	fixture_make_frame(&fx, frame, 200, 1);
 	buf = fixture_buf(&fx, frame, 200, 100);
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(fx.cache, &empty, 1), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(fx.cache, &last, 1), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(fx.w.cache, &empty, 1), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(fx.w.cache, &last, 1), 0);
 	empty->next = buf->next;
 	buf->next = empty;
 	empty->next->next = last;

@@ -26,9 +26,9 @@ static bool still_works(struct vfx *v)
 	struct quoll_buf *buf;
 	bool good;
 
-	vfx_fill(frame, 100, 77);
+	frame_fill(frame, 100, 77);
 	buf = vfx_pass(v, NULL, frame, 100);
-	good = vfx_is(buf, frame, 100);
+	good = chain_is(buf, frame, 100);
 	vfx_put(v, buf);
 	return good;
 }
@@ -142,7 +142,7 @@ static void headers_that_make_no_sense_drop_the_frame(bool packed)
 	struct vfx v;
 
 	vfx_run(&v, packed, ALL_RX);
-	vfx_fill(frame, 100, 1);
+	frame_fill(frame, 100, 1);
 	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		CU_ASSERT_PTR_NULL(vfx_pass(&v, &bad[i], frame, 100));
 		CU_ASSERT_EQUAL(vfx_stats(&v).rx_bad, i + 1);
@@ -177,7 +177,7 @@ static void chains_that_lie_drop_the_frame(bool packed)
 		CU_ASSERT_EQUAL(vfx_stats(&v).rx_bad, i + 1);
 		CU_ASSERT(still_works(&v));
 	}
-	vfx_fill(frame, 1519, 1);
+	frame_fill(frame, 1519, 1);
 	CU_ASSERT_PTR_NULL(vfx_pass(&v, NULL, frame, 1519));
 	CU_ASSERT_PTR_NULL(vfx_pass(&v, NULL, frame, 4000));
 	CU_ASSERT(still_works(&v));
@@ -194,7 +194,7 @@ static void sent_frames_with_a_wrong_id_end_it(bool packed)
 		struct fake_chain chain;
 
 		vfx_run(&v, packed, 0);
-		vfx_fill(frame, 60, 1);
+		frame_fill(frame, 60, 1);
 		/* A chain of three first: 1 and 2 are none of a frame's first places. */
 		for (unsigned int j = 0; j < 4; j++)
 			bufs[j] = vfx_buf(&v, frame, 60, j ? 60 : 30);
@@ -221,7 +221,7 @@ static void a_used_index_of_sent_frames_that_jumps_ends_it(void)
 	struct vfx v;
 
 	vfx_run(&v, false, 0);
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	for (unsigned int j = 0; j < VFX_ENTRIES; j++)
 		bufs[j] = vfx_buf(&v, frame, 60, 60);
 	CU_ASSERT_EQUAL(quoll_tx(&v.txq->q, bufs, VFX_ENTRIES), VFX_ENTRIES);

@@ -5,11 +5,10 @@
  */
 #include <unistd.h>
 
-#include <quoll/claim.h>
-
 #include "net/virtio/pci.h"
 #include "unit.h"
 
+#include "../pci_world.h"
 #include "fake_virtio.h"
 
 #define NR_BUFS 1024u
@@ -17,16 +16,7 @@
 
 struct pfx {
 	struct fake_virtio fake;
-	struct quoll_ioas *ioas;
-	struct quoll_group *group;
-	struct quoll_device *dev;
-	struct quoll_heap *heap;
-	struct quoll_arena *arena;
-	struct quoll_pool *pool;
-	struct quoll_buf_cache *cache;
-	struct quoll_net *net;
-	struct quoll_port *port;
-	struct quoll_error err;
+	struct pci_world w;
 };
 
 static uint8_t frame[2048];
@@ -34,70 +24,41 @@ static uint8_t frame[2048];
 static void pfx_init(struct pfx *x)
 {
 	memset(x, 0, sizeof(*x));
+	x->w.nr_bufs = NR_BUFS;
+	x->w.buf_bytes = 2048;
 	CU_ASSERT_EQUAL_FATAL(fake_virtio_init(&x->fake), 0);
 }
 
 static int pfx_open(struct pfx *x, const char *options)
 {
-	struct quoll_pool_opts pool_opts = {.nr_bufs = NR_BUFS, .buf_bytes = 2048, .headroom_bytes = 128};
-	struct quoll_heap_opts heap_opts = {
-		.size_bytes = 64u << 20, .pages = QUOLL_PAGES_4K, .numa_node = -1, .ioases = &x->ioas, .nr_ioases = 1};
 	struct quoll_addr addr;
 	char text[64];
 
 	snprintf(text, sizeof(text), "pci:0000:01:00.0%s", options);
 	CU_ASSERT_EQUAL_FATAL(quoll_addr_parse(text, &addr, NULL), 0);
-	if (!x->heap) {
-		CU_ASSERT_EQUAL_FATAL(fake_pci_ioas_open(&x->fake.pci, &x->ioas), 0);
-		CU_ASSERT_EQUAL_FATAL(quoll_group_claim(x->ioas, &addr, &x->group, &x->err), 0);
-		CU_ASSERT_EQUAL_FATAL(quoll_device_open(x->group, addr.target, &x->dev, &x->err), 0);
-		CU_ASSERT_EQUAL_FATAL(quoll_heap_create(NULL, &heap_opts, &x->heap, &x->err), 0);
-		CU_ASSERT_EQUAL_FATAL(
-			quoll_arena_create(x->heap, "bufs", QUOLL_ARENA_DEVICE_READ_WRITE, 8 << 20, &x->arena, &x->err),
-			0);
-		CU_ASSERT_EQUAL_FATAL(quoll_pool_create(x->arena, &pool_opts, &x->pool, &x->err), 0);
-		CU_ASSERT_EQUAL_FATAL(quoll_buf_cache_create(x->pool, 128, &x->cache, &x->err), 0);
-		CU_ASSERT_EQUAL_FATAL(quoll_net_create(&x->fake.pci.env, x->heap, &x->net, &x->err), 0);
-	}
+	if (!x->w.heap)
+		pci_world_open(&x->w, &x->fake.pci);
 	mmio_trap_clear(); /* of an open that failed */
-	return quoll_port_open(x->net, &addr, x->dev, &x->port, &x->err);
+	return quoll_port_open(x->w.net, &addr, x->w.dev, &x->w.port, &x->w.err);
 }
 
 static int pfx_start(struct pfx *x, unsigned int n, const struct quoll_port_settings *settings)
 {
-	struct quoll_buf_cache *caches[] = {x->cache, x->cache, x->cache, x->cache};
+	struct quoll_buf_cache *caches[] = {x->w.cache, x->w.cache, x->w.cache, x->w.cache};
 	struct quoll_port_queues queues = {
 		.nr_rxqs = n, .nr_txqs = n, .entries = 64, .rx_caches = caches, .tx_caches = caches};
 
-	return quoll_port_start(x->port, &queues, settings, &x->err);
+	return quoll_port_start(x->w.port, &queues, settings, &x->w.err);
 }
 
 static void pfx_fini(struct pfx *x)
 {
-	unsigned int nr_violations = x->fake.pci.nr_violations;
+	unsigned int nr_violations = 0;
 
-	if (nr_violations)
-		printf("violation: %s\n", x->fake.pci.violation);
 	for (unsigned int i = 0; i < FAKE_VIRTIO_RINGS; i++)
 		nr_violations += x->fake.rings[i].nr_violations;
 	CU_ASSERT_EQUAL(nr_violations, 0);
-	if (x->port) {
-		(void)quoll_port_stop(x->port);
-		CU_ASSERT_EQUAL(quoll_pool_nr_free(x->pool), NR_BUFS);
-		quoll_port_close(x->port);
-	}
-	CU_ASSERT_FALSE(fake_pci_bus_master(&x->fake.pci) && x->fake.pci.config[0] != 0xff);
-	for (unsigned int i = 0; i < FAKE_PCI_MAX_VECTORS; i++)
-		CU_ASSERT_EQUAL(x->fake.pci.msix_fds[i], -1);
-	CU_ASSERT_EQUAL(quoll_net_destroy(x->net), 0);
-	quoll_buf_cache_destroy(x->cache);
-	CU_ASSERT_EQUAL(quoll_pool_destroy(x->pool), 0);
-	quoll_arena_destroy(x->arena);
-	mmio_trap_clear();
-	quoll_device_close(x->dev);
-	quoll_heap_destroy(x->heap);
-	CU_ASSERT_EQUAL(quoll_group_release(x->group), 0);
-	CU_ASSERT_EQUAL(quoll_ioas_close(x->ioas), 0);
+	pci_world_close(&x->w, &x->fake.pci);
 	fake_virtio_fini(&x->fake);
 }
 
@@ -109,7 +70,7 @@ static void the_port_is_what_the_device_says(void)
 
 	pfx_init(&x);
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
-	quoll_port_info(x.port, &info);
+	quoll_port_info(x.w.port, &info);
 	CU_ASSERT_STRING_EQUAL(info.driver, "virtio");
 	CU_ASSERT_EQUAL(info.mac[5], 0x40);
 	CU_ASSERT_EQUAL(info.max_rxqs, 4);
@@ -125,7 +86,7 @@ static void the_port_is_what_the_device_says(void)
 	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 	CU_ASSERT_FALSE(x.fake.agreed & (VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_MRG_RXBUF));
 	CU_ASSERT((x.fake.agreed & VIRTIO_F_ACCESS_PLATFORM) != 0);
-	quoll_port_link(x.port, &link);
+	quoll_port_link(x.w.port, &link);
 	CU_ASSERT(link.up && link.mbit_per_s == 10000);
 	pfx_fini(&x);
 }
@@ -171,16 +132,16 @@ static void frames_go_both_ways(const char *options, bool packed)
 
 			frame[20] = (uint8_t)n;
 			CU_ASSERT_TRUE_FATAL(fake_ring_receive(&x.fake.rings[2 * q], NULL, frame, 100));
-			CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(x.port, q), bufs, 8), 1);
+			CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(x.w.port, q), bufs, 8), 1);
 			CU_ASSERT_EQUAL(bufs[0]->total_bytes, 100);
 			CU_ASSERT_FALSE(memcmp(quoll_buf_data(bufs[0]), frame, 100));
 			fake_ring_want_kicks(&x.fake.rings[2 * q + 1], n % 3 == 0);
-			CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x.port, q), bufs, 1), 1);
+			CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x.w.port, q), bufs, 1), 1);
 			CU_ASSERT_EQUAL(x.fake.nr_kicks[2 * q + 1] - kicks, n % 3 == 0);
 			CU_ASSERT_EQUAL(fake_ring_sent(&x.fake.rings[2 * q + 1], &hdr, frame, sizeof(frame)), 100);
 			CU_ASSERT_EQUAL(frame[20], (uint8_t)n);
 		}
-		CU_ASSERT_EQUAL(quoll_port_stop(x.port), 0);
+		CU_ASSERT_EQUAL(quoll_port_stop(x.w.port), 0);
 		CU_ASSERT_EQUAL(x.fake.status, 0);
 	}
 	pfx_fini(&x);
@@ -200,9 +161,9 @@ static void send_one(struct pfx *x, unsigned int q)
 {
 	struct quoll_buf *buf;
 
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(x->cache, &buf, 1), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(x->w.cache, &buf, 1), 0);
 	buf->data_bytes = buf->total_bytes = 60;
-	CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x->port, q), &buf, 1), 1);
+	CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x->w.port, q), &buf, 1), 1);
 }
 
 /* It has left its wish to be told behind; test_kick.c has all the places where that may be. */
@@ -223,9 +184,9 @@ static void a_device_that_waits_in_vain_is_told(const char *options)
 		CU_ASSERT_EQUAL(x.fake.nr_kicks[2 * q + 1] - kicks, 1);
 		CU_ASSERT_EQUAL(fake_ring_sent(ring, &hdr, frame, sizeof(frame)), 60);
 		send_one(&x, q);
-		CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
+		CU_ASSERT_EQUAL(quoll_port_check(x.w.port), 0);
 		CU_ASSERT_EQUAL(x.fake.nr_kicks[2 * q + 1] - kicks, 1);
-		CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
+		CU_ASSERT_EQUAL(quoll_port_check(x.w.port), 0);
 		CU_ASSERT_EQUAL(x.fake.nr_kicks[2 * q + 1] - kicks, 2);
 		CU_ASSERT_EQUAL(fake_ring_sent(ring, &hdr, frame, sizeof(frame)), 60);
 		fake_ring_want_kicks(ring, true);
@@ -290,7 +251,7 @@ static void settings_become_commands(const char *options)
 	/* Changed while it runs, more often than the ring is long. */
 	for (unsigned int i = 0; i < 40; i++) {
 		s.all_multicast = i & 1;
-		CU_ASSERT_EQUAL(quoll_port_apply(x.port, &s, &x.err), 0);
+		CU_ASSERT_EQUAL(quoll_port_apply(x.w.port, &s, &x.w.err), 0);
 		command = find(&x, VIRTIO_CTRL_RX, VIRTIO_CTRL_RX_ALLMULTI);
 		CU_ASSERT(command && command->data[0] == (i & 1));
 	}
@@ -331,7 +292,7 @@ static void an_open_that_fails_leaves_nothing(void)
 	x.fake.never_resets = false;
 	x.fake.features &= ~VIRTIO_F_ACCESS_PLATFORM;
 	CU_ASSERT_EQUAL(pfx_open(&x, ""), -ENOTSUP);
-	CU_ASSERT(strstr(x.err.hint, "iommu_platform") != NULL);
+	CU_ASSERT(strstr(x.w.err.hint, "iommu_platform") != NULL);
 	x.fake.features |= VIRTIO_F_ACCESS_PLATFORM;
 	x.fake.features &= ~VIRTIO_F_VERSION_1;
 	CU_ASSERT_EQUAL(pfx_open(&x, ""), -ENOTSUP);
@@ -344,8 +305,8 @@ static void an_open_that_fails_leaves_nothing(void)
 	x.fake.max_size = 256;
 	fake_virtio_hide(&x.fake, VIRTIO_PCI_NOTIFY);
 	CU_ASSERT_EQUAL(pfx_open(&x, ""), -ENOTSUP);
-	CU_ASSERT(strstr(x.err.what, "notification") != NULL);
-	x.port = NULL;
+	CU_ASSERT(strstr(x.w.err.what, "notification") != NULL);
+	x.w.port = NULL;
 	pfx_fini(&x);
 }
 
@@ -379,8 +340,8 @@ static void capabilities_that_lead_nowhere_are_none(void)
 		pfx_init(&x);
 		x.fake.pci.config[fake_virtio_cap(lies[i].type) + lies[i].at] = lies[i].value;
 		CU_ASSERT_EQUAL(pfx_open(&x, ""), -ENOTSUP);
-		CU_ASSERT(strstr(x.err.what, lies[i].missing) != NULL);
-		x.port = NULL;
+		CU_ASSERT(strstr(x.w.err.what, lies[i].missing) != NULL);
+		x.w.port = NULL;
 		pfx_fini(&x);
 	}
 }
@@ -388,7 +349,7 @@ static void capabilities_that_lead_nowhere_are_none(void)
 /* Where no answer is expected. */
 static void hurry(struct pfx *x)
 {
-	((struct virtio_pci *)x->port)->ctrl_limit_ms = 50;
+	((struct virtio_pci *)x->w.port)->ctrl_limit_ms = 50;
 }
 
 static void a_start_that_fails_gives_all_back(void)
@@ -399,7 +360,7 @@ static void a_start_that_fails_gives_all_back(void)
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
 	x.fake.refuses_features = true;
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), -EPROTO);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.pool), NR_BUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), NR_BUFS);
 	x.fake.refuses_features = false;
 	x.fake.refuses_vectors = true;
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), -ENOSPC);
@@ -423,7 +384,7 @@ static void a_start_that_fails_gives_all_back(void)
 	x.fake.features &= ~VIRTIO_NET_F_CSUM;
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), -EPROTO);
 	x.fake.features |= VIRTIO_NET_F_CSUM;
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.pool), NR_BUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), NR_BUFS);
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), 0);
 	pfx_fini(&x);
 }
@@ -438,15 +399,15 @@ static void an_answer_that_comes_late_is_none(const char *options)
 	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 	hurry(&x);
 	x.fake.mute_ctrl = true;
-	CU_ASSERT_EQUAL(quoll_port_apply(x.port, &s, &x.err), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(quoll_port_apply(x.w.port, &s, &x.w.err), -ETIMEDOUT);
 	x.fake.mute_ctrl = false;
 	fake_virtio_run_ctrl(&x.fake);
 	/* Not taken for the next one's. */
-	CU_ASSERT_EQUAL(quoll_port_apply(x.port, &s, &x.err), -ETIMEDOUT);
-	CU_ASSERT(strstr(x.err.what, "earlier") != NULL);
-	CU_ASSERT_EQUAL(quoll_port_stop(x.port), 0);
+	CU_ASSERT_EQUAL(quoll_port_apply(x.w.port, &s, &x.w.err), -ETIMEDOUT);
+	CU_ASSERT(strstr(x.w.err.what, "earlier") != NULL);
+	CU_ASSERT_EQUAL(quoll_port_stop(x.w.port), 0);
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), 0);
-	CU_ASSERT_EQUAL(quoll_port_apply(x.port, &s, &x.err), 0);
+	CU_ASSERT_EQUAL(quoll_port_apply(x.w.port, &s, &x.w.err), 0);
 	pfx_fini(&x);
 }
 
@@ -470,8 +431,8 @@ static void what_is_refused_leaves_the_old_settings(void)
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
 	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 	x.fake.refuses_commands = true;
-	CU_ASSERT_EQUAL(quoll_port_apply(x.port, &s, &x.err), -EIO);
-	CU_ASSERT(strstr(x.err.what, "refuses") != NULL);
+	CU_ASSERT_EQUAL(quoll_port_apply(x.w.port, &s, &x.w.err), -EIO);
+	CU_ASSERT(strstr(x.w.err.what, "refuses") != NULL);
 	command = find(&x, VIRTIO_CTRL_RX, VIRTIO_CTRL_RX_PROMISC);
 	CU_ASSERT(command && command->data[0] == 0);
 	pfx_fini(&x);
@@ -494,7 +455,7 @@ static void the_control_queue_is_behind_all_pairs(void)
 		CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 2, NULL), 0);
 		for (unsigned int n = 0; n < 10; n++) {
 			s.promiscuous = n & 1;
-			CU_ASSERT_EQUAL(quoll_port_apply(x.port, &s, &x.err), 0);
+			CU_ASSERT_EQUAL(quoll_port_apply(x.w.port, &s, &x.w.err), 0);
 			CU_ASSERT_EQUAL(find(&x, VIRTIO_CTRL_RX, VIRTIO_CTRL_RX_PROMISC)->data[0], n & 1);
 		}
 		pfx_fini(&x);
@@ -529,7 +490,7 @@ static void without_a_control_queue_nothing_is_agreed_on_that_needs_it(void)
 	x.fake.features &= ~VIRTIO_NET_F_CTRL_VQ;
 	x.fake.features |= VIRTIO_F_ORDER_PLATFORM;
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
-	quoll_port_info(x.port, &info);
+	quoll_port_info(x.w.port, &info);
 	CU_ASSERT(!info.max_macs && info.max_rxqs == 1 && !info.rss_types);
 	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 	CU_ASSERT_FALSE(x.fake.agreed &
@@ -567,7 +528,7 @@ static void a_device_without_an_address_gets_one(void)
 	CU_ASSERT_EQUAL(pfx_open(&x, ""), -EPROTO);
 	x.fake.features &= ~VIRTIO_NET_F_MAC;
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
-	quoll_port_info(x.port, &info);
+	quoll_port_info(x.w.port, &info);
 	CU_ASSERT_EQUAL(info.mac[0] & 3, 2);
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), 0);
 	pfx_fini(&x);
@@ -581,19 +542,19 @@ static void a_configuration_that_never_settles_is_not_believed(void)
 	pfx_init(&x);
 	x.fake.never_settles = true;
 	CU_ASSERT_EQUAL(pfx_open(&x, ""), -EIO);
-	CU_ASSERT_STRING_EQUAL(x.err.stage, "configuration");
+	CU_ASSERT_STRING_EQUAL(x.w.err.stage, "configuration");
 	x.fake.never_settles = false;
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
 	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 	/* While it runs the line is as it was last known, and looked at again without a further interrupt. */
 	x.fake.never_settles = true;
 	fake_virtio_set_link(&x.fake, false);
-	CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
-	quoll_port_link(x.port, &link);
+	CU_ASSERT_EQUAL(quoll_port_check(x.w.port), 0);
+	quoll_port_link(x.w.port, &link);
 	CU_ASSERT(link.up);
 	x.fake.never_settles = false;
-	CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
-	quoll_port_link(x.port, &link);
+	CU_ASSERT_EQUAL(quoll_port_check(x.w.port), 0);
+	quoll_port_link(x.w.port, &link);
 	CU_ASSERT_FALSE(link.up);
 	pfx_fini(&x);
 }
@@ -609,12 +570,12 @@ static void a_quiet_device_is_hardly_looked_at(void)
 	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 	reads = x.fake.trap.nr_reads;
 	for (unsigned int i = 0; i < 10 * VIRTIO_CHECKS_A_LOOK; i++)
-		CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
+		CU_ASSERT_EQUAL(quoll_port_check(x.w.port), 0);
 	CU_ASSERT_EQUAL(x.fake.trap.nr_reads - reads, 10);
 	x.fake.status |= VIRTIO_STATUS_NEEDS_RESET; /* without an interrupt */
 	for (unsigned int i = 1; i < VIRTIO_CHECKS_A_LOOK; i++)
-		CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
-	CU_ASSERT_EQUAL(quoll_port_check(x.port), -EIO);
+		CU_ASSERT_EQUAL(quoll_port_check(x.w.port), 0);
+	CU_ASSERT_EQUAL(quoll_port_check(x.w.port), -EIO);
 	pfx_fini(&x);
 }
 
@@ -633,14 +594,14 @@ static void offloads_are_agreed_on_as_asked_for(void)
 					 VIRTIO_NET_F_MRG_RXBUF),
 			VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_MRG_RXBUF);
 	CU_ASSERT_FATAL(fake_ring_receive(&x.fake.rings[0], &hdr, frame, 200));
-	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(x.port, 0), &buf, 1), 1);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(x.w.port, 0), &buf, 1), 1);
 	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_L4_GOOD);
 	buf->flags = QUOLL_BUF_TX_TSO | QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_IP_CSUM;
 	buf->l2_bytes = 14;
 	buf->l3_bytes = 20;
 	buf->l4_bytes = 20;
 	buf->mss = 100;
-	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(x.port, 0), &buf, 1), 1);
+	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(x.w.port, 0), &buf, 1), 1);
 	CU_ASSERT_EQUAL(fake_ring_sent(&x.fake.rings[1], &hdr, frame, sizeof(frame)), 200);
 	CU_ASSERT_EQUAL(hdr.flags, VIRTIO_NET_HDR_NEEDS_CSUM);
 	CU_ASSERT_EQUAL(hdr.gso_type, VIRTIO_NET_GSO_TCPV4);
@@ -659,20 +620,20 @@ static void the_line_is_told_of(void)
 	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 	for (unsigned int up = 0; up < 2; up++) {
 		fake_virtio_set_link(&x.fake, up);
-		CU_ASSERT_EQUAL(quoll_port_check(x.port), 0);
-		quoll_port_link(x.port, &link);
+		CU_ASSERT_EQUAL(quoll_port_check(x.w.port), 0);
+		quoll_port_link(x.w.port, &link);
 		CU_ASSERT_EQUAL(link.up, up);
 	}
 	/* And frames wake who sleeps. */
-	CU_ASSERT(quoll_rxq_fd(quoll_port_rxq(x.port, 0)) >= 0);
-	CU_ASSERT_EQUAL(quoll_rxq_arm(quoll_port_rxq(x.port, 0)), 0);
+	CU_ASSERT(quoll_rxq_fd(quoll_port_rxq(x.w.port, 0)) >= 0);
+	CU_ASSERT_EQUAL(quoll_rxq_arm(quoll_port_rxq(x.w.port, 0)), 0);
 	CU_ASSERT(fake_ring_receive(&x.fake.rings[0], NULL, frame, 60));
 	CU_ASSERT(fake_ring_wants_interrupt(&x.fake.rings[0], 0));
 	CU_ASSERT_EQUAL(x.fake.vectors[0], 1);
 	CU_ASSERT_EQUAL(x.fake.vectors[1], VIRTIO_NO_VECTOR);
-	quoll_rxq_disarm(quoll_port_rxq(x.port, 0));
-	CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(x.port, 0), &buf, 1), 1);
-	quoll_buf_put(x.cache, &buf, 1);
+	quoll_rxq_disarm(quoll_port_rxq(x.w.port, 0));
+	CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(x.w.port, 0), &buf, 1), 1);
+	quoll_buf_put(x.w.cache, &buf, 1);
 	pfx_fini(&x);
 }
 
@@ -690,8 +651,8 @@ static void a_device_that_ends_gives_all_back(void)
 		CU_ASSERT_EQUAL_FATAL(pfx_open(&x, end & 1 ? "?packed=1" : ""), 0);
 		CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 		CU_ASSERT(fake_ring_receive(&x.fake.rings[0], NULL, frame, 60));
-		CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(x.port, 0), bufs, 8), 1);
-		CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(x.port, 0), bufs, 1), 1);
+		CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(x.w.port, 0), bufs, 8), 1);
+		CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(x.w.port, 0), bufs, 1), 1);
 		if (end == GONE)
 			fake_pci_yank(&x.fake.pci);
 		else if (end == WANTED_BACK)
@@ -702,10 +663,10 @@ static void a_device_that_ends_gives_all_back(void)
 			fake_virtio_set_status(&x.fake, VIRTIO_STATUS_NEEDS_RESET);
 		else
 			((struct virtq_used *)x.fake.rings[0].device)->idx = 999;
-		CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(x.port, 0), bufs, 8), 0);
-		CU_ASSERT_EQUAL(quoll_port_check(x.port), why[end]);
-		CU_ASSERT_EQUAL(quoll_port_stop(x.port), why[end]);
-		CU_ASSERT_EQUAL(quoll_pool_nr_free(x.pool), NR_BUFS);
+		CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(x.w.port, 0), bufs, 8), 0);
+		CU_ASSERT_EQUAL(quoll_port_check(x.w.port), why[end]);
+		CU_ASSERT_EQUAL(quoll_port_stop(x.w.port), why[end]);
+		CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), NR_BUFS);
 		pfx_fini(&x);
 	}
 }
@@ -718,9 +679,9 @@ static void one_that_does_not_reset_loses_the_bus(void)
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
 	CU_ASSERT_EQUAL_FATAL(pfx_start(&x, 1, NULL), 0);
 	x.fake.never_resets = true;
-	CU_ASSERT_EQUAL(quoll_port_stop(x.port), -EIO);
+	CU_ASSERT_EQUAL(quoll_port_stop(x.w.port), -EIO);
 	CU_ASSERT_FALSE(fake_pci_bus_master(&x.fake.pci));
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.pool), NR_BUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), NR_BUFS);
 	x.fake.never_resets = false;
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), 0);
 	CU_ASSERT(fake_ring_receive(&x.fake.rings[0], NULL, frame, 60));

@@ -22,15 +22,15 @@ static void frames_come_in_for_many_turns(bool packed)
 		unsigned int batch = 1 + n % 31, got = 0;
 
 		for (unsigned int i = 0; i < batch; i++) {
-			vfx_fill(frame, 60 + (n + i) % 1400, n + i);
+			frame_fill(frame, 60 + (n + i) % 1400, n + i);
 			CU_ASSERT_TRUE_FATAL(fake_ring_receive(v.rx, NULL, frame, 60 + (n + i) % 1400));
 		}
 		for (unsigned int polls = 0; got < batch && polls < 3; polls++)
 			got += quoll_rx(&v.rxq->q, bufs + got, 32 - got);
 		CU_ASSERT_EQUAL_FATAL(got, batch);
 		for (unsigned int i = 0; i < got; i++) {
-			vfx_fill(frame, 60 + (n + i) % 1400, n + i);
-			CU_ASSERT(vfx_is(bufs[i], frame, 60 + (n + i) % 1400));
+			frame_fill(frame, 60 + (n + i) % 1400, n + i);
+			CU_ASSERT(chain_is(bufs[i], frame, 60 + (n + i) % 1400));
 			CU_ASSERT_EQUAL(bufs[i]->port, v.rxq->q.port_id);
 			CU_ASSERT_EQUAL(bufs[i]->flags, 0);
 			vfx_put(&v, bufs[i]);
@@ -64,14 +64,14 @@ static void buffers_may_come_back_in_any_order(bool packed)
 			if (!(turn & 1) && n % 5 == 0)
 				chain = &chains[i];
 			memset(chain->segs[0].va, 0, 12);
-			vfx_fill(chain->segs[0].va + 12, 100, sent++);
+			frame_fill(chain->segs[0].va + 12, 100, sent++);
 			fake_ring_push(v.rx, &(struct fake_used){chain->id, 112, 1}, 1);
 		}
 		back = quoll_rx(&v.rxq->q, bufs, VFX_ENTRIES);
 		CU_ASSERT_EQUAL_FATAL(back, n);
 		for (unsigned int i = 0; i < back; i++) {
-			vfx_fill(frame, 100, got++);
-			CU_ASSERT(vfx_is(bufs[i], frame, 100));
+			frame_fill(frame, 100, got++);
+			CU_ASSERT(chain_is(bufs[i], frame, 100));
 			vfx_put(&v, bufs[i]);
 		}
 	}
@@ -96,10 +96,10 @@ static void long_frames_come_as_chains(bool packed)
 		uint32_t len = 3000 + n * 97 % 60000;
 
 		hdr.nr_bufs = (uint16_t)((len + 12 + (FIX_BUF_BYTES - 128 + 12) - 1) / (FIX_BUF_BYTES - 128 + 12));
-		vfx_fill(frame, len, n);
+		frame_fill(frame, len, n);
 		partial_frame(frame, len, 6);
 		buf = vfx_pass(&v, &hdr, frame, len);
-		CU_ASSERT(vfx_is(buf, frame, len));
+		CU_ASSERT(chain_is(buf, frame, len));
 		CU_ASSERT_EQUAL_FATAL(buf->nr_links, hdr.nr_bufs);
 		CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_L4_PARTIAL | QUOLL_BUF_RX_GSO);
 		CU_ASSERT_EQUAL(buf->mss, 1400);
@@ -122,14 +122,14 @@ static void checksum_states_are_told(bool packed)
 
 	vfx_run(&v, packed, QUOLL_OFFLOAD_RX_L4_CSUM);
 	CU_ASSERT_FALSE(v.be.agreed & (VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_MRG_RXBUF));
-	vfx_fill(frame, 100, 1);
+	frame_fill(frame, 100, 1);
 	buf = vfx_pass(&v, &valid, frame, 100);
-	CU_ASSERT(vfx_is(buf, frame, 100));
+	CU_ASSERT(chain_is(buf, frame, 100));
 	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_L4_GOOD);
 	vfx_put(&v, buf);
 	partial_frame(frame, 100, 17);
 	buf = vfx_pass(&v, &partial, frame, 100);
-	CU_ASSERT(vfx_is(buf, frame, 100));
+	CU_ASSERT(chain_is(buf, frame, 100));
 	CU_ASSERT_EQUAL(buf->flags, QUOLL_BUF_RX_L4_PARTIAL);
 	vfx_put(&v, buf);
 	/* In a tunnel: nobody else would fill it in. */
@@ -155,7 +155,7 @@ static void without_buffers_nothing_is_lost_but_counted(bool packed)
 	vfx_run(&v, packed, 0);
 	while (!quoll_buf_get(v.f.caches[0], &held[nr_held], 1))
 		nr_held++;
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	for (unsigned int i = 0; i < VFX_ENTRIES; i++)
 		CU_ASSERT(fake_ring_receive(v.rx, NULL, frame, 60));
 	CU_ASSERT_FALSE(fake_ring_receive(v.rx, NULL, frame, 60));
@@ -189,7 +189,7 @@ static void the_device_is_kicked_only_if_it_wants(bool packed)
 		for (unsigned int want = 0; want < 6; want++) {
 			while (read(v.be.kick_fds[0], &kicks, sizeof(kicks)) > 0)
 				;
-			vfx_fill(frame, 60, 1);
+			frame_fill(frame, 60, 1);
 			for (unsigned int i = 0; i < VFX_ENTRIES; i++)
 				CU_ASSERT(fake_ring_receive(v.rx, NULL, frame, 60));
 			fake_ring_want_kicks(v.rx, want & 1);
@@ -210,7 +210,7 @@ static void a_sleeper_is_woken_by_what_comes_after_it_armed(bool packed)
 	struct vfx v;
 
 	vfx_run(&v, packed, 0);
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	CU_ASSERT(quoll_rxq_fd(&v.rxq->q) >= 0);
 	CU_ASSERT_EQUAL(quoll_rxq_arm(&v.rxq->q), 0);
 	before = v.rx->used;

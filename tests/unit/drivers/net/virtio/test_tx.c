@@ -29,14 +29,14 @@ static void frames_go_out_for_many_turns(bool packed)
 		unsigned int batch = 1 + n % 31;
 
 		for (unsigned int i = 0; i < batch; i++) {
-			vfx_fill(frame, 60 + (n + i) % 1400, n + i);
+			frame_fill(frame, 60 + (n + i) % 1400, n + i);
 			/* A descriptor each at first; later every third is a chain. */
 			bufs[i] = vfx_buf(&v, frame, 60 + (n + i) % 1400,
 					  n < 5 * VFX_ENTRIES || (n + i) % 3 ? 2000 : 500);
 		}
 		CU_ASSERT_EQUAL_FATAL(quoll_tx(&v.txq->q, bufs, batch), batch);
 		for (unsigned int i = 0; i < batch; i++, n++) {
-			vfx_fill(frame, 60 + n % 1400, n);
+			frame_fill(frame, 60 + n % 1400, n);
 			CU_ASSERT_EQUAL(fake_ring_sent(v.tx, &hdr, back, sizeof(back)), (int)(60 + n % 1400));
 			CU_ASSERT_FALSE(memcmp(frame, back, 60 + n % 1400));
 			CU_ASSERT(header_is_zero(&hdr));
@@ -54,7 +54,7 @@ static void what_does_not_fit_stays_the_callers(bool packed)
 	struct vfx v;
 
 	vfx_run(&v, packed, 0);
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	for (unsigned int i = 0; i < 2 * VFX_ENTRIES; i++)
 		bufs[i] = vfx_buf(&v, frame, 60, i < 5 ? 20 : 60);
 	sent = quoll_tx(&v.txq->q, bufs, 2 * VFX_ENTRIES);
@@ -79,7 +79,7 @@ static void frames_may_be_finished_in_any_order(bool packed)
 	unsigned int nr_sent = 0, nr_free;
 
 	vfx_run(&v, packed, 0);
-	vfx_fill(frame, 300, 1);
+	frame_fill(frame, 300, 1);
 	for (unsigned int turn = 0; turn < 100; turn++) {
 		struct fake_chain chains[16];
 		struct quoll_buf *bufs[16];
@@ -125,7 +125,7 @@ static void checksums_are_the_devices(bool packed)
 	struct vfx v;
 
 	vfx_run(&v, packed, QUOLL_OFFLOAD_TX_L4_CSUM);
-	vfx_fill(frame, 100, 1);
+	frame_fill(frame, 100, 1);
 	for (unsigned int udp = 0; udp < 2; udp++) {
 		buf = vfx_buf(&v, frame, 100, 100);
 		buf->flags = udp ? QUOLL_BUF_TX_UDP_CSUM : QUOLL_BUF_TX_TCP_CSUM;
@@ -152,7 +152,7 @@ static void a_frame_to_be_cut_up_has_whole_headers(bool packed)
 		uint32_t l3 = v6 ? 40 : 20, pseudo = 0x1234, len = 20000;
 		struct quoll_buf *buf;
 
-		vfx_fill(frame, len, v6);
+		frame_fill(frame, len, v6);
 		frame[14 + l3 + 16] = (uint8_t)(pseudo >> 8);
 		frame[14 + l3 + 17] = (uint8_t)pseudo;
 		buf = vfx_buf(&v, frame, len, 1900);
@@ -206,7 +206,7 @@ static void what_cannot_be_sent_is_dropped(bool packed)
 
 	vfx_run(&v, packed, ALL_TX);
 	for (unsigned int i = 0; i < nr; i++) {
-		vfx_fill(frame, bad[i].bytes, 1);
+		frame_fill(frame, bad[i].bytes, 1);
 		buf = vfx_buf(&v, frame, bad[i].bytes, 1800);
 		buf->flags = bad[i].flags;
 		buf->l2_bytes = bad[i].l2;
@@ -239,8 +239,8 @@ static void a_frame_without_headroom_goes_out_all_the_same(bool packed)
 	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(v.f.caches[0], &buf, 1), 0);
 	buf->data_off = 4;
 	buf->data_bytes = buf->total_bytes = 60;
-	vfx_fill(quoll_buf_data(buf), 60, 9);
-	vfx_fill(frame, 60, 9);
+	frame_fill(quoll_buf_data(buf), 60, 9);
+	frame_fill(frame, 60, 9);
 	CU_ASSERT_EQUAL(quoll_tx(&v.txq->q, &buf, 1), 1);
 	CU_ASSERT_EQUAL(fake_ring_sent(v.tx, &hdr, back, sizeof(back)), 60);
 	CU_ASSERT(header_is_zero(&hdr));

@@ -79,7 +79,7 @@ static void the_port_is_what_the_back_end_can_do(void)
 	CU_ASSERT_FALSE(link_up(&v));
 	/* And again, over a new connection. */
 	CU_ASSERT_EQUAL_FATAL(vfx_start_n(&v, 1, 0), 0);
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	vfx_put(&v, vfx_pass(&v, NULL, frame, 60));
 	CU_ASSERT_EQUAL(vfx_stats(&v).rx_packets, 1);
 	vfx_fini(&v);
@@ -253,7 +253,7 @@ static void it_listens_where_the_back_end_connects(void)
 	poll_until_link(&v, false);
 	fake_back_end_run_connecting(&v.be);
 	poll_until_link(&v, true);
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	vfx_put(&v, vfx_pass(&v, NULL, frame, 60));
 	CU_ASSERT_EQUAL(vfx_stats(&v).rx_packets, 1);
 	vfx_fini(&v);
@@ -268,7 +268,7 @@ static void a_back_end_comes_back(bool packed)
 
 	vfx_run(&v, packed, 0);
 	for (unsigned int turn = 0; turn < 3; turn++) {
-		vfx_fill(frame, 100, turn);
+		frame_fill(frame, 100, turn);
 		/* In the middle of it: some are taken and never given back, some finished out of turn. */
 		for (unsigned int i = 0; i < 20; i++)
 			CU_ASSERT(fake_ring_receive(v.rx, NULL, frame, 100));
@@ -292,12 +292,12 @@ static void a_back_end_comes_back(bool packed)
 		/* What was on its way is back: the pool lacks what rings hold, and they may be short of a batch. */
 		CU_ASSERT(quoll_pool_nr_free(v.f.pool) >= FIX_BUFS - VFX_ENTRIES - 1);
 		CU_ASSERT_EQUAL(fake_ring_sent(v.tx, &hdr, frame, sizeof(frame)), 100);
-		vfx_fill(frame, 100, turn + 9);
+		frame_fill(frame, 100, turn + 9);
 		for (unsigned int i = 0; i < 32; i++)
 			CU_ASSERT(fake_ring_receive(v.rx, NULL, frame, 100));
 		CU_ASSERT_EQUAL_FATAL(quoll_rx(&v.rxq->q, bufs, 32), 32);
 		for (unsigned int i = 0; i < 32; i++) {
-			CU_ASSERT(vfx_is(bufs[i], frame, 100));
+			CU_ASSERT(chain_is(bufs[i], frame, 100));
 			vfx_put(&v, bufs[i]);
 		}
 	}
@@ -385,7 +385,7 @@ static void a_mute_back_end_keeps_nobody_waiting(void)
 		fake_back_end_step(&s.v.be);
 		sched_yield();
 	}
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	vfx_put(&s.v, vfx_pass(&s.v, NULL, frame, 60));
 	slow_fini(&s);
 }
@@ -408,7 +408,7 @@ static void a_back_end_that_answers_byte_by_byte_comes_back(bool packed)
 	CU_ASSERT(s.nr_checks - before >= (3 + 1 + 1 + 2 * 5 + 2) * (sizeof(struct vhost_header) + 8));
 	CU_ASSERT_EQUAL(s.v.be.nr_sessions, 2);
 	s.v.be.trickles = false;
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	vfx_put(&s.v, vfx_pass(&s.v, NULL, frame, 60));
 	CU_ASSERT_EQUAL(vfx_stats(&s.v).rx_bad, 0);
 	slow_fini(&s);
@@ -493,7 +493,7 @@ static void a_back_end_comes_back_under_threads(bool packed)
 		pollers[i] = (struct poller){&v, &stop, i, 0};
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, poll_thread, &pollers[i]), 0);
 	}
-	vfx_fill(frame, 60, 1);
+	frame_fill(frame, 60, 1);
 	for (unsigned int turn = 0; turn < 4; turn++) {
 		struct fake_ring *rx = &v.be.rings[0], *tx = &v.be.rings[1];
 		unsigned int done = 0;

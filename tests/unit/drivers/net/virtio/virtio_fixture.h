@@ -7,6 +7,7 @@
 
 #include "net/virtio/user.h"
 
+#include "../chains.h"
 #include "../net_fixture.h"
 #include "fake_back_end.h"
 
@@ -95,26 +96,6 @@ static inline struct quoll_port_stats vfx_stats(const struct vfx *v)
 	return stats;
 }
 
-static inline void vfx_fill(uint8_t *frame, uint32_t len, uint32_t seed)
-{
-	for (uint32_t i = 0; i < len; i++)
-		frame[i] = (uint8_t)(seed * 131 + i * 7 + (i >> 8));
-}
-
-/* Does the chain hold exactly this? */
-static inline bool vfx_is(const struct quoll_buf *buf, const uint8_t *frame, uint32_t len)
-{
-	uint32_t off = 0;
-	uint16_t nr_links = 0;
-
-	if (!buf || buf->total_bytes != len)
-		return false;
-	for (const struct quoll_buf *link = buf; link; off += link->data_bytes, link = link->next, nr_links++)
-		if (link->data_bytes > len - off || memcmp(quoll_buf_data(link), frame + off, link->data_bytes) != 0)
-			return false;
-	return off == len && nr_links == buf->nr_links;
-}
-
 /* One frame in; what came of it, or NULL. */
 static inline struct quoll_buf *vfx_pass(struct vfx *v, const struct virtio_net_hdr *hdr, const uint8_t *frame,
 					 uint32_t len)
@@ -133,20 +114,7 @@ static inline void vfx_put(struct vfx *v, struct quoll_buf *buf)
 /* A chain of links of at most @link bytes with this data. */
 static inline struct quoll_buf *vfx_buf(struct vfx *v, const uint8_t *frame, uint32_t len, uint32_t link)
 {
-	struct quoll_buf *first = NULL, **tail = &first, *buf;
-	uint16_t nr_links = 0;
-
-	for (uint32_t off = 0; off < len; off += buf->data_bytes) {
-		CU_ASSERT_EQUAL_FATAL(quoll_buf_get(v->f.caches[0], &buf, 1), 0);
-		buf->data_bytes = len - off < link ? len - off : link;
-		memcpy(quoll_buf_data(buf), frame + off, buf->data_bytes);
-		*tail = buf;
-		tail = &buf->next;
-		nr_links++;
-	}
-	first->total_bytes = len;
-	first->nr_links = nr_links;
-	return first;
+	return chain_make(v->f.caches[0], frame, len, link);
 }
 
 /* Both kinds of ring. */
