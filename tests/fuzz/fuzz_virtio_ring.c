@@ -6,53 +6,27 @@
  * The first byte chooses the kind of ring and offloads. Then each step is a byte that says what is done, and what that
  * takes (see steps[]).
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "../unit/drivers/net/virtio/fake_ring.h"
+#include "fuzz_port.h"
 #include "net/virtio/virtio.h"
 
 #define NR_BUFS 512u
 #define ENTRIES 64u
-#define ROOM 2048u
 #define OFFLOADS                                                                                                       \
 	(QUOLL_OFFLOAD_RX_L4_CSUM | QUOLL_OFFLOAD_RX_SCATTER | QUOLL_OFFLOAD_RX_GSO | QUOLL_OFFLOAD_TX_L4_CSUM |       \
 	 QUOLL_OFFLOAD_TX_TSO)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static struct fuzz_port f;
 static struct {
-	struct quoll_heap *heap;
-	struct quoll_arena *arena;
-	struct quoll_pool *pool;
-	struct quoll_buf_cache *cache;
-	struct quoll_net *net;
 	struct virtio_port *v;
 	unsigned int nr_chunks;
 	struct quoll_heap_chunk chunks[16];
 	struct fake_ring rings[2];
 	struct fake_chain held; /* sent, and not given back yet */
-	const uint8_t *data;
-	size_t left;
 	uint8_t kind;
 } m;
-
-static uint8_t next_byte(void)
-{
-	if (!m.left)
-		return 0;
-	m.left--;
-	return *m.data++;
-}
-
-static uint32_t next_word(unsigned int bytes)
-{
-	uint32_t word = 0;
-
-	for (unsigned int i = 0; i < bytes; i++)
-		word |= (uint32_t)next_byte() << 8 * i;
-	return word;
-}
 
 /* A port without anything behind it. */
 
@@ -112,12 +86,6 @@ static const struct net_driver driver = {
 	.stop = virtio_stop,
 };
 
-static void must(bool good)
-{
-	if (!good)
-		abort();
-}
-
 /* The descriptors may have been scribbled over: what is there, a device can reach. */
 static void *at(void *arg, uint64_t addr, uint64_t len)
 {
@@ -131,36 +99,19 @@ static void *at(void *arg, uint64_t addr, uint64_t len)
 	return NULL;
 }
 
-static void prepare(void)
-{
-	struct quoll_heap_opts heap_opts = {.size_bytes = 64u << 20, .pages = QUOLL_PAGES_4K, .numa_node = -1};
-	struct quoll_pool_opts pool_opts = {.nr_bufs = NR_BUFS, .buf_bytes = ROOM + 128, .headroom_bytes = 128};
-	struct quoll_port *port;
-	struct quoll_addr addr;
-
-	must(!quoll_heap_create(NULL, &heap_opts, &m.heap, NULL));
-	must(!quoll_arena_create(m.heap, "bufs", QUOLL_ARENA_DEVICE_READ_WRITE, 8 << 20, &m.arena, NULL));
-	must(!quoll_pool_create(m.arena, &pool_opts, &m.pool, NULL));
-	must(!quoll_buf_cache_create(m.pool, 256, &m.cache, NULL));
-	must(!quoll_net_create(NULL, m.heap, &m.net, NULL));
-	must(!quoll_addr_parse("null:", &addr, NULL));
-	must(!net_port_open_driver(m.net, &driver, &addr, NULL, &port, NULL));
-	m.v = virtio_port(port);
-}
-
 /* What the device may do. */
 
 static void receive_well(void)
 {
 	static const uint8_t frame[4096];
 
-	(void)fake_ring_receive(&m.rings[0], NULL, frame, 60 + next_word(2) % 4000);
+	(void)fake_ring_receive(&m.rings[0], NULL, frame, 60 + (uint32_t)fuzz_word(&f, 2) % 4000);
 }
 
 /* With this header, into so many buffers of such lengths. */
 static void receive_oddly(void)
 {
-	unsigned int n = 1 + next_byte() % 8;
+	unsigned int n = 1 + fuzz_byte(&f) % 8;
 	struct fake_used used[8];
 	struct fake_chain chain;
 
@@ -168,15 +119,15 @@ static void receive_oddly(void)
 		if (!fake_ring_pop(&m.rings[0], &chain))
 			return;
 		for (unsigned int j = 0; !i && chain.nr_segs && j < VIRTIO_HDR_BYTES; j++)
-			chain.segs[0].va[j] = next_byte();
-		used[i] = (struct fake_used){chain.id, next_word(2), 1};
+			chain.segs[0].va[j] = fuzz_byte(&f);
+		used[i] = (struct fake_used){chain.id, (uint32_t)fuzz_word(&f, 2), 1};
 	}
 	fake_ring_push(&m.rings[0], used, n);
 }
 
 static void give_back_any(unsigned int ring)
 {
-	struct fake_used used = {next_word(2), next_word(3), 1};
+	struct fake_used used = {(uint32_t)fuzz_word(&f, 2), (uint32_t)fuzz_word(&f, 3), 1};
 
 	fake_ring_push(&m.rings[ring], &used, 1);
 }
@@ -203,17 +154,17 @@ static void finish_late(void)
 
 static void scribble(void)
 {
-	struct virtio_ring *ring = &m.v->rings[next_byte() & 1];
-	uint64_t off = next_word(2);
+	struct virtio_ring *ring = &m.v->rings[fuzz_byte(&f) & 1];
+	uint64_t off = (uint32_t)fuzz_word(&f, 2);
 
-	((uint8_t *)ring->mem)[off % ring->bytes] = next_byte();
+	((uint8_t *)ring->mem)[off % ring->bytes] = fuzz_byte(&f);
 }
 
 static void used_index(void)
 {
-	struct virtio_ring *ring = &m.v->rings[next_byte() & 1];
+	struct virtio_ring *ring = &m.v->rings[fuzz_byte(&f) & 1];
 
-	((struct virtq_used *)ring->device)->idx = (uint16_t)next_word(2);
+	((struct virtq_used *)ring->device)->idx = (uint16_t)(uint32_t)fuzz_word(&f, 2);
 }
 
 /* What its user does. */
@@ -221,30 +172,23 @@ static void used_index(void)
 static void poll_frames(void)
 {
 	struct quoll_buf *bufs[64];
-	unsigned int n = quoll_rx(m.v->port.rxqs[0], bufs, 1 + next_byte() % 64);
+	unsigned int n = quoll_rx(m.v->port.rxqs[0], bufs, 1 + fuzz_byte(&f) % 64);
 
 	for (unsigned int i = 0; i < n; i++) {
-		uint32_t bytes = 0;
-
-		must(bufs[i]->total_bytes >= 14 && bufs[i]->total_bytes <= VIRTIO_MAX_GSO_BYTES);
-		for (struct quoll_buf *link = bufs[i]; link; link = link->next) {
-			must(link->data_off + link->data_bytes <= ROOM + 128);
-			bytes += link->data_bytes;
-		}
-		must(bytes == bufs[i]->total_bytes);
-		quoll_buf_put_chain(m.cache, bufs[i]);
+		fuzz_look_at(bufs[i], VIRTIO_MAX_GSO_BYTES);
+		quoll_buf_put_chain(f.cache, bufs[i]);
 	}
 }
 
 static void send_frames(void)
 {
-	unsigned int n = 1 + next_byte() % 16, how = next_byte(), taken;
+	unsigned int n = 1 + fuzz_byte(&f) % 16, how = fuzz_byte(&f);
 	struct quoll_buf *bufs[16], *links[3];
 
 	for (unsigned int i = 0; i < n; i++) {
 		unsigned int nr = 1 + how % 3;
 
-		must(!quoll_buf_get(m.cache, links, nr));
+		must(!quoll_buf_get(f.cache, links, nr));
 		for (unsigned int j = 0; j < nr; j++) {
 			links[j]->data_bytes = 100;
 			links[j]->next = j + 1 < nr ? links[j + 1] : NULL;
@@ -259,15 +203,13 @@ static void send_frames(void)
 		bufs[i]->l4_bytes = how & 64 ? 20 : 0;
 		bufs[i]->mss = 50;
 	}
-	taken = quoll_tx(m.v->port.txqs[0], bufs, n);
-	for (unsigned int i = taken; i < n; i++)
-		quoll_buf_put_chain(m.cache, bufs[i]);
+	fuzz_send(&f, bufs, n);
 }
 
 static void learn_rings(void)
 {
 	m.held.nr = 0;
-	m.nr_chunks = quoll_heap_chunks(m.heap, m.chunks, 16);
+	m.nr_chunks = quoll_heap_chunks(f.heap, m.chunks, 16);
 	for (unsigned int i = 0; i < 2; i++) {
 		const struct virtio_ring *ring = &m.v->rings[i];
 
@@ -289,7 +231,7 @@ static void begin_anew(void)
 
 static void step(void)
 {
-	switch (next_byte() % 11) {
+	switch (fuzz_byte(&f) % 11) {
 	case 0:
 		receive_well();
 		break;
@@ -298,7 +240,7 @@ static void step(void)
 		break;
 	case 2:
 	case 3:
-		give_back_any(next_byte() & 1);
+		give_back_any(fuzz_byte(&f) & 1);
 		break;
 	case 4:
 		finish_well();
@@ -326,23 +268,19 @@ static void step(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct quoll_buf_cache *caches[] = {m.cache};
-	struct quoll_port_queues queues = {.nr_rxqs = 1, .nr_txqs = 1, .entries = ENTRIES};
 	struct quoll_port_settings settings = {0};
 
-	if (!m.heap)
-		prepare();
-	caches[0] = m.cache;
-	queues.rx_caches = queues.tx_caches = caches;
-	m.data = data;
-	m.left = size;
-	m.kind = next_byte();
+	if (!f.heap) {
+		fuzz_prepare(&f, NR_BUFS, FUZZ_BUF_BYTES, &driver, "null:");
+		m.v = virtio_port(f.port);
+	}
+	m.kind = size ? data[0] : 0;
 	settings.offloads = m.kind & 2 ? OFFLOADS : 0;
-	must(!quoll_port_start(&m.v->port, &queues, &settings, NULL));
+	fuzz_start(&f, data, size, ENTRIES, &settings);
+	(void)fuzz_byte(&f);
 	learn_rings();
-	while (m.left)
+	while (f.left)
 		step();
-	must(!quoll_port_stop(&m.v->port));
-	must(quoll_pool_nr_free(m.pool) == NR_BUFS);
+	fuzz_stop(&f);
 	return 0;
 }

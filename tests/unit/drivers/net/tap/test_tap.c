@@ -4,71 +4,10 @@
  * header both ways, chains, frames that are too long. What needs a kernel's interface is in tests/user/tap.sh.
  */
 #include <fcntl.h>
-#include <net/tap/tap.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "../net_fixture.h"
 #include "../partial_frames.h"
-
-#define OFFLOADS                                                                                                       \
-	(QUOLL_OFFLOAD_RX_SCATTER | QUOLL_OFFLOAD_RX_L4_CSUM | QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO |       \
-	 QUOLL_OFFLOAD_RX_GSO)
-
-static int sockets[2]; /* the port's, and the kernel's, which the test is */
-
-static int fake_open(struct quoll_port *port, const struct quoll_addr *addr, struct quoll_error *err)
-{
-	(void)addr;
-	(void)err;
-	port->info.offloads = OFFLOADS;
-	port->info.max_rxqs = port->info.max_txqs = 1;
-	port->info.min_entries = port->info.max_entries = 1;
-	port->info.max_mtu = 9000;
-	port->info.max_tx_links = TAP_MAX_LINKS;
-	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sockets) ? -errno : 0;
-}
-
-static void fake_close(struct quoll_port *port)
-{
-	(void)port;
-	close(sockets[0]);
-	close(sockets[1]);
-}
-
-static int fake_start(struct quoll_port *port, struct quoll_error *err)
-{
-	struct tap_rxq *rxq = net_alloc(sizeof(*rxq));
-	struct tap_txq *txq = net_alloc(sizeof(*txq));
-
-	(void)err;
-	net_rxq_init(port, &rxq->rxq, 0);
-	net_txq_init(port, &txq->txq, 0);
-	rxq->fd = txq->fd = sockets[0];
-	tap_rxq_init(rxq);
-	tap_txq_init(txq);
-	return 0;
-}
-
-static int fake_stop(struct quoll_port *port)
-{
-	struct tap_rxq *rxq = (struct tap_rxq *)port->rxqs[0];
-
-	quoll_buf_put(rxq->rxq.cache, rxq->spare, rxq->nr_spare);
-	free(rxq);
-	free(port->txqs[0]);
-	return 0;
-}
-
-static const struct net_driver fake_driver = {
-	.name = "fake-tap",
-	.scheme = QUOLL_ADDR_TAP,
-	.port_bytes = sizeof(struct tap_port),
-	.open = fake_open,
-	.close = fake_close,
-	.start = fake_start,
-	.stop = fake_stop,
-};
+#include "fake_tap.h"
 
 static struct quoll_port *open_port(struct fix *f, uint32_t offloads)
 {
@@ -110,13 +49,13 @@ static void kernel_sends(const struct virtio_net_hdr *hdr, size_t bytes)
 		partial_tunnel(frame + sizeof(*hdr), (uint32_t)bytes);
 	else if (hdr->csum_start)
 		partial_frame(frame + sizeof(*hdr), (uint32_t)bytes, 6);
-	CU_ASSERT_EQUAL_FATAL(write(sockets[1], frame, sizeof(*hdr) + bytes), (ssize_t)(sizeof(*hdr) + bytes));
+	CU_ASSERT_EQUAL_FATAL(write(fake_tap_sockets[1], frame, sizeof(*hdr) + bytes), (ssize_t)(sizeof(*hdr) + bytes));
 }
 
 static ssize_t kernel_gets(struct virtio_net_hdr *hdr, uint8_t *frame, size_t room)
 {
 	struct iovec iov[2] = {{hdr, sizeof(*hdr)}, {frame, room}};
-	ssize_t got = readv(sockets[1], iov, 2);
+	ssize_t got = readv(fake_tap_sockets[1], iov, 2);
 
 	return got < 0 ? got : got - (ssize_t)sizeof(*hdr);
 }
@@ -166,7 +105,7 @@ static void frames_that_do_not_fit_are_dropped_and_counted(void)
 	for (int i = 0; i < 5; i++)
 		kernel_sends(&plain, sizes[i]);
 	kernel_sends(&plain, 60);
-	CU_ASSERT_EQUAL(write(sockets[1], "short", 5), 5); /* not even a header */
+	CU_ASSERT_EQUAL(write(fake_tap_sockets[1], "short", 5), 5); /* not even a header */
 	CU_ASSERT_EQUAL_FATAL(quoll_rx(quoll_port_rxq(port, 0), bufs, 8), 1);
 	CU_ASSERT_EQUAL(bufs[0]->total_bytes, 60);
 	CU_ASSERT_EQUAL(stats_of(port).rx_bad, 6);
@@ -195,7 +134,7 @@ static void what_the_kernel_left_undone_is_told(void)
 	struct quoll_port *port;
 	struct fix f;
 
-	port = open_port(&f, OFFLOADS);
+	port = open_port(&f, FAKE_TAP_OFFLOADS);
 	kernel_sends(&partial, 60);
 	kernel_sends(&good, 60);
 	kernel_sends(&gso, 6000);
@@ -226,7 +165,7 @@ static void checksums_and_segments_are_asked_for(void)
 	uint8_t frame[9000];
 	struct fix f;
 
-	port = open_port(&f, OFFLOADS);
+	port = open_port(&f, FAKE_TAP_OFFLOADS);
 	buf = fix_frame(f.caches[0], 100, 1);
 	buf->flags = QUOLL_BUF_TX_UDP_CSUM;
 	buf->l2_bytes = 14;
@@ -332,7 +271,7 @@ static void a_frame_to_be_cut_up_that_has_to_wait_is_as_it_was(void)
 	unsigned int sent;
 	struct fix f;
 
-	port = open_port(&f, OFFLOADS);
+	port = open_port(&f, FAKE_TAP_OFFLOADS);
 	for (sent = 0; sent < 1000; sent++) {
 		buf = frame_to_cut(&f);
 		if (!quoll_tx(quoll_port_txq(port, 0), &buf, 1))
