@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include <quoll/pace.h>
+
 #include "ports/ports.h"
 
 #include "path.h"
@@ -75,17 +77,15 @@ struct fwd_opts {
  * @nr_primed: frames that it sent before the run
  * @link:      as last looked at
  * @nr_link_changes: since the run began
- * @nr_unsaid: of these, changes that no line was printed for
+ * @pace:      of lines about them
  * @change_ns: when the last one was seen
- * @line_ns:   see fwd_link_line()
  */
 struct fwd_seen {
 	unsigned int nr_primed;
 	struct quoll_port_link link;
 	uint32_t nr_link_changes;
-	uint32_t nr_unsaid;
+	struct quoll_pace pace;
 	uint64_t change_ns;
-	uint64_t line_ns;
 };
 
 /* A link that went up or down while forwarding. */

@@ -12,9 +12,6 @@
 #include "fwd.h"
 
 #define LOOK_NS 100000000u
-/* Lines about a port's link: a few at once, then one a second. */
-#define LINK_NS 1000000000u
-#define LINK_AT_ONCE 4u
 
 static const uint8_t broadcast[QUOLL_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 static const uint8_t experimental[2] = {0x88, 0xb5}; /* IEEE 802 - Local Experimental Ethertype 1 */
@@ -62,20 +59,18 @@ static void finish(struct fwd_run *run, enum fwd_end end)
 
 bool fwd_link_line(struct fwd_seen *seen, const char *name, uint64_t now_ns, char *line, size_t line_bytes)
 {
+	uint32_t nr = quoll_pace_take(&seen->pace, now_ns);
 	char more[64] = "";
 
-	/* Each line moves the time on by its share, from which we may be as far ahead as the first few. */
-	if (!seen->nr_unsaid || seen->line_ns > now_ns + (LINK_AT_ONCE - 1) * (uint64_t)LINK_NS)
+	if (!nr)
 		return false;
-	seen->line_ns = (seen->line_ns > now_ns ? seen->line_ns : now_ns) + LINK_NS;
-	if (seen->nr_unsaid > 1)
-		snprintf(more, sizeof(more), ", %u changes since it was told last", seen->nr_unsaid);
+	if (nr > 1)
+		snprintf(more, sizeof(more), ", %u changes since it was told last", nr);
 	if (seen->link.up)
 		snprintf(line, line_bytes, "%s: link up after %.1f s, %u Mbit/s%s", name, (double)seen->change_ns / 1e9,
 			 seen->link.mbit_per_s, more);
 	else
 		snprintf(line, line_bytes, "%s: link down after %.1f s%s", name, (double)seen->change_ns / 1e9, more);
-	seen->nr_unsaid = 0;
 	return true;
 }
 
@@ -88,7 +83,7 @@ static void note_link(struct fwd_run *run, unsigned int idx, const struct quoll_
 		run->events[run->nr_events] = (struct fwd_event){ns, idx, link->up, link->mbit_per_s};
 	run->nr_events++;
 	seen->nr_link_changes += nr;
-	seen->nr_unsaid += nr;
+	seen->pace.nr_untold += nr;
 	seen->change_ns = ns;
 	seen->link = *link;
 }

@@ -14,6 +14,7 @@
 #include <quoll/counter.h>
 #include <quoll/device.h>
 #include <quoll/heap.h>
+#include <quoll/pace.h>
 
 #include "net.h"
 #include "net/net_drivers.h"
@@ -140,6 +141,12 @@ struct quoll_heap *net_heap(const struct quoll_port *port);
 struct quoll_port *net_first_port(const struct quoll_port *port);
 /* What others read with quoll_port_link(); a change is counted and logged. */
 void net_port_set_link(struct quoll_port *port, bool up, bool full_duplex, uint32_t mbit_per_s);
+/*
+ * A warning of what a peer can do as often as it likes, after the port's name: at the pace of quoll_pace_take(), with
+ * the number of those that it stands for. Return: whether it was written.
+ */
+bool net_port_warn(const struct quoll_port *port, struct quoll_pace *pace, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Mark it dead for @why (-ENODEV, -EIO), after dma_off; any thread, not from dma_off. It is dead on return. */
 void net_port_kill(struct quoll_port *port, int why);
 /* Out of line part of net_rxq_polled(). */

@@ -3,6 +3,8 @@
  * net_health.c - link and death of a port: what its polls find out, what any thread may ask for.
  */
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "net_driver.h"
 
@@ -45,6 +47,25 @@ void net_port_set_link(struct quoll_port *port, bool up, bool full_duplex, uint3
 void quoll_port_link(const struct quoll_port *port, struct quoll_port_link *link)
 {
 	link_unpack(__atomic_load_n(&port->shared.link, __ATOMIC_RELAXED), link);
+}
+
+bool net_port_warn(const struct quoll_port *port, struct quoll_pace *pace, const char *fmt, ...)
+{
+	char what[256], more[48] = "";
+	uint32_t nr;
+	va_list ap;
+
+	pace->nr_untold++;
+	nr = quoll_pace_take(pace, quoll_ticks_to_ns(&port->clock, quoll_ticks(&port->clock)));
+	if (!nr)
+		return false;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	if (nr > 1)
+		snprintf(more, sizeof(more), ", %u times since it was told last", nr);
+	quoll_log(net_env(port), QUOLL_LOG_WARN, "net", "%s: %s%s", port->name, what, more);
+	return true;
 }
 
 int quoll_port_error(const struct quoll_port *port)

@@ -138,8 +138,7 @@ static void leave(struct vhost_port *vp, int why)
 	if (why == -ECONNRESET)
 		return;
 	quoll_count(&vp->nr_bad_sessions, 1);
-	quoll_log(net_env(&vp->port), QUOLL_LOG_WARN, "net", "%s: front end sent away: %s", vp->port.name,
-		  strerrordesc_np(-why));
+	(void)net_port_warn(&vp->port, &vp->bad_pace, "front end sent away: %s", strerrordesc_np(-why));
 }
 
 /* What the guest, or its front end, cannot be helped with. */

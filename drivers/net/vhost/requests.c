@@ -405,9 +405,9 @@ int vhost_request_serve(struct vhost_port *vp)
 		return 0;
 	if (rc < 0) {
 		quoll_count(&vp->nr_refused, 1);
-		quoll_log(net_env(&vp->port), QUOLL_LOG_WARN, "net", "%s: request %u refused: %s", vp->port.name,
-			  conn->header.request, strerrordesc_np(-rc));
-		if (rc == -EPERM)
+		if (net_port_warn(&vp->port, &vp->refused_pace, "request %u refused: %s", conn->header.request,
+				  strerrordesc_np(-rc)) &&
+		    rc == -EPERM)
 			quoll_log(net_env(&vp->port), QUOLL_LOG_WARN, "net",
 				  "%s: its memory is not sealed against shrinking, and this program has no handler of "
 				  "SIGBUS",

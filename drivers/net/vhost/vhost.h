@@ -206,6 +206,8 @@ struct vhost_port {
 	uint64_t nr_sessions;
 	uint64_t nr_bad_sessions;
 	uint64_t nr_refused;
+	struct quoll_pace bad_pace; /* of lines about them */
+	struct quoll_pace refused_pace;
 	uint64_t nr_calls; /* of sessions that are over */
 };
 

@@ -260,7 +260,7 @@ static void clear_tick(const struct virtio_user *u)
 
 static int lose(struct virtio_user *u, const char *why)
 {
-	quoll_log(net_env(&u->v.port), QUOLL_LOG_WARN, "net", "%s: back end lost: %s", u->v.port.name, why);
+	(void)net_port_warn(&u->v.port, &u->lost_pace, "back end lost: %s", why);
 	quoll_count(&u->nr_lost, 1);
 	net_port_set_link(&u->v.port, false, false, 0);
 	hang_up(u);

@@ -58,6 +58,7 @@ struct user_talk {
  * @retry_ns: when to look for one again
  * @return_by_ns: returning: until then all has to be said
  * @nr_lost:  back ends that went, or did what they may not
+ * @lost_pace: of lines about them
  */
 struct virtio_user {
 	struct virtio_port v;
@@ -78,6 +79,7 @@ struct virtio_user {
 	uint64_t retry_ns;
 	uint64_t return_by_ns;
 	uint64_t nr_lost;
+	struct quoll_pace lost_pace;
 	uint8_t mac[QUOLL_MAC_BYTES];
 	char path[QUOLL_ADDR_MAX_BYTES];
 };

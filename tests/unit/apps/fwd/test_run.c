@@ -327,7 +327,7 @@ static void links_that_change_are_told_and_kept(void)
 static void a_link_that_flaps_is_told_once_a_second(void)
 {
 	static const uint64_t second = 1000000000;
-	struct fwd_seen seen = {.nr_unsaid = 0};
+	struct fwd_seen seen = {.pace = {.nr_untold = 0}};
 	unsigned int told = 0;
 	char line[128];
 
@@ -335,7 +335,7 @@ static void a_link_that_flaps_is_told_once_a_second(void)
 	for (unsigned int i = 0; i < 9; i++) {
 		seen.link.up = i & 1;
 		seen.link.mbit_per_s = 10;
-		seen.nr_unsaid++;
+		seen.pace.nr_untold++;
 		seen.change_ns = 5 * second + i * second / 10;
 		told += fwd_link_line(&seen, "vhost:/x", seen.change_ns, line, sizeof(line));
 		if (!i)
@@ -344,14 +344,14 @@ static void a_link_that_flaps_is_told_once_a_second(void)
 			CU_ASSERT_STRING_EQUAL(line, "vhost:/x: link up after 5.3 s, 10 Mbit/s");
 	}
 	CU_ASSERT_EQUAL(told, 4);
-	CU_ASSERT_EQUAL(seen.nr_unsaid, 5);
+	CU_ASSERT_EQUAL(seen.pace.nr_untold, 5);
 	CU_ASSERT_FALSE(fwd_link_line(&seen, "vhost:/x", 6 * second - 1, line, sizeof(line)));
 	CU_ASSERT_TRUE(fwd_link_line(&seen, "vhost:/x", 6 * second, line, sizeof(line)));
 	CU_ASSERT_STRING_EQUAL(line, "vhost:/x: link down after 5.8 s, 5 changes since it was told last");
 	CU_ASSERT_FALSE(fwd_link_line(&seen, "vhost:/x", 9 * second, line, sizeof(line)));
-	seen.nr_unsaid = 1;
+	seen.pace.nr_untold = 1;
 	CU_ASSERT_TRUE(fwd_link_line(&seen, "vhost:/x", 7 * second, line, sizeof(line)));
-	seen.nr_unsaid = 1;
+	seen.pace.nr_untold = 1;
 	CU_ASSERT_FALSE(fwd_link_line(&seen, "vhost:/x", 7 * second, line, sizeof(line)));
 }
 

@@ -28,16 +28,21 @@ struct fix {
 	struct quoll_error err;
 	unsigned int nr_log_lines;
 	char last_log[256];
+	unsigned int nr_warnings; /* of the lines */
+	char last_warning[256];
 };
 
 static inline void fix_log(void *arg, enum quoll_log_level level, const char *area, const char *line)
 {
 	struct fix *f = arg;
 
-	(void)level;
 	CU_ASSERT_STRING_EQUAL(area, "net");
 	f->nr_log_lines++;
 	snprintf(f->last_log, sizeof(f->last_log), "%s", line);
+	if (level == QUOLL_LOG_WARN) {
+		f->nr_warnings++;
+		snprintf(f->last_warning, sizeof(f->last_warning), "%s", line);
+	}
 }
 
 static inline void fix_pool(struct fix *f, uint32_t nr_bufs, uint32_t buf_bytes)

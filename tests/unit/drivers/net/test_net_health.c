@@ -65,6 +65,25 @@ static void link_changes_are_counted_and_logged(void)
 	close_one(&f, fake);
 }
 
+static void warnings_that_come_too_soon_are_counted_in_the_next(void)
+{
+	struct quoll_pace pace = {.next_ns = UINT64_MAX}; /* too soon, however slow we are */
+	struct fix f;
+	struct fake_port *fake = start_one(&f);
+
+	f.nr_log_lines = 0;
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_FALSE(net_port_warn(&fake->port, &pace, "peer %d gone", i));
+	CU_ASSERT_EQUAL(f.nr_log_lines, 0);
+	pace.next_ns = 0;
+	CU_ASSERT_TRUE(net_port_warn(&fake->port, &pace, "peer %d gone", 3));
+	CU_ASSERT_STRING_EQUAL(f.last_warning, "null:: peer 3 gone, 4 times since it was told last");
+	CU_ASSERT_TRUE(net_port_warn(&fake->port, &pace, "peer %d gone", 4));
+	CU_ASSERT_STRING_EQUAL(f.last_warning, "null:: peer 4 gone");
+	CU_ASSERT_EQUAL(f.nr_warnings, 2);
+	close_one(&f, fake);
+}
+
 static void dma_is_off_before_it_is_dead(void)
 {
 	struct fix f;
@@ -178,6 +197,7 @@ static void two_may_kill_at_once(void)
 static const struct unit_test tests[] = {
 	{"the link is what was set, as a whole", link_is_what_was_set},
 	{"link changes are counted and logged once", link_changes_are_counted_and_logged},
+	{"warnings that come too soon are counted in the next", warnings_that_come_too_soon_are_counted_in_the_next},
 	{"DMA is off before anybody hears that it is dead, and once", dma_is_off_before_it_is_dead},
 	{"a dead port stops and closes, nothing else", dead_port_stops_and_closes_only},
 	{"what check finds ends the port", what_check_finds_ends_the_port},

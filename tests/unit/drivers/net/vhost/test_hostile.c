@@ -100,6 +100,31 @@ static void what_is_refused_without_an_answer_ends_the_session(void)
 	front_close(&f);
 }
 
+/* One that comes back at once: a few lines, then one a second. */
+static void who_is_sent_away_again_and_again_does_not_fill_the_log(void)
+{
+	static const uint64_t lie = UINT64_MAX;
+	uint64_t before = vhost_now_ns(), seconds;
+	struct front f;
+
+	front_up(&f, 0, 1);
+	for (unsigned int i = 0; i < 100; i++) {
+		front_send(&f, VHOST_SET_FEATURES, &lie, sizeof(lie), NULL, 0);
+		CU_ASSERT_TRUE(front_is_gone(&f));
+		front_disconnect(&f);
+		front_turn(&f);
+		front_connect(&f);
+		front_turn(&f);
+	}
+	CU_ASSERT_EQUAL(front_xstat(&f, "sessions_ended_as_bad"), 100);
+	CU_ASSERT_EQUAL(front_xstat(&f, "requests_refused"), 100);
+	seconds = (vhost_now_ns() - before) / 1000000000 + 1;
+	/* Of the request, and of the session. */
+	CU_ASSERT_TRUE(f.fix.nr_warnings >= 2 * 4 && f.fix.nr_warnings <= 2 * (4 + seconds));
+	check_next(&f);
+	front_close(&f);
+}
+
 static void files_of_the_wrong_kind_are_refused(void)
 {
 	static const uint32_t requests[] = {VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL};
@@ -587,6 +612,8 @@ static void inflight_memory_that_lies_is_refused(void)
 static const struct unit_test tests[] = {
 	{"every request in every wrong shape is survived", every_request_in_every_wrong_shape_is_survived},
 	{"what is refused without an answer ends the session", what_is_refused_without_an_answer_ends_the_session},
+	{"who is sent away again and again does not fill the log",
+	 who_is_sent_away_again_and_again_does_not_fill_the_log},
 	{"files of the wrong kind are refused", files_of_the_wrong_kind_are_refused},
 	{"a message cut short does not stop the queues", a_message_cut_short_does_not_stop_the_queues},
 	{"memory tables that lie are refused", memory_tables_that_lie_are_refused},

@@ -241,6 +241,25 @@ static void a_back_end_that_floods_us_keeps_no_queue_waiting(void)
 	vfx_fini(&v);
 }
 
+/* One that goes as soon as it is there: a few lines, then one a second. */
+static void one_that_goes_again_and_again_does_not_fill_the_log(void)
+{
+	uint64_t before = vhost_now_ns(), seconds;
+	struct vfx v;
+
+	vfx_run(&v, false, 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		fake_back_end_kill(&v.be);
+		poll_until_link(&v, false);
+		fake_back_end_run(&v.be);
+		poll_until_link(&v, true);
+	}
+	seconds = (vhost_now_ns() - before) / 1000000000 + 1;
+	CU_ASSERT_EQUAL(((struct virtio_user *)v.port)->nr_lost, 20);
+	CU_ASSERT_TRUE(v.f.nr_warnings >= 4 && v.f.nr_warnings <= 4 + seconds);
+	vfx_fini(&v);
+}
+
 static void it_listens_where_the_back_end_connects(void)
 {
 	struct vfx v;
@@ -539,6 +558,7 @@ static const struct unit_test tests[] = {
 	{"nonsense at any step is an error", nonsense_at_any_step_is_an_error},
 	{"a back end that does not stop is cut off", a_back_end_that_does_not_stop_is_cut_off},
 	{"a back end that floods us keeps no queue waiting", a_back_end_that_floods_us_keeps_no_queue_waiting},
+	{"one that goes again and again does not fill the log", one_that_goes_again_and_again_does_not_fill_the_log},
 	{"it listens where the back end connects", it_listens_where_the_back_end_connects},
 	{"split: a back end comes back", a_back_end_comes_back_split},
 	{"packed: a back end comes back", a_back_end_comes_back_packed},
