@@ -21,10 +21,11 @@ bool xdp_refill(struct xdp_rxq *q, uint32_t n)
 	uint32_t idx;
 
 	/* The kernel shows frames first and the room that they leave in the ring only then: what finds none waits. */
-	while (n >= XDP_REFILL && xsk_prod_nb_free(&sock->fill, XDP_REFILL) >= XDP_REFILL) {
-		if (quoll_buf_get(q->rxq.cache, bufs, XDP_REFILL))
+	while (n >= XDP_REFILL && xsk_ring_prod__reserve(&sock->fill, XDP_REFILL, &idx)) {
+		if (quoll_buf_get(q->rxq.cache, bufs, XDP_REFILL)) {
+			sock->fill.cached_prod -= XDP_REFILL; /* not shown to the kernel yet, so it is free again */
 			return false;
-		(void)xsk_ring_prod__reserve(&sock->fill, XDP_REFILL, &idx);
+		}
 		for (uint32_t i = 0; i < XDP_REFILL; i++) {
 			uint32_t nr = (uint32_t)(bufs[i] - map->bufs);
 
