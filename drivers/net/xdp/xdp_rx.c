@@ -117,6 +117,8 @@ static unsigned int take_all(struct xdp_rxq *q, struct quoll_buf **bufs, unsigne
 	uint32_t idx;
 
 	n = xsk_ring_cons__peek(&sock->rx, n, &idx);
+	if (!n)
+		return 0;
 	for (unsigned int i = 0; i < n; i++) {
 		const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&sock->rx, idx + i);
 		bool more = desc->options & XDP_PKT_CONTD;
@@ -134,8 +136,7 @@ static unsigned int take_all(struct xdp_rxq *q, struct quoll_buf **bufs, unsigne
 		*bytes += buf->total_bytes;
 		bufs[nr++] = buf;
 	}
-	if (n)
-		xsk_ring_cons__release(&sock->rx, n);
+	xsk_ring_cons__release(&sock->rx, n);
 	q->owed += n;
 	return nr;
 }

@@ -34,6 +34,8 @@ static inline uint32_t reclaim_some(struct xdp_txq *q)
 	uint32_t idx, n, nr_good = 0;
 
 	n = xsk_ring_cons__peek(&sock->comp, RECLAIM, &idx);
+	if (!n)
+		return 0;
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t addr = *xsk_ring_cons__comp_addr(&sock->comp, idx + i);
 		uint64_t nr = xdp_map_index(map, xsk_umem__add_offset_to_addr(addr));
@@ -43,8 +45,6 @@ static inline uint32_t reclaim_some(struct xdp_txq *q)
 		sock->held[nr] = XDP_HELD_NOT;
 		bufs[nr_good++] = &map->bufs[nr];
 	}
-	if (!n)
-		return 0;
 	xsk_ring_cons__release(&sock->comp, n);
 	quoll_buf_put(q->txq.cache, bufs, nr_good);
 	__atomic_store_n(&sock->nr_out, sock->nr_out - nr_good, __ATOMIC_RELAXED);
