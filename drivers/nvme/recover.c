@@ -232,16 +232,18 @@ static void link_set(struct quoll_nvme_queue *queue, enum nvme_link_state state)
 	__atomic_store_n(&queue->link.state, nvme_link_state(queue->reset_nr, state), __ATOMIC_RELEASE);
 }
 
-static bool link_is_created(const struct quoll_nvme_queue *queue)
+/*
+ * What the queue's thread and the controller's last said. One look, however much hangs on it: between two the
+ * controller's thread may make CLEAN into CREATED.
+ */
+static uint32_t link_get(const struct quoll_nvme_queue *queue)
 {
-	return __atomic_load_n(&queue->link.state, __ATOMIC_ACQUIRE) ==
-	       nvme_link_state(queue->reset_nr, NVME_LINK_CREATED);
+	return __atomic_load_n(&queue->link.state, __ATOMIC_ACQUIRE);
 }
 
-static bool link_is_clean(const struct quoll_nvme_queue *queue)
+static bool link_is(const struct quoll_nvme_queue *queue, uint32_t link, enum nvme_link_state state)
 {
-	return __atomic_load_n(&queue->link.state, __ATOMIC_RELAXED) ==
-	       nvme_link_state(queue->reset_nr, NVME_LINK_CLEAN);
+	return link == nvme_link_state(queue->reset_nr, state);
 }
 
 static bool device_is_stopped(const struct quoll_nvme_queue *queue)
@@ -415,9 +417,11 @@ static bool has_answers(struct quoll_nvme_queue *queue)
 static unsigned int queue_go_on(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n,
 				unsigned int max)
 {
-	if (link_is_created(queue))
+	uint32_t link = link_get(queue);
+
+	if (link_is(queue, link, NVME_LINK_CREATED))
 		return take_up_again(queue, comps, n, max);
-	if (link_is_clean(queue) || !device_is_stopped(queue))
+	if (link_is(queue, link, NVME_LINK_CLEAN) || !device_is_stopped(queue))
 		return n;
 	if (has_answers(queue))
 		return n;
@@ -429,9 +433,12 @@ static unsigned int queue_go_on(struct quoll_nvme_queue *queue, struct quoll_nvm
 
 bool nvme_queue_has_news(const struct quoll_nvme_queue *queue)
 {
+	uint32_t link = link_get(queue);
+
 	if (__atomic_load_n(&queue->nvme->shared.reset_nr, __ATOMIC_ACQUIRE) != queue->reset_nr)
 		return true;
-	return queue->paused && (link_is_created(queue) || (!link_is_clean(queue) && device_is_stopped(queue)));
+	return queue->paused && (link_is(queue, link, NVME_LINK_CREATED) ||
+				 (!link_is(queue, link, NVME_LINK_CLEAN) && device_is_stopped(queue)));
 }
 
 unsigned int nvme_queue_look(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *comps, unsigned int n,
