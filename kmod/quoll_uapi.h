@@ -208,4 +208,167 @@ struct quoll_group_events {
 };
 #define QUOLL_GROUP_SET_EVENTS _IO(QUOLL_UAPI_TYPE, 6)
 
+/*
+ * Streaming: a window of IOVAs in which memory is mapped for one I/O at a time. Who has it hands IOVAs out as it likes
+ * (each thread a part of its own, so that it needs no locks); the kernel keeps the state of each slot, a page of IOVAs:
+ *
+ *   free --map--> mapped --unmap--> zapped --fence--> free
+ *
+ * No device reaches what is zapped once the fence has completed, and only then is it unpinned and its slots can be
+ * mapped again (EEXIST before). Work is put into rings of struct quoll_stream_entry and done in their order by
+ * QUOLL_STREAM_ENTER; a ring is one thread's.
+ */
+
+/**
+ * struct quoll_window - set IOVAs aside for streaming; one window a claim, until the claim ends
+ * @flags: in: 0
+ * @iova, @size_bytes: where; multiples of the CPU's page size, at most QUOLL_WINDOW_MAX_BYTES
+ *
+ * RLIMIT_MEMLOCK is charged with all of it at once, as each slot may pin a page.
+ *
+ * Errors: EINVAL: no multiples, nothing, or too much; EEXIST: there is a window, or a mapping in that range; ERANGE:
+ * outside the aperture or in a reserved range; ENOMEM: RLIMIT_MEMLOCK, or no memory for the slots; EBUSY: the group is
+ * not viable.
+ */
+struct quoll_window {
+	__u32 argsz;
+	__u32 flags;
+	__u64 iova;
+	__u64 size_bytes;
+#define QUOLL_WINDOW_MAX_BYTES (1ULL << 34)
+};
+#define QUOLL_STREAM_WINDOW _IO(QUOLL_UAPI_TYPE, 7)
+
+/**
+ * struct quoll_stream_entry - a piece of work
+ * @op:        QUOLL_STREAM_MAP .. _FENCE
+ * @flags:     QUOLL_STREAM_*
+ * @buffer:    with QUOLL_STREAM_REGISTERED: which
+ * @va:        map: of the process; with QUOLL_STREAM_REGISTERED an offset in the buffer
+ * @iova, @size_bytes: map: where, in the window; unmap: exactly one mapping; 0 for a fence. All multiples of a page
+ * @user_data: comes back in the completion
+ */
+struct quoll_stream_entry {
+	__u8 op;
+#define QUOLL_STREAM_MAP 1
+#define QUOLL_STREAM_UNMAP 2
+#define QUOLL_STREAM_FENCE 3 /* what this ring has unmapped before is free */
+	__u8 flags;
+#define QUOLL_STREAM_READ (1 << 0)	 /* map: by the device */
+#define QUOLL_STREAM_WRITE (1 << 1)	 /* map: by the device */
+#define QUOLL_STREAM_REGISTERED (1 << 2) /* map: pinned already, by QUOLL_STREAM_REGISTER */
+#define QUOLL_STREAM_SILENT (1 << 3)	 /* no completion if it goes well */
+	__u16 reserved;
+	__u32 buffer;
+	__u64 va;
+	__u64 iova;
+	__u64 size_bytes;
+	__u64 user_data;
+	__u64 reserved2[3];
+};
+
+/**
+ * struct quoll_stream_done - a completion
+ * @result: 0, or -errno: EINVAL: malformed, or an unmap that isn't one mapping; ERANGE: not in the window; EEXIST: a
+ * slot isn't free; ENOENT: unmap: nothing is mapped there, map: no such buffer; EFAULT: no memory at va, or none of
+ *          that permission; ENOMEM; EINTR
+ */
+struct quoll_stream_done {
+	__u64 user_data;
+	__s32 result;
+	__u32 reserved;
+};
+
+/**
+ * struct quoll_stream_head - the first bytes of a ring's memory
+ *
+ * The indexes run freely and are taken modulo the number of entries; each is written by one side, after what it covers
+ * (release), and read by the other (acquire). A program whose indexes make no sense gets EINVAL from
+ * QUOLL_STREAM_ENTER, and nothing is done.
+ *
+ * nr_entries struct quoll_stream_entry follow, then 2 * nr_entries struct quoll_stream_done.
+ */
+struct quoll_stream_head {
+	__u32 tail;	 /* of the entries; program */
+	__u32 done_head; /* of the completions; program */
+	__u32 reserved[14];
+	__u32 head;	 /* of the entries; kernel */
+	__u32 done_tail; /* of the completions; kernel */
+	__u32 reserved2[14];
+};
+
+/**
+ * struct quoll_stream_ring - make a ring of the caller's memory
+ * @flags:      in: 0
+ * @ring:       out: its number, for QUOLL_STREAM_ENTER
+ * @nr_entries: a power of two, 1 .. QUOLL_STREAM_MAX_ENTRIES
+ * @va, @size_bytes: the memory, whole pages, at least what struct quoll_stream_head says; it is zeroed, pinned (it
+ *              counts against RLIMIT_MEMLOCK) and the kernel's to read and write until the ring is given back
+ *
+ * Errors: EINVAL; EFAULT: no writable memory there; ENOMEM; ENOSPC: QUOLL_STREAM_MAX_RINGS; ENOENT: no window; EBUSY.
+ */
+struct quoll_stream_ring {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ring;
+	__u32 nr_entries;
+#define QUOLL_STREAM_MAX_ENTRIES 4096
+#define QUOLL_STREAM_MAX_RINGS 256
+	__u64 va;
+	__u64 size_bytes;
+};
+#define QUOLL_STREAM_RING _IO(QUOLL_UAPI_TYPE, 8)
+
+/**
+ * struct quoll_stream_free - give back a ring (after a fence for what it has zapped), or a registered buffer
+ * @flags: in: 0
+ * @id:    of QUOLL_STREAM_RING, or of QUOLL_STREAM_REGISTER
+ *
+ * Errors: ENOENT; EBUSY: a buffer that is mapped, or zapped and not fenced.
+ */
+struct quoll_stream_free {
+	__u32 argsz;
+	__u32 flags;
+	__u32 id;
+	__u32 reserved;
+};
+#define QUOLL_STREAM_RING_FREE _IO(QUOLL_UAPI_TYPE, 9)
+
+/**
+ * struct quoll_stream_enter - do what is in a ring
+ * @flags:      in: 0
+ * @ring:       which
+ * @nr_entries: in: how many at most
+ *
+ * Return: how many entries were taken, also those that failed; fewer if the completions have no more room. Errors:
+ * EINVAL: indexes that make no sense; ENOENT: no such ring; EBUSY: somebody else is at the ring; EINTR.
+ */
+struct quoll_stream_enter {
+	__u32 argsz;
+	__u32 flags;
+	__u32 ring;
+	__u32 nr_entries;
+};
+#define QUOLL_STREAM_ENTER _IO(QUOLL_UAPI_TYPE, 10)
+
+/**
+ * struct quoll_stream_register - pin memory once, to be mapped and unmapped for one I/O each
+ * @flags: in: QUOLL_STREAM_WRITE: devices may be allowed to write to it
+ * @buffer: out: its number
+ * @va, @size_bytes: whole pages; they count against RLIMIT_MEMLOCK
+ *
+ * Errors: EINVAL; EFAULT; ENOMEM; ENOSPC: QUOLL_STREAM_MAX_BUFFERS; ENOENT: no window; EBUSY; EINTR.
+ */
+struct quoll_stream_register {
+	__u32 argsz;
+	__u32 flags;
+	__u32 buffer;
+	__u32 reserved;
+#define QUOLL_STREAM_MAX_BUFFERS 4096
+	__u64 va;
+	__u64 size_bytes;
+};
+#define QUOLL_STREAM_REGISTER _IO(QUOLL_UAPI_TYPE, 11)
+#define QUOLL_STREAM_UNREGISTER _IO(QUOLL_UAPI_TYPE, 12) /* struct quoll_stream_free */
+
 #endif
