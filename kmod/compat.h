@@ -34,6 +34,16 @@ static inline int compat_iommu_map(struct iommu_domain *domain, unsigned long io
 #endif
 }
 
+static inline ssize_t compat_iommu_map_sg(struct iommu_domain *domain, unsigned long iova, struct scatterlist *sg,
+					  unsigned int nents, int prot)
+{
+#ifdef HAVE_IOMMU_MAP_SG_ATOMIC /* as above */
+	return iommu_map_sg(domain, iova, sg, nents, prot);
+#else
+	return iommu_map_sg(domain, iova, sg, nents, prot, GFP_KERNEL_ACCOUNT);
+#endif
+}
+
 /* Whether interrupts of the group's devices reach only who they were set up for; @dev is a member. */
 static inline bool compat_isolated_msi(struct iommu_group *group, struct device *dev)
 {

@@ -93,7 +93,7 @@ static void map_free(struct dma_map *map)
  * otherwise be a page that the process does not see any more after its first write. Where the process may not write, it
  * can't.
  */
-static long pin(unsigned long va, unsigned long nr, bool write, struct page **pages)
+long quoll_pin(unsigned long va, unsigned long nr, bool write, struct page **pages)
 {
 	long got = pin_user_pages_fast(va, nr, FOLL_LONGTERM | FOLL_WRITE, pages);
 
@@ -113,7 +113,7 @@ static int map_pin(struct dma_map *map, unsigned long va, bool write)
 	if (!pages)
 		return -ENOMEM;
 	while (left && !rc) {
-		got = pin(va, min(left, PAGES_AT_ONCE), write, pages);
+		got = quoll_pin(va, min(left, PAGES_AT_ONCE), write, pages);
 		if (got <= 0) {
 			rc = got ?: -EFAULT;
 			break;
@@ -192,6 +192,8 @@ static int map_insert(struct quoll_space *space, struct dma_map *map, int prot)
 
 	if (!range_fits(space, (u64)map->first << PAGE_SHIFT, ((u64)map->last << PAGE_SHIFT) | ~PAGE_MASK))
 		return -ERANGE;
+	if (space->has_window && map->first <= space->window_last && map->last >= space->window_first)
+		return -EEXIST;
 	if (space->nr_maps >= max_mappings)
 		return -ENOSPC;
 	rc = mtree_insert_range(&space->maps, map->first, map->last, map, GFP_KERNEL_ACCOUNT);
@@ -203,6 +205,20 @@ static int map_insert(struct quoll_space *space, struct dma_map *map, int prot)
 		return rc;
 	}
 	space->nr_maps++;
+	return 0;
+}
+
+int quoll_space_window(struct quoll_space *space, unsigned long first, unsigned long last)
+{
+	unsigned long index = first;
+
+	if (space->has_window || mt_find(&space->maps, &index, last))
+		return -EEXIST;
+	if (!range_fits(space, (u64)first << PAGE_SHIFT, ((u64)last << PAGE_SHIFT) | ~PAGE_MASK))
+		return -ERANGE;
+	space->has_window = true;
+	space->window_first = first;
+	space->window_last = last;
 	return 0;
 }
 
@@ -264,6 +280,15 @@ static unsigned long map_pages(const struct dma_map *map)
 	return map->last - map->first + 1;
 }
 
+/* A process that is gone has no limit any more. */
+void quoll_uncharge(struct mm_struct *mm, unsigned long pages)
+{
+	if (!pages || !mmget_not_zero(mm))
+		return;
+	account_locked_vm(mm, pages, false);
+	mmput_async(mm);
+}
+
 void quoll_maps_settle(struct dma_map *spent, struct mm_struct *mm)
 {
 	unsigned long pages = 0;
@@ -274,11 +299,7 @@ void quoll_maps_settle(struct dma_map *spent, struct mm_struct *mm)
 		pages += map_pages(spent);
 		map_free(spent);
 	}
-	/* A process that is gone has no limit any more. */
-	if (!pages || !mmget_not_zero(mm))
-		return;
-	account_locked_vm(mm, pages, false);
-	mmput_async(mm);
+	quoll_uncharge(mm, pages);
 }
 
 /* What the IOMMU did not let go of stays pinned for good. */
@@ -383,6 +404,7 @@ int quoll_space_open(struct quoll_space *space, struct quoll_group *group, struc
 	mt_init(&space->maps);
 	INIT_LIST_HEAD(&space->reserved);
 	space->nr_maps = 0;
+	space->has_window = false;
 	space->domain = compat_domain_alloc(dev);
 	if (IS_ERR(space->domain))
 		return PTR_ERR(space->domain);

@@ -5,8 +5,9 @@
  * Owner is the address space that opened the node. It is tracked with a notifier, not with the file alone: a child that
  * was forked, or got the file sent, would otherwise keep devices and memory of a process that is dead.
  *
- * Letting go, for whatever reason, is quoll_group_unclaim(): devices are closed (users out, BAR mappings revoked, bus
- * mastering off, reset), then memory is unmapped and unpinned, then the domain and the ownership go.
+ * Letting go, for whatever reason, is quoll_group_unclaim(): streaming stops, devices are closed (users out, BAR
+ * mappings revoked, bus mastering off, reset), then memory is unmapped, then the domain and the ownership go; pages are
+ * unpinned after that, without the group's lock.
  */
 #include <linux/eventfd.h>
 #include <linux/file.h>
@@ -165,7 +166,12 @@ void quoll_group_unclaim(struct quoll_owner *owner)
 
 	if (!owner->claimed)
 		return;
+	if (owner->engine)
+		quoll_engine_stop(owner->engine);
 	quoll_devices_close(group);
+	if (owner->engine)
+		quoll_engine_unmap(owner->engine);
+	owner->over = owner->engine;
 	quoll_space_close(&owner->space, group, &owner->spent);
 	iommu_group_release_dma_owner(group->iommu_group);
 	owner->claimed = false;
@@ -188,12 +194,28 @@ int quoll_owner_enter(struct quoll_owner *owner)
 	return rc;
 }
 
+/* What an ended claim has left. */
+static void owner_settle(struct quoll_owner *owner)
+{
+	struct quoll_engine *over;
+	struct dma_map *spent;
+
+	mutex_lock(&owner->group->lock);
+	spent = owner->spent;
+	owner->spent = NULL;
+	over = owner->over;
+	owner->over = NULL;
+	mutex_unlock(&owner->group->lock);
+	quoll_maps_settle(spent, owner->mm);
+	if (over)
+		quoll_engine_put(over);
+}
+
 /* The group is free for the next one, whatever this owner's file is still held by. */
 static void owner_end(struct quoll_owner *owner)
 {
 	struct quoll_group *group = owner->group;
 	struct eventfd_ctx *events;
-	struct dma_map *spent;
 
 	mutex_lock(&group->lock);
 	quoll_group_unclaim(owner);
@@ -201,12 +223,10 @@ static void owner_end(struct quoll_owner *owner)
 		group->owner = NULL;
 	events = owner->events;
 	owner->events = NULL;
-	spent = owner->spent;
-	owner->spent = NULL;
 	mutex_unlock(&group->lock);
 	if (events)
 		eventfd_ctx_put(events);
-	quoll_maps_settle(spent, owner->mm);
+	owner_settle(owner);
 }
 
 static void owner_end_work(struct work_struct *work)
@@ -217,14 +237,7 @@ static void owner_end_work(struct work_struct *work)
 /* The claim ended while the owner was busy with something else. */
 static void owner_settle_work(struct work_struct *work)
 {
-	struct quoll_owner *owner = container_of(work, struct quoll_owner, settle);
-	struct dma_map *spent;
-
-	mutex_lock(&owner->group->lock);
-	spent = owner->spent;
-	owner->spent = NULL;
-	mutex_unlock(&owner->group->lock);
-	quoll_maps_settle(spent, owner->mm);
+	owner_settle(container_of(work, struct quoll_owner, settle));
 }
 
 static void owner_exits(struct mmu_notifier *exit, struct mm_struct *mm)
@@ -265,6 +278,7 @@ static void owner_destroy(struct quoll_owner *owner)
 	cancel_work_sync(&owner->end);
 	owner_end(owner);
 	cancel_work_sync(&owner->settle); /* nobody starts it from now on */
+	quoll_engine_free(owner->engine);
 	mmdrop(owner->mm);
 	quoll_group_put(owner->group);
 	kfree(owner);
@@ -428,8 +442,7 @@ static long get_member(struct quoll_group *group, struct quoll_group_device *inf
 	return rc;
 }
 
-/* Copy a structure in as quoll_uapi.h has it. */
-static int copy_in(void *to, size_t size, const void __user *arg)
+int quoll_copy_in(void *to, size_t size, const void __user *arg)
 {
 	u32 argsz;
 
@@ -475,7 +488,7 @@ static long ask_device(struct quoll_group *group, struct quoll_group_device __us
 	struct quoll_group_device info;
 	long rc;
 
-	rc = copy_in(&info, sizeof(info), arg);
+	rc = quoll_copy_in(&info, sizeof(info), arg);
 	if (rc)
 		return rc;
 	if (info.flags)
@@ -508,7 +521,7 @@ static long open_device(struct quoll_owner *owner, void __user *arg)
 	struct quoll_device *qdev;
 	long rc;
 
-	rc = copy_in(&open, sizeof(open), arg);
+	rc = quoll_copy_in(&open, sizeof(open), arg);
 	if (rc)
 		return rc;
 	if (open.flags || strnlen(open.name, sizeof(open.name)) == sizeof(open.name))
@@ -527,7 +540,7 @@ static long map_dma(struct quoll_owner *owner, void __user *arg)
 	struct quoll_dma_map map;
 	long rc;
 
-	rc = copy_in(&map, sizeof(map), arg);
+	rc = quoll_copy_in(&map, sizeof(map), arg);
 	return rc ?: quoll_dma_map(owner, &map);
 }
 
@@ -536,7 +549,7 @@ static long unmap_dma(struct quoll_owner *owner, struct quoll_dma_unmap __user *
 	struct quoll_dma_unmap unmap;
 	long rc;
 
-	rc = copy_in(&unmap, sizeof(unmap), arg);
+	rc = quoll_copy_in(&unmap, sizeof(unmap), arg);
 	if (!rc)
 		rc = quoll_dma_unmap(owner, &unmap);
 	if (!rc && put_user(unmap.size_bytes, &arg->size_bytes))
@@ -550,7 +563,7 @@ static long set_events(struct quoll_owner *owner, void __user *arg)
 	struct quoll_group_events events;
 	long rc;
 
-	rc = copy_in(&events, sizeof(events), arg);
+	rc = quoll_copy_in(&events, sizeof(events), arg);
 	if (rc)
 		return rc;
 	if (events.flags || events.reserved || events.fd < -1)
@@ -590,6 +603,8 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long argum
 
 	if (current->mm != owner->mm)
 		return -EPERM;
+	if (cmd == QUOLL_STREAM_ENTER)
+		return quoll_stream_enter(owner, arg);
 	if (!owner_alive(owner))
 		return -ENODEV;
 	switch (cmd) {
@@ -601,6 +616,12 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long argum
 		return unmap_dma(owner, arg);
 	case QUOLL_GROUP_SET_EVENTS:
 		return set_events(owner, arg);
+	case QUOLL_STREAM_WINDOW:
+	case QUOLL_STREAM_RING:
+	case QUOLL_STREAM_RING_FREE:
+	case QUOLL_STREAM_REGISTER:
+	case QUOLL_STREAM_UNREGISTER:
+		return quoll_stream_ask(owner, cmd, arg);
 	default:
 		return quoll_group_ask(owner->group, cmd, arg);
 	}

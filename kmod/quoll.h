@@ -3,12 +3,13 @@
  * quoll.h - what the files of the module share: groups, their owners, devices.
  *
  * main.c: the list of groups and their nodes; group.c: a group's file, viability, ownership; dma.c: what is mapped;
- * pci.c: the driver of members and their files.
+ * engine.c, stream.c: a window in which a program maps for one I/O at a time; pci.c: the driver of members and their
+ * files.
  *
  * Locks, outermost first: a device's own lock (the driver core holds it in probe and remove), group->lock,
  * dev_set->lock of VFIO. Never group->lock around anything that waits for user memory, a process's mmap_lock or the
  * lock of a page: whoever takes a device away needs it. A device's SRCU is read around everything that a user does with
- * it; it never waits for user memory either.
+ * it; it never waits for user memory either. engine.h has the locks of streaming.
  */
 #ifndef QUOLL_KMOD_H
 #define QUOLL_KMOD_H
@@ -27,6 +28,7 @@ static_assert(sizeof(unsigned long) == sizeof(__u64)); /* page numbers of IOVAs 
 
 struct eventfd_ctx;
 struct quoll_device;
+struct quoll_engine;
 struct quoll_owner;
 struct vfio_info_cap;
 
@@ -56,6 +58,7 @@ struct quoll_group {
  * struct quoll_space - what the devices of a claimed group reach
  * @maps:     struct dma_map by page number of the IOVA
  * @reserved: struct iommu_resv_region
+ * @window_first, @window_last: page numbers of IOVAs that are streaming's, if @has_window
  */
 struct quoll_space {
 	struct iommu_domain *domain;
@@ -63,6 +66,9 @@ struct quoll_space {
 	unsigned int nr_maps;
 	struct maple_tree maps;
 	struct list_head reserved;
+	bool has_window;
+	unsigned long window_first;
+	unsigned long window_last;
 };
 
 struct dma_map;
@@ -74,8 +80,10 @@ struct dma_map;
  * @claimed: group->lock: the IOMMU group is ours, @space is there
  * @lost:    group->lock: it was, and for good
  * @events:  group->lock: or NULL
+ * @engine:  NULL, or streaming: set once, with group->lock; goes with the owner
  * @spent:   group->lock: what no device reaches any more, but is pinned still and counts against @mm's limit; @settle
  *           sees to that where nobody else is going to
+ * @over:    group->lock: the same of @engine, or NULL
  */
 struct quoll_owner {
 	struct quoll_group *group;
@@ -86,7 +94,9 @@ struct quoll_owner {
 	bool lost;
 	struct quoll_space space;
 	struct eventfd_ctx *events;
+	struct quoll_engine *engine;
 	struct dma_map *spent;
+	struct quoll_engine *over;
 	struct work_struct settle;
 };
 
@@ -120,6 +130,8 @@ void quoll_group_unclaim(struct quoll_owner *owner);
 long quoll_group_ask(struct quoll_group *group, unsigned int cmd, void __user *arg);
 /* Take group->lock of a group that the caller owns and has claimed. Return: 0 with the lock held, -errno without. */
 int quoll_owner_enter(struct quoll_owner *owner);
+/* Copy a structure in as quoll_uapi.h has it. */
+int quoll_copy_in(void *to, size_t size, const void __user *arg);
 
 /* dma.c; with group->lock, but for map and unmap, which take it */
 int quoll_space_open(struct quoll_space *space, struct quoll_group *group, struct device *dev);
@@ -130,10 +142,29 @@ void quoll_space_refresh(struct quoll_space *space, struct quoll_group *group);
 int quoll_space_caps(struct quoll_space *space, struct vfio_info_cap *caps);
 long quoll_dma_map(struct quoll_owner *owner, const struct quoll_dma_map *arg);
 long quoll_dma_unmap(struct quoll_owner *owner, struct quoll_dma_unmap *arg);
+/* Set page numbers @first .. @last aside for streaming. */
+int quoll_space_window(struct quoll_space *space, unsigned long first, unsigned long last);
 /* Without group->lock: unpin what is spent, and take it off the process's limit. */
 void quoll_maps_settle(struct dma_map *spent, struct mm_struct *mm);
+/* Without group->lock. */
+long quoll_pin(unsigned long va, unsigned long nr, bool write, struct page **pages);
+void quoll_uncharge(struct mm_struct *mm, unsigned long pages);
 int quoll_reserved_caps(struct list_head *reserved, struct vfio_info_cap *caps);
 void quoll_reserved_free(struct list_head *reserved);
+
+/* stream.c */
+/* By the owner's process; neither takes group->lock while anybody else has to wait. */
+long quoll_stream_enter(struct quoll_owner *owner, void __user *arg);
+long quoll_stream_ask(struct quoll_owner *owner, unsigned int cmd, void __user *arg);
+/*
+ * With group->lock, in this order, as the claim ends: nobody maps any more and nobody is at it; devices are closed
+ * between the two; nothing is mapped. Without: @engine's memory is let go of, by whoever is the last to have to do with
+ * it; the owner is over, nobody calls any more.
+ */
+void quoll_engine_stop(struct quoll_engine *engine);
+void quoll_engine_unmap(struct quoll_engine *engine);
+void quoll_engine_put(struct quoll_engine *engine);
+void quoll_engine_free(struct quoll_engine *engine);
 
 /* pci.c */
 int quoll_pci_register(void);

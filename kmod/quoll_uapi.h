@@ -271,7 +271,8 @@ struct quoll_stream_entry {
  * struct quoll_stream_done - a completion
  * @result: 0, or -errno: EINVAL: malformed, or an unmap that isn't one mapping; ERANGE: not in the window; EEXIST: a
  * slot isn't free; ENOENT: unmap: nothing is mapped there, map: no such buffer; EFAULT: no memory at va, or none of
- *          that permission; ENOMEM; EINTR
+ *          that permission; ENOMEM; EINTR; ENODEV: the group is lost; EIO: unmap: the IOMMU has not let go of it, and
+ *          its slots are lost
  */
 struct quoll_stream_done {
 	__u64 user_data;
@@ -300,10 +301,11 @@ struct quoll_stream_head {
 /**
  * struct quoll_stream_ring - make a ring of the caller's memory
  * @flags:      in: 0
- * @ring:       out: its number, for QUOLL_STREAM_ENTER
+ * @ring:       in: 0; out: its number, for QUOLL_STREAM_ENTER
  * @nr_entries: a power of two, 1 .. QUOLL_STREAM_MAX_ENTRIES
- * @va, @size_bytes: the memory, whole pages, at least what struct quoll_stream_head says; it is zeroed, pinned (it
- *              counts against RLIMIT_MEMLOCK) and the kernel's to read and write until the ring is given back
+ * @va, @size_bytes: the memory, whole pages, at least what struct quoll_stream_head says; as many pages as that needs
+ *              are zeroed, pinned (they count against RLIMIT_MEMLOCK) and the kernel's to read and write until the ring
+ *              is given back
  *
  * Errors: EINVAL; EFAULT: no writable memory there; ENOMEM; ENOSPC: QUOLL_STREAM_MAX_RINGS; ENOENT: no window; EBUSY.
  */
@@ -324,7 +326,7 @@ struct quoll_stream_ring {
  * @flags: in: 0
  * @id:    of QUOLL_STREAM_RING, or of QUOLL_STREAM_REGISTER
  *
- * Errors: ENOENT; EBUSY: a buffer that is mapped, or zapped and not fenced.
+ * Errors: ENOENT; EBUSY: a buffer that is mapped, or zapped and not fenced; a ring that somebody is at.
  */
 struct quoll_stream_free {
 	__u32 argsz;
@@ -354,8 +356,8 @@ struct quoll_stream_enter {
 /**
  * struct quoll_stream_register - pin memory once, to be mapped and unmapped for one I/O each
  * @flags: in: QUOLL_STREAM_WRITE: devices may be allowed to write to it
- * @buffer: out: its number
- * @va, @size_bytes: whole pages; they count against RLIMIT_MEMLOCK
+ * @buffer: in: 0; out: its number
+ * @va, @size_bytes: whole pages, at most QUOLL_WINDOW_MAX_BYTES; they count against RLIMIT_MEMLOCK
  *
  * Errors: EINVAL; EFAULT; ENOMEM; ENOSPC: QUOLL_STREAM_MAX_BUFFERS; ENOENT: no window; EBUSY; EINTR.
  */
