@@ -300,7 +300,7 @@ int edu_dma(volatile uint32_t *bar, uint64_t iova, uint32_t at, uint32_t bytes, 
 	return -1;
 }
 
-static bool all_bytes(const uint8_t *memory, size_t bytes, uint8_t value)
+bool all_bytes(const uint8_t *memory, size_t bytes, uint8_t value)
 {
 	for (size_t i = 0; i < bytes; i++)
 		if (memory[i] != value)

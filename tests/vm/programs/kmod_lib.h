@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* kmod_lib.h - what kmod_selftest.c is made of: quoll.ko's requests one by one, edu, an NVMe controller's admin queue.
+/*
+ * kmod_lib.h - what kmod_selftest.c and kmod_stream.c are made of: quoll.ko's requests one by one, edu, an NVMe
+ * controller's admin queue.
  */
 #ifndef KMOD_LIB_H
 #define KMOD_LIB_H
@@ -28,6 +30,7 @@ unsigned int checks_failed(void);
 
 /* Page-aligned memory of the process, each byte 0xa5. */
 void *pages_get(unsigned int nr);
+bool all_bytes(const uint8_t *memory, size_t bytes, uint8_t value);
 /* VmLck of this process. */
 long locked_kb(void);
 /* Become nobody. */
@@ -60,6 +63,23 @@ int irq_set(int dev, unsigned int index, int eventfd);
 /* @to_memory: from the device into memory. 0, -1: it never ended. */
 int edu_dma(volatile uint32_t *bar, uint64_t iova, uint32_t at, uint32_t bytes, bool to_memory);
 void edu_dma_tests(int fd, volatile uint32_t *bar, uint8_t *memory);
+
+/* An NVMe controller with its admin queue. */
+struct nvme {
+	int fd, dev, irq;
+	volatile uint32_t *bar;
+	uint32_t *sq;
+	volatile uint32_t *cq;
+	uint8_t *data;
+	unsigned int tail;
+};
+
+/* The group is claimed, the queue's memory mapped, from IOVA on; the data's is the caller's to map. */
+bool nvme_open(struct nvme *admin, const char *addr);
+/* At most three commands follow. */
+bool nvme_start(struct nvme *admin);
+/* Identify the controller into @iova. Return: the completion's status field, -1: no interrupt came. */
+int nvme_identify(struct nvme *admin, uint64_t iova);
 
 void test_nvme(const char *addr);
 void test_turns(const char *addr);

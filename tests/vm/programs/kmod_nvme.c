@@ -24,16 +24,7 @@
 #define CQ_IOVA (IOVA + PAGE)
 #define DATA_IOVA (IOVA + 2 * PAGE)
 
-struct admin {
-	int fd, dev, irq;
-	volatile uint32_t *bar;
-	uint32_t *sq;
-	volatile uint32_t *cq;
-	uint8_t *data;
-	unsigned int tail;
-};
-
-static bool ready_is(struct admin *admin, uint32_t ready)
+static bool ready_is(struct nvme *admin, uint32_t ready)
 {
 	for (unsigned int ms = 0; ms < NVME_WAIT_MS; ms++) {
 		if ((admin->bar[NVME_CSTS] & 1) == ready)
@@ -43,7 +34,7 @@ static bool ready_is(struct admin *admin, uint32_t ready)
 	return false;
 }
 
-static bool admin_start(struct admin *admin)
+bool nvme_start(struct nvme *admin)
 {
 	memset(admin->sq, 0, PAGE);
 	memset((void *)admin->cq, 0, PAGE);
@@ -60,8 +51,7 @@ static bool admin_start(struct admin *admin)
 	return ready_is(admin, 1);
 }
 
-/* Identify the controller into @iova. Return: the completion's status field, -1: no interrupt came. */
-static int identify(struct admin *admin, uint64_t iova)
+int nvme_identify(struct nvme *admin, uint64_t iova)
 {
 	struct pollfd waits = {.fd = admin->irq, .events = POLLIN};
 	uint32_t *entry = admin->sq + 16 * admin->tail;
@@ -92,53 +82,63 @@ static bool untouched(const uint8_t *data)
 	return true;
 }
 
-static void test_commands(struct admin *admin)
+static void test_commands(struct nvme *admin)
 {
-	check(admin_start(admin), "the controller starts, its admin queue in mapped memory");
-	check(identify(admin, DATA_IOVA) == 0 && !memcmp(admin->data + 4, "quoll-nvme", 10),
+	check(nvme_start(admin), "the controller starts, its admin queue in mapped memory");
+	check(nvme_identify(admin, DATA_IOVA) == 0 && !memcmp(admin->data + 4, "quoll-nvme", 10),
 	      "it identifies itself by DMA, and says so by MSI-X");
 	memset(admin->data, 0xa5, PAGE);
 	check(!dma_unmap(admin->fd, DATA_IOVA, PAGE) &&
 		      !dma_map(admin->fd, admin->data, DATA_IOVA, PAGE, QUOLL_DMA_READ),
 	      "the page is mapped again, for reading");
 	/* QEMU 7.2 completes such a command as if all were well */
-	check(identify(admin, DATA_IOVA) >= 0 && untouched(admin->data), "a command that writes to it changes nothing");
+	check(nvme_identify(admin, DATA_IOVA) >= 0 && untouched(admin->data),
+	      "a command that writes to it changes nothing");
 	check(!dma_unmap(admin->fd, DATA_IOVA, PAGE), "it is unmapped");
-	check(identify(admin, DATA_IOVA) >= 0 && untouched(admin->data),
+	check(nvme_identify(admin, DATA_IOVA) >= 0 && untouched(admin->data),
 	      "a command that writes to where it was changes nothing");
 	check(!ioctl(admin->dev, VFIO_DEVICE_RESET) && ready_is(admin, 0), "a reset stops the controller");
 }
 
+bool nvme_open(struct nvme *admin, const char *addr)
+{
+	uint8_t *memory = pages_get(2);
+
+	*admin = (struct nvme){.irq = eventfd(0, EFD_CLOEXEC), .fd = group_open(addr)};
+	admin->dev = device_open(admin->fd, addr);
+	admin->bar = admin->dev < 0 ? NULL : bar_map(admin->dev, 0, NVME_BAR_BYTES);
+	if (!admin->bar || dma_map(admin->fd, memory, SQ_IOVA, PAGE, QUOLL_DMA_READ) ||
+	    dma_map(admin->fd, memory + PAGE, CQ_IOVA, PAGE, QUOLL_DMA_READ | QUOLL_DMA_WRITE) ||
+	    irq_set(admin->dev, VFIO_PCI_MSIX_IRQ_INDEX, admin->irq))
+		return false;
+	admin->sq = (uint32_t *)memory;
+	admin->cq = (volatile uint32_t *)(memory + PAGE);
+	bus_master(admin->dev, true);
+	return true;
+}
+
 void test_nvme(const char *addr)
 {
-	struct admin admin = {.irq = eventfd(0, EFD_CLOEXEC)};
 	struct vfio_irq_info irq = {.argsz = sizeof(irq), .index = VFIO_PCI_MSIX_IRQ_INDEX};
 	struct vfio_device_info info = {.argsz = sizeof(info)};
-	uint8_t *memory = pages_get(3);
 	uint32_t id = 0, class = 0;
+	struct nvme admin;
 
-	admin.fd = group_open(addr);
-	admin.dev = device_open(admin.fd, addr);
-	check(admin.dev >= 0 && !ioctl(admin.dev, VFIO_DEVICE_GET_INFO, &info) &&
-		      info.flags & VFIO_DEVICE_FLAGS_RESET && info.num_regions >= VFIO_PCI_NUM_REGIONS,
+	if (!nvme_open(&admin, addr)) {
+		check(false, "registers, memory and interrupt are set up");
+		return;
+	}
+	admin.data = pages_get(1);
+	check(!dma_map(admin.fd, admin.data, DATA_IOVA, PAGE, QUOLL_DMA_READ | QUOLL_DMA_WRITE),
+	      "registers, memory and interrupt are set up");
+	check(!ioctl(admin.dev, VFIO_DEVICE_GET_INFO, &info) && info.flags & VFIO_DEVICE_FLAGS_RESET &&
+		      info.num_regions >= VFIO_PCI_NUM_REGIONS,
 	      "the device describes itself as VFIO's do");
 	check(pread(admin.dev, &id, 4, 7ll << 40) == 4 && id != UINT32_MAX &&
 		      pread(admin.dev, &class, 4, (7ll << 40) + 8) == 4 && class >> 8 == 0x010802,
 	      "its config space is read");
 	check(!ioctl(admin.dev, VFIO_DEVICE_GET_IRQ_INFO, &irq) && irq.count > 1 && irq.flags & VFIO_IRQ_INFO_EVENTFD,
 	      "it has MSI-X");
-	admin.bar = bar_map(admin.dev, 0, NVME_BAR_BYTES);
-	if (!admin.bar || dma_map(admin.fd, memory, SQ_IOVA, PAGE, QUOLL_DMA_READ) ||
-	    dma_map(admin.fd, memory + PAGE, CQ_IOVA, PAGE, QUOLL_DMA_READ | QUOLL_DMA_WRITE) ||
-	    dma_map(admin.fd, memory + 2 * PAGE, DATA_IOVA, PAGE, QUOLL_DMA_READ | QUOLL_DMA_WRITE) ||
-	    irq_set(admin.dev, VFIO_PCI_MSIX_IRQ_INDEX, admin.irq)) {
-		check(false, "registers, memory and interrupt are set up");
-		return;
-	}
-	admin.sq = (uint32_t *)memory;
-	admin.cq = (volatile uint32_t *)(memory + PAGE);
-	admin.data = memory + 2 * PAGE;
-	bus_master(admin.dev, true);
 	test_commands(&admin);
 	close(admin.dev);
 	close(admin.fd);
