@@ -22,6 +22,7 @@ check 'kmod-stream: the IOMMU has stopped writes into the window' sh -c "dmesg |
 kmod_run nvme "$disk"
 kmod_run threads "$edu"
 kmod_run waiting "$edu"
+kmod_run rounds "$edu"
 check 'kmod-stream: as many pages are pinned as before' wait_for 20 is_pinned "$pins"
 
 for program in hammer lose-waiting; do
@@ -32,6 +33,13 @@ for program in hammer lose-waiting; do
 	check "kmod-stream: SIGKILL of $program: as many pages are pinned as before" wait_for 20 is_pinned "$pins"
 	check "kmod-stream: the group is free after $program" opens "$edu"
 done
+
+kmod_start child "$edu"
+kill -9 "$kmod_pid"
+wait "$kmod_pid" 2>/dev/null
+check 'kmod-stream: SIGKILL with a forked child that has the files: no pages are pinned' wait_for 20 is_pinned "$pins"
+check 'kmod-stream: the group is free while the child still has them' opens "$edu"
+kill -9 "${kmod_said##* }"
 
 kmod_start lose "$edu"
 check 'kmod-stream: unbind under streaming returns' timeout 20 sh -c "echo $edu >/sys/bus/pci/drivers/quoll/unbind"

@@ -7,7 +7,9 @@
  *   kmod_stream nvme ADDR          the same with an NVMe controller
  *   kmod_stream threads ADDR       two threads at the same slots, and at the same ring
  *   kmod_stream waiting ADDR       a call that waits for user memory, and what others may do meanwhile
+ *   kmod_stream rounds ADDR        open, window, ring, buffer, map, close, many times
  *   kmod_stream hammer ADDR        two threads that map and unmap for good; "ready" once they do
+ *   kmod_stream child ADDR         the same, and a forked child has the files, too: "ready CHILD"
  *   kmod_stream lose ADDR          the same until the device is taken away; says what the owner saw
  *   kmod_stream lose-waiting ADDR  a call that waits for user memory while the device is taken away: "ready", then a
  * line of input lets it have the memory
@@ -41,7 +43,9 @@ static void test_window(const char *addr)
 	check(window_set(fd, 0xfee00000, PAGE) == -ERANGE && window_set(fd, 1ull << 50, PAGE) == -ERANGE,
 	      "so are reserved addresses, and what is beyond the aperture");
 	check(!dma_map(fd, memory, WINDOW + PAGE, PAGE, QUOLL_DMA_READ) &&
-		      window_set(fd, WINDOW, WINDOW_BYTES) == -EEXIST && !dma_unmap(fd, WINDOW + PAGE, PAGE),
+		      window_set(fd, WINDOW, WINDOW_BYTES) == -EEXIST && !dma_unmap(fd, WINDOW + PAGE, PAGE) &&
+		      !dma_map(fd, memory, WINDOW - PAGE, 2 * PAGE, QUOLL_DMA_READ) &&
+		      window_set(fd, WINDOW, WINDOW_BYTES) == -EEXIST && !dma_unmap(fd, WINDOW - PAGE, 2 * PAGE),
 	      "and one where something is mapped");
 	check(!locked_kb(), "nothing of it is locked");
 	check(!window_set(fd, WINDOW, WINDOW_BYTES) && locked_kb() == WINDOW_KB, "a window counts as locked, whole");
@@ -430,9 +434,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(const char *addr);
 	} tests[] = {
-		{"edu", test_edu_stream},	{"nvme", test_nvme_stream}, {"threads", test_threads},
-		{"waiting", test_waiting},	{"hammer", hammer},	    {"lose", lose_stream},
-		{"lose-waiting", lose_waiting},
+		{"edu", test_edu_stream},  {"nvme", test_nvme_stream}, {"threads", test_threads},
+		{"waiting", test_waiting}, {"rounds", test_rounds},    {"hammer", hammer},
+		{"child", hammer_child},   {"lose", lose_stream},      {"lose-waiting", lose_waiting},
 	};
 
 	bus_errors_catch();

@@ -10,6 +10,7 @@
 
 #define WAIT_MS 30000
 #define BATCH 64u
+#define ROUNDS 200u
 #define LARGE (2ull << 20)
 
 static void fill(uint8_t *memory, size_t bytes)
@@ -411,9 +412,9 @@ void test_waiting(const char *addr)
 	close(late.uffd);
 }
 
-static void ready(void)
+static void ready(pid_t child)
 {
-	printf("ready\n");
+	printf("ready %d\n", child);
 	fflush(stdout);
 }
 
@@ -458,13 +459,14 @@ static void workers_start(struct worker workers[2], int fd)
 			usleep(1000);
 }
 
-void hammer(const char *addr)
+static void hammer_with(const char *addr, bool with_child)
 {
 	int fd = group_open(addr), dev = device_open(fd, addr);
 	volatile uint32_t *bar = bar_map(dev, 0, EDU_BAR_BYTES);
 	uint8_t *memory = pages_get(1);
 	struct worker workers[2];
 	struct ring ring;
+	pid_t child;
 
 	if (!bar || window_set(fd, WINDOW, WINDOW_BYTES))
 		exit(1);
@@ -472,11 +474,51 @@ void hammer(const char *addr)
 	if (one_map(&ring, memory, WINDOW + WINDOW_BYTES - PAGE, PAGE, RW))
 		exit(1);
 	bus_master(dev, true);
+	child = with_child ? fork() : -1;
+	if (!child) {
+		pause();
+		_exit(0);
+	}
 	workers_start(workers, fd);
-	ready();
+	ready(child);
 	while (!edu_dma(bar, WINDOW + WINDOW_BYTES - PAGE, EDU_BUFFER, EDU_BYTES, true))
 		;
 	exit(1);
+}
+
+void hammer(const char *addr)
+{
+	hammer_with(addr, false);
+}
+
+void hammer_child(const char *addr)
+{
+	hammer_with(addr, true);
+}
+
+void test_rounds(const char *addr)
+{
+	char *memory = pages_get(8);
+	unsigned int good = 0;
+	uint32_t id;
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		int fd = group_open(addr), rc = fd < 0 ? -errno : window_set(fd, WINDOW, WINDOW_BYTES);
+		struct ring ring;
+
+		if (rc)
+			break;
+		ring = ring_open(fd, 4);
+		rc = buffer_register(fd, memory, 4 * PAGE, 0, &id);
+		push_map(&ring, memory, WINDOW, 8 * PAGE, RW);
+		if (i & 1)
+			push_unmap(&ring, WINDOW, 8 * PAGE);
+		good += !rc && all_good(&ring);
+		munmap(ring.head, ring_bytes(ring.nr));
+		close(fd);
+	}
+	check(good == ROUNDS, "%u of %u rounds of open, window, ring, buffer, map, close", good, ROUNDS);
+	check(!locked_kb(), "nothing is locked after them");
 }
 
 /* What the owner of a device that was taken away sees of streaming; the group was its alone. */
@@ -498,7 +540,7 @@ void lose_stream(const char *addr)
 
 	check(bar && !window_set(fd, WINDOW, WINDOW_BYTES), "a window that will be lost");
 	workers_start(workers, fd);
-	ready();
+	ready(-1);
 	for (unsigned int i = 0; i < 2; i++)
 		pthread_join(workers[i].thread, NULL);
 	check(!workers[0].wrong && !workers[1].wrong, "two threads are told that the group is lost, and nothing else");
@@ -517,7 +559,7 @@ void lose_waiting(const char *addr)
 	check(!window_set(fd, WINDOW, WINDOW_BYTES), "a window for one that waits");
 	worker.ring = ring_open(fd, 2 * BATCH);
 	waits = wait_late(&worker, &late);
-	ready();
+	ready(-1);
 	getchar();
 	if (waits) {
 		late_give(&late);
