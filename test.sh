@@ -74,7 +74,10 @@ unit() { # unit SECTION DIRECTORY [PATTERN of programs]
 			case $verdict in
 			skipped) skip "$name: $area: ${behaviour%|*}" "${behaviour#*|}" ;;
 			passed) pass "$name: $area: $behaviour" ;;
-			FAILED) grep -A 12 -F "Test: $behaviour " "$out" >"$out.one"; fail "$name: $area: $behaviour" "$out.one" ;;
+			FAILED)
+				grep -A 12 -F "Test: $behaviour " "$out" >"$out.one"
+				fail "$name: $area: $behaviour" "$out.one"
+				;;
 			esac
 		done
 		if [ $rc -ne 0 ] && ! grep -q 'FAILED$' "$out" || ! grep -q '^Run Summary' "$out"; then
@@ -268,11 +271,12 @@ summary() {
 	passed=$(grep -c '^ok ' "$results")
 	failed=$(grep -c '^not ok ' "$results")
 	skipped=$(grep -c '^skip ' "$results")
+	[ "$skipped" -eq 0 ] || { section 'skipped'; grep '^skip ' "$results"; }
+	# Last, with their details: the end is what is looked at, and at times all that was kept.
 	if [ "$failed" -gt 0 ]; then
 		section 'failed'
-		grep '^not ok ' "$results"
+		awk '/^not ok / { n = 0; on = 1 } /^(ok|skip) / { on = 0 } on && n++ < 20' "$results"
 	fi
-	[ "$skipped" -eq 0 ] || { section 'skipped'; grep '^skip ' "$results"; }
 	echo
 	printf '%d passed, %d failed' "$passed" "$failed"
 	[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
