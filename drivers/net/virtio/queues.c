@@ -149,6 +149,8 @@ static int make_rings(struct virtio_port *v, struct quoll_error *err)
 	v->port.queues.entries = entries;
 	v->nr_pairs = v->port.queues.nr_rxqs > v->port.queues.nr_txqs ? v->port.queues.nr_rxqs : v->port.queues.nr_txqs;
 	v->nr_rings = 2 * v->nr_pairs;
+	if (v->transport->by_piece)
+		rc = virtio_rings_reserve(v, v->nr_rings, entries, err);
 	for (unsigned int i = 0; !rc && i < v->nr_rings; i++) {
 		rc = virtio_ring_make(v, &v->rings[i], entries, i & 1, err);
 		v->rings[i].idx = (uint16_t)i;

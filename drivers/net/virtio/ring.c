@@ -14,16 +14,58 @@
 
 /* The elements of a used ring begin 4 bytes in; put there, none of them lies on two cache lines. */
 #define USED_SHIFT_BYTES 4u
+#define RING_ALIGN 4096u
 
 static uint64_t line_up(uint64_t bytes)
 {
 	return (bytes + QUOLL_CACHE_LINE_BYTES - 1) & ~(uint64_t)(QUOLL_CACHE_LINE_BYTES - 1);
 }
 
+/**
+ * struct layout - where the parts of a ring lie in its memory, from the descriptors at 0 on
+ */
+struct layout {
+	uint64_t driver_at;
+	uint64_t device_at;
+	uint64_t hdrs_at;
+	uint64_t bytes;
+};
+
+static struct layout lay_out(const struct virtio_port *v, unsigned int size, bool is_tx)
+{
+	struct layout l = {.driver_at = line_up((uint64_t)size * VIRTQ_DESC_BYTES)};
+
+	if (virtio_has(v, VIRTIO_F_RING_PACKED)) {
+		l.device_at = l.driver_at + QUOLL_CACHE_LINE_BYTES;
+		l.hdrs_at = l.device_at + QUOLL_CACHE_LINE_BYTES;
+	} else {
+		l.device_at = line_up(l.driver_at + virtq_avail_bytes(size)) + USED_SHIFT_BYTES;
+		l.hdrs_at = line_up(l.device_at + virtq_used_bytes(size));
+	}
+	l.bytes = l.hdrs_at + (is_tx ? (uint64_t)size * VIRTIO_HDR_BYTES : 0);
+	return l;
+}
+
+int virtio_rings_reserve(struct virtio_port *v, unsigned int nr_rings, unsigned int size, struct quoll_error *err)
+{
+	uint64_t bytes = 0;
+	void *mem;
+	int rc;
+
+	for (unsigned int i = 0; i < nr_rings; i++)
+		bytes += (lay_out(v, size, i & 1).bytes + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN;
+	quoll_arena_destroy(v->arena);
+	v->arena = NULL;
+	rc = quoll_arena_create(net_heap(&v->port), "virtio", QUOLL_ARENA_DEVICE_READ_WRITE, bytes, &v->arena, err);
+	if (!rc)
+		rc = quoll_arena_alloc(v->arena, bytes, RING_ALIGN, &mem, err);
+	return rc ? rc : quoll_arena_free(v->arena, mem, bytes);
+}
+
 int virtio_ring_make(struct virtio_port *v, struct virtio_ring *ring, unsigned int size, bool is_tx,
 		     struct quoll_error *err)
 {
-	uint64_t driver_at = line_up((uint64_t)size * VIRTQ_DESC_BYTES), device_at, hdrs_at;
+	struct layout l = lay_out(v, size, is_tx);
 	void *mem;
 	int rc;
 
@@ -31,22 +73,15 @@ int virtio_ring_make(struct virtio_port *v, struct virtio_ring *ring, unsigned i
 	ring->packed = virtio_has(v, VIRTIO_F_RING_PACKED);
 	ring->event_idx = virtio_has(v, VIRTIO_F_EVENT_IDX);
 	ring->kick_fd = -1;
-	if (ring->packed) {
-		device_at = driver_at + QUOLL_CACHE_LINE_BYTES;
-		hdrs_at = device_at + QUOLL_CACHE_LINE_BYTES;
-	} else {
-		device_at = line_up(driver_at + virtq_avail_bytes(size)) + USED_SHIFT_BYTES;
-		hdrs_at = line_up(device_at + virtq_used_bytes(size));
-	}
-	ring->bytes = hdrs_at + (is_tx ? (uint64_t)size * VIRTIO_HDR_BYTES : 0);
-	rc = quoll_arena_alloc(v->arena, ring->bytes, 4096, &mem, err);
+	ring->bytes = l.bytes;
+	rc = quoll_arena_alloc(v->arena, ring->bytes, RING_ALIGN, &mem, err);
 	if (rc)
 		return rc;
 	ring->mem = mem;
 	ring->desc = mem;
-	ring->driver = (uint8_t *)mem + driver_at;
-	ring->device = (uint8_t *)mem + device_at;
-	ring->hdrs = is_tx ? (struct virtio_net_hdr *)((uint8_t *)mem + hdrs_at) : NULL;
+	ring->driver = (uint8_t *)mem + l.driver_at;
+	ring->device = (uint8_t *)mem + l.device_at;
+	ring->hdrs = is_tx ? (struct virtio_net_hdr *)((uint8_t *)mem + l.hdrs_at) : NULL;
 	virtio_ring_clear(ring);
 	return 0;
 }

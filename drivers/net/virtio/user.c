@@ -21,7 +21,6 @@
 
 #include "user.h"
 
-#define ARENA_BYTES (64ull << 20)
 #define BEGIN_NS UINT64_C(10000000000) /* somebody waits for it: open, start, stop */
 #define RETURN_NS UINT64_C(5000000000) /* nobody waits, but for another one */
 #define RETRY_NS UINT64_C(100000000)
@@ -450,11 +449,10 @@ static void user_close(struct quoll_port *port)
 		close(u->tick_fd);
 	if (u->dummy_fd >= 0)
 		close(u->dummy_fd);
-	if (u->v.arena)
-		quoll_arena_destroy(u->v.arena);
+	quoll_arena_destroy(u->v.arena);
 }
 
-static const struct virtio_transport transport = {.begin = begin, .go = go, .halt = halt};
+static const struct virtio_transport transport = {.by_piece = true, .begin = begin, .go = go, .halt = halt};
 
 static int user_open(struct quoll_port *port, const struct quoll_addr *addr, struct quoll_error *err)
 {
@@ -479,9 +477,6 @@ static int user_open(struct quoll_port *port, const struct quoll_addr *addr, str
 		rc = fds_open(u, err);
 	if (!rc && server)
 		rc = quoll_listen_open(u->path, &u->listen, err);
-	if (!rc)
-		rc = quoll_arena_create(net_heap(port), "virtio", QUOLL_ARENA_DEVICE_READ_WRITE, ARENA_BYTES,
-					&u->v.arena, err);
 	if (!rc)
 		rc = begin(&u->v, err);
 	if (!rc) {

@@ -157,12 +157,14 @@ static_assert(sizeof(struct virtio_config) == 24, "as the specification has it")
 /**
  * struct virtio_transport - how a device is reached
  * @features: that it adds to those of every port
+ * @by_piece: it shows the device the heap's memory piece by piece, so that no ring may lie in two
  * @begin:  reach it, or reset it: then it has no rings. Fills in port->device_features and port->config
  * @go:     with port->features and rings: it works from now on. Interrupts of receive queues go to their call_fd
  * @halt:   it touches neither rings nor buffers any more; -EIO: it did not obey and was cut off, -ENODEV: gone
  */
 struct virtio_transport {
 	uint64_t features;
+	bool by_piece;
 	int (*begin)(struct virtio_port *v, struct quoll_error *err);
 	int (*go)(struct virtio_port *v, struct quoll_error *err);
 	int (*halt)(struct virtio_port *v);
@@ -219,6 +221,12 @@ static inline void virtio_leave(struct virtio_turn *turn)
 }
 
 /* ring.c */
+/*
+ * Memory for that many rings, in turn for receive and transmit, all of it one piece of the heap's (see
+ * quoll_heap_chunks()), in an arena of its own, that they are made in then. There are no rings, and none before that
+ * anybody uses.
+ */
+int virtio_rings_reserve(struct virtio_port *v, unsigned int nr_rings, unsigned int size, struct quoll_error *err);
 /* @is_tx: with headers. */
 int virtio_ring_make(struct virtio_port *v, struct virtio_ring *ring, unsigned int size, bool is_tx,
 		     struct quoll_error *err);

@@ -136,6 +136,48 @@ static void old_or_lacking_back_ends_are_refused(void)
 	vfx_fini(&v);
 }
 
+static bool lies_in_one_region(const struct fake_back_end *b, const struct virtio_ring *ring)
+{
+	for (unsigned int i = 0; i < b->nr_regions; i++) {
+		uint64_t off = (uintptr_t)ring->mem - b->regions[i].user_addr;
+
+		if (off < b->regions[i].bytes)
+			return ring->bytes <= b->regions[i].bytes - off;
+	}
+	return false;
+}
+
+/* A back end maps regions each by itself, wherever it likes: a ring that goes on in the next one is of no use to it. */
+static void rings_lie_in_one_region_each(void)
+{
+	static const struct {
+		unsigned int nr_txqs, entries;
+	} starts[] = {{1, 64}, {2, 512}, {4, 256}, {4, 512}, {1, 512}, {3, 512}};
+	struct quoll_port_settings settings = {0};
+	struct vfx v;
+
+	for (unsigned int packed = 0; packed < 2; packed++) {
+		vfx_init(&v, FIX_BUF_BYTES);
+		fake_back_end_run(&v.be);
+		CU_ASSERT_EQUAL_FATAL(vfx_open(&v, packed ? "&packed=1" : ""), 0);
+		for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+			struct quoll_buf_cache *caches[4] = {v.f.caches[0], v.f.caches[0], v.f.caches[0],
+							     v.f.caches[0]};
+			struct quoll_port_queues queues = {.nr_rxqs = 1,
+							   .nr_txqs = starts[i].nr_txqs,
+							   .entries = starts[i].entries,
+							   .rx_caches = caches,
+							   .tx_caches = caches};
+
+			CU_ASSERT_EQUAL_FATAL(quoll_port_start(v.port, &queues, &settings, &v.f.err), 0);
+			for (unsigned int k = 0; k < 2 * starts[i].nr_txqs; k++)
+				CU_ASSERT_TRUE(lies_in_one_region(&v.be, &((struct virtio_port *)v.port)->rings[k]));
+			CU_ASSERT_EQUAL(quoll_port_stop(v.port), 0);
+		}
+		vfx_fini(&v);
+	}
+}
+
 static void memory_in_many_pieces_goes_over_one_by_one(void)
 {
 	struct quoll_arena *arenas[10];
@@ -554,6 +596,7 @@ static const struct unit_test tests[] = {
 	{"a plain back end will do", a_plain_back_end_will_do},
 	{"an mtu that is not told is not agreed on", an_mtu_that_is_not_told_is_not_agreed_on},
 	{"old or lacking back ends are refused", old_or_lacking_back_ends_are_refused},
+	{"rings lie in one region each", rings_lie_in_one_region_each},
 	{"memory in many pieces goes over one by one", memory_in_many_pieces_goes_over_one_by_one},
 	{"nonsense at any step is an error", nonsense_at_any_step_is_an_error},
 	{"a back end that does not stop is cut off", a_back_end_that_does_not_stop_is_cut_off},
