@@ -125,7 +125,7 @@ static void cut(struct outgoing *o, uint32_t missing, struct quoll_buf *buf)
 static __attribute__((noinline)) void hand_on(struct outgoing *o, struct quoll_buf *buf)
 {
 	const struct fwd_path *path = o->path;
-	uint32_t missing = path->missing;
+	uint32_t missing = path->missing | quoll_txq_lacks(path->txq);
 
 	if (quoll_soft_pass(buf)) {
 		quoll_buf_put_chain(path->cache, buf);

@@ -69,6 +69,7 @@ struct quoll_txq {
 	uint64_t nr_bad;
 	uint16_t id;
 	uint16_t port_id;
+	uint32_t lacks; /* written by whoever checks the port, read by any, relaxed */
 };
 
 /**
@@ -95,6 +96,20 @@ static inline unsigned int quoll_rx(struct quoll_rxq *rxq, struct quoll_buf **bu
 static inline unsigned int quoll_tx(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n)
 {
 	return txq->burst(txq, bufs, n);
+}
+
+/**
+ * quoll_txq_lacks() - what was switched on, and whoever is at the other end does not take
+ *
+ * On ports whose other end comes and goes, and takes what it likes (vhost:). A frame that asks for it is dropped, so it
+ * is to be done before, as what the port lacks is (net_soft.h). May change whenever the link does.
+ *
+ * Return: QUOLL_OFFLOAD_TX_*; 0 on all other ports. Thread rule: any; hot path.
+ */
+static inline uint32_t quoll_txq_lacks(const struct quoll_txq *txq)
+{
+	/* Relaxed: a frame that is on its way while the other end changes is lost in any case. */
+	return __atomic_load_n(&txq->lacks, __ATOMIC_RELAXED);
 }
 
 /**

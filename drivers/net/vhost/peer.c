@@ -127,6 +127,7 @@ void vhost_session_end(struct vhost_port *vp)
 	vhost_memory_drop(vp);
 	vp->connected = vp->held = vp->leaving = false;
 	vp->features = vp->protocol = 0;
+	vhost_vrings_tell_lacks(vp);
 	vp->status = 0;
 	watch_all(vp, EPOLL_CTL_ADD, vp->listen.fd);
 	net_port_set_link(&vp->port, false, false, 0);

@@ -127,6 +127,7 @@ static int vhost_start(struct quoll_port *port, struct quoll_error *err)
 		rc = start_rxq(vp, i);
 	for (unsigned int i = 0; !rc && i < queues->nr_txqs; i++)
 		rc = start_txq(vp, i);
+	vhost_vrings_tell_lacks(vp);
 	return rc ? quoll_error_set(err, -rc, "start", port->name, "%u and %u queues: %s", queues->nr_rxqs,
 				    queues->nr_txqs, strerrordesc_np(-rc))
 		  : 0;

@@ -244,6 +244,8 @@ void vhost_vrings_destroy(struct vhost_port *vp);
 bool vhost_vrings_park(struct vhost_port *vp);
 /* Hand out those that are complete. Return: 0; -EPROTO: addresses or size make no sense. */
 int vhost_vrings_publish(struct vhost_port *vp);
+/* For quoll_txq_lacks(), after features have changed. */
+void vhost_vrings_tell_lacks(const struct vhost_port *vp);
 void vhost_vring_stop(struct vhost_vring *vring);
 /* As at the beginning of a session. */
 void vhost_vrings_reset(struct vhost_port *vp);

@@ -214,11 +214,34 @@ static void hand_out(struct vhost_vring *vring)
 		return;
 }
 
+/* What this guest does not take of what we were started with; without a guest it is all. */
+static uint32_t lacks(const struct vhost_port *vp)
+{
+	uint32_t taken = vp->features & VIRTIO_NET_F_GUEST_CSUM ? QUOLL_OFFLOAD_TX_L4_CSUM : 0;
+
+	taken |= vp->features & VIRTIO_NET_F_GUEST_TSO4 ? QUOLL_OFFLOAD_TX_TSO4 : 0;
+	taken |= vp->features & VIRTIO_NET_F_GUEST_TSO6 ? QUOLL_OFFLOAD_TX_TSO6 : 0;
+	/* Without checksums there are no segments to be made. */
+	if (!(taken & QUOLL_OFFLOAD_TX_L4_CSUM))
+		taken = 0;
+	return vp->port.settings.offloads & (QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO) & ~taken;
+}
+
+void vhost_vrings_tell_lacks(const struct vhost_port *vp)
+{
+	uint32_t now = lacks(vp);
+
+	for (unsigned int i = 0; i < vp->port.queues.nr_txqs; i++)
+		if (vp->port.txqs[i])
+			__atomic_store_n(&vp->port.txqs[i]->lacks, now, __ATOMIC_RELAXED);
+}
+
 int vhost_vrings_publish(struct vhost_port *vp)
 {
 	bool up = false;
 	int rc;
 
+	vhost_vrings_tell_lacks(vp);
 	for (unsigned int i = 0; i < 2 * vp->nr_pairs; i++) {
 		struct vhost_vring *vring = &vp->vrings[i];
 		unsigned int nr_queues = i % 2 ? vp->port.queues.nr_rxqs : vp->port.queues.nr_txqs;

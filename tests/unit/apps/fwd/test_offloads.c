@@ -196,6 +196,30 @@ static void what_the_port_does_is_handed_on_as_it_is(void)
 	finish();
 }
 
+/* Virtual machines that take less than their port could do. */
+static void what_the_other_end_does_not_take_is_done_here(void)
+{
+	start(QUOLL_OFFLOAD_TX_IP_CSUM);
+	t.fx.txq.lacks = QUOLL_OFFLOAD_TX_TSO;
+	offer(kinds[4], 333, PARTIAL);
+	offer(kinds[0], 2 * MSS, GSO);
+	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 2);
+	CU_ASSERT_EQUAL_FATAL(t.nr_sent, 3);
+	CU_ASSERT_EQUAL(t.sent[0]->flags, QUOLL_BUF_TX_UDP_CSUM);
+	CU_ASSERT_EQUAL(t.sent[1]->flags & quoll_soft_tx_flags(ALL), QUOLL_BUF_TX_TCP_CSUM);
+	CU_ASSERT_EQUAL(t.fx.path.nr_cut, 1);
+	finish();
+	start(QUOLL_OFFLOAD_TX_IP_CSUM);
+	t.fx.txq.lacks = QUOLL_OFFLOAD_TX_TSO | QUOLL_OFFLOAD_TX_L4_CSUM;
+	offer(kinds[4], 333, PARTIAL);
+	offer(kinds[0], 2 * MSS, GSO);
+	CU_ASSERT_EQUAL(fwd_poll_offloads(&t.fx.path), 2);
+	CU_ASSERT_EQUAL_FATAL(t.nr_sent, 3);
+	for (unsigned int i = 0; i < 3; i++)
+		expect_done(t.sent[i], false);
+	finish();
+}
+
 static void expect_segments(bool v6, uint32_t header, uint32_t payload)
 {
 	uint32_t seq = 0;
@@ -306,6 +330,7 @@ static void addresses_are_rewritten_before(void)
 static const struct unit_test tests[] = {
 	{"checksums are filled in for a port that does not", checksums_are_filled_in_for_a_port_that_does_not},
 	{"what the port does is handed on as it is", what_the_port_does_is_handed_on_as_it_is},
+	{"what the other end does not take is done here", what_the_other_end_does_not_take_is_done_here},
 	{"frames are cut up for a port that does not", frames_are_cut_up_for_a_port_that_does_not},
 	{"frames beyond the limits of the port are cut up all the same",
 	 frames_beyond_the_limits_of_the_port_are_cut_up_all_the_same},

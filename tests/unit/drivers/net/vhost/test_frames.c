@@ -521,6 +521,41 @@ static void what_the_guest_shall_do_is_told_with(uint64_t features)
 }
 BOTH(what_the_guest_shall_do_is_told)
 
+/* It drops such frames, so those who send are told. */
+static void what_the_guest_does_not_take_is_told_with(uint64_t features)
+{
+	const uint32_t all = QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO;
+	static const struct {
+		uint64_t features;
+		uint32_t lacks;
+	} guests[] = {
+		{0, QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO},
+		{VIRTIO_NET_F_GUEST_TSO4, QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO},
+		{VIRTIO_NET_F_GUEST_CSUM, QUOLL_OFFLOAD_TX_TSO},
+		{VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO6, QUOLL_OFFLOAD_TX_TSO4},
+		{VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6, 0},
+	};
+	struct front f;
+
+	for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
+		const struct quoll_txq *txq;
+
+		open_with_offloads(&f, features | guests[i].features, all);
+		txq = quoll_port_txq(f.port, 0);
+		CU_ASSERT_EQUAL(quoll_txq_lacks(txq), guests[i].lacks);
+		front_disconnect(&f);
+		front_await_link(&f, false);
+		/* Nobody takes anything until the next one has said so. */
+		CU_ASSERT_EQUAL(quoll_txq_lacks(txq), all);
+		front_close(&f);
+	}
+	/* What was not switched on is not in question. */
+	front_up(&f, features, 1);
+	CU_ASSERT_EQUAL(quoll_txq_lacks(quoll_port_txq(f.port, 0)), 0);
+	front_close(&f);
+}
+BOTH(what_the_guest_does_not_take_is_told)
+
 static void what_was_not_switched_on_is_not_sent_with(uint64_t features)
 {
 	struct quoll_buf *bufs[2];
@@ -572,6 +607,7 @@ static const struct unit_test tests[] = {
 	{"event indexes tell when to call", event_indexes_tell_when_to_call},
 	{"what the guest left undone is told", what_the_guest_left_undone_is_told},
 	{"what the guest shall do is told", what_the_guest_shall_do_is_told},
+	{"what the guest does not take is told", what_the_guest_does_not_take_is_told},
 	{"what was not switched on is not sent", what_was_not_switched_on_is_not_sent},
 	{"every pair has its own rings", every_pair_has_its_own_rings},
 };
