@@ -3,7 +3,10 @@
  * perf_loop.c - the measuring loop. Per request: no division, no allocation, no system call; time is read once a batch.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "quoll/measure.h"
@@ -14,19 +17,58 @@
 /* How often the loop looks at time, signals and stalls. */
 #define LOOK_PER_S 1000
 
+/* In the heap, or anywhere. Return: NULL and the reason. */
+static uint8_t *buffers_get(struct perf_run *run, uint64_t bytes, struct quoll_error *err)
+{
+	void *va;
+
+	if (!run->job.outside)
+		return quoll_arena_alloc(run->arena, bytes, 4096, &va, err) ? NULL : va;
+	va = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (va != MAP_FAILED)
+		return va;
+	quoll_error_set(err, errno, "memory", run->session->name, "no %" PRIu64 " bytes of memory: %s", bytes,
+			strerrordesc_np(errno));
+	return NULL;
+}
+
+static void buffers_put(struct perf_run *run, uint8_t *buffers, uint64_t bytes)
+{
+	if (run->job.outside)
+		munmap(buffers, bytes);
+	else
+		quoll_arena_free(run->arena, buffers, bytes);
+}
+
+/* With room for every request, whichever way it takes, and for each buffer both to be read and to be written. */
+static int open_stream(struct perf_run *run, struct quoll_error *err)
+{
+	const struct perf_job *job = &run->job;
+	uint64_t nr = (uint64_t)job->nr_queues * job->depth, page = 4096;
+	uint64_t io_bytes = ((uint64_t)job->io_lbas * job->ns.lba_bytes + page - 1) / page * page;
+	const struct quoll_stream_opts opts = {
+		.ways = job->ways,
+		.bounce_bytes = nr * io_bytes,
+		.cached_bytes = 2 * nr * (io_bytes + page),
+		.cached_entries = (unsigned int)(2 * nr),
+	};
+
+	return quoll_stream_create(run->session->claims.ioases[0], run->session->heap, &opts, &run->stream, err);
+}
+
 static int open_queue(struct perf_run *run, struct perf_queue *q, struct quoll_error *err)
 {
 	uint64_t io_bytes = (uint64_t)run->job.io_lbas * run->job.ns.lba_bytes;
 	struct quoll_nvme_queue_opts opts = {0};
 	struct quoll_nvme_info info;
 	uint64_t parts, entries;
-	void *va;
 	int ret;
 
 	quoll_nvme_info(run->session->nvme, &info);
 	/* room for every part of every request, as far as the controller has it */
 	parts = (io_bytes + info.max_transfer_bytes - 1) / info.max_transfer_bytes + 1;
 	entries = run->job.depth * (io_bytes > info.max_transfer_bytes || run->job.ns.boundary_lbas ? parts : 1) + 1;
+	opts.stream = run->stream;
 	opts.entries = (unsigned int)(entries < info.max_queue_entries ? entries : info.max_queue_entries);
 	ret = quoll_nvme_queue_create(run->session->nvme, &opts, &q->queue, err);
 	if (ret)
@@ -35,10 +77,9 @@ static int open_queue(struct perf_run *run, struct perf_queue *q, struct quoll_e
 	q->start = calloc(run->job.depth, sizeof(*q->start));
 	if (!q->free || !q->start)
 		return quoll_error_set(err, ENOMEM, "memory", run->session->name, "out of memory");
-	ret = quoll_arena_alloc(run->arena, run->job.depth * io_bytes, 4096, &va, err);
-	if (ret)
-		return ret;
-	q->buffers = va;
+	q->buffers = buffers_get(run, run->job.depth * io_bytes, err);
+	if (!q->buffers)
+		return -err->errnum;
 	random_fill(&run->rng, q->buffers, run->job.depth * io_bytes);
 	for (q->nr_free = 0; q->nr_free < run->job.depth; q->nr_free++)
 		q->free[q->nr_free] = q->nr_free;
@@ -59,6 +100,8 @@ int perf_open(struct perf_run *run, struct quoll_error *err)
 	ret = quoll_arena_create(run->session->heap, "perf",
 				 only_writes ? QUOLL_ARENA_DEVICE_READ : QUOLL_ARENA_DEVICE_READ_WRITE, 0, &run->arena,
 				 err);
+	if (!ret && run->job.outside)
+		ret = open_stream(run, err);
 	for (unsigned int i = 0; !ret && i < run->job.nr_queues; i++)
 		ret = open_queue(run, &run->queues[i], err);
 	return ret;
@@ -68,13 +111,17 @@ void perf_close(struct perf_run *run)
 {
 	uint64_t bytes = (uint64_t)run->job.depth * run->job.io_lbas * run->job.ns.lba_bytes;
 
+	for (unsigned int i = 0; run->queues && i < run->job.nr_queues; i++)
+		if (run->queues[i].queue)
+			quoll_nvme_queue_destroy(run->queues[i].queue);
+	/* Before the memory that it has registered. */
+	quoll_stream_destroy(run->stream);
+	run->stream = NULL;
 	for (unsigned int i = 0; run->queues && i < run->job.nr_queues; i++) {
 		struct perf_queue *q = &run->queues[i];
 
-		if (q->queue)
-			quoll_nvme_queue_destroy(q->queue);
 		if (q->buffers)
-			quoll_arena_free(run->arena, q->buffers, bytes);
+			buffers_put(run, q->buffers, bytes);
 		free(q->free);
 		free(q->start);
 	}

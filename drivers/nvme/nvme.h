@@ -10,10 +10,9 @@
 #ifndef QUOLL_NVME_H
 #define QUOLL_NVME_H
 
-#include <stdbool.h>
-
 #include <quoll/device.h>
 #include <quoll/heap.h>
+#include <quoll/stream.h>
 
 #include "nvme_recovery.h"
 #include "nvme_stats.h"
@@ -185,8 +184,6 @@ QUOLL_API int quoll_nvme_admin(struct quoll_nvme *nvme, const struct quoll_nvme_
  */
 QUOLL_API const char *quoll_nvme_status_name(uint16_t status);
 
-/* Queues. */
-
 /**
  * struct quoll_nvme_queue_opts - how to make an I/O queue pair
  * @entries: 2 .. max_queue_entries, rounded up to a power of two if that fits, and to 256 where there are shadow
@@ -194,11 +191,14 @@ QUOLL_API const char *quoll_nvme_status_name(uint16_t status);
  * @interrupts: its thread wants to sleep: an MSI-X vector of its own, masked but for quoll_nvme_queue_arm(). Polling
  *              costs no more with it
  * @on_reset: what becomes of its requests when the controller is reset
+ * @stream: of the queue's thread, outlives it: memory that is not in the heap goes through that, and what bounces stays
+ *          as it was if a read fails. NULL: such memory is refused
  */
 struct quoll_nvme_queue_opts {
 	unsigned int entries;
 	bool interrupts;
 	enum quoll_nvme_on_reset on_reset;
+	struct quoll_stream *stream;
 };
 
 /**
@@ -242,15 +242,16 @@ struct quoll_nvme_completion {
  * quoll_nvme_prep_read(), quoll_nvme_prep_write(), quoll_nvme_prep_flush() - put a request into the queue; the device
  * does not see it yet
  * @nsid:      namespace
- * @va:        buffer in the heap, dword aligned, nr_lbas × lba_bytes long, the device's until completion
+ * @va:        buffer in the heap, or any with a stream; dword aligned, nr_lbas × lba_bytes, the device's until
+ * completion
  * @lba:       first block
  * @nr_lbas:   1 .. 2^32-1; what exceeds max_transfer_bytes or crosses boundary_lbas is split, and completes once
  * @user_data: handed back
  *
- * Return: 0; -EAGAIN: no room until poll returns something, or a reset goes on: poll; -ENOENT: no such namespace;
- * -ERANGE: beyond its end; -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0; -ENODEV: gone; else the
- * namespace's @usable. Flush takes one namespace, not FFFFFFFFh, and has no -ERANGE, -EFAULT and -EINVAL. Thread rule:
- * the queue's thread; hot path.
+ * Return: 0; -EAGAIN: no room until poll (of any queue of the stream's) returns something, or a reset goes on: poll;
+ * -ENOENT: no such namespace; -ERANGE: beyond its end; -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0;
+ * -ENODEV: gone; else the namespace's @usable, or as quoll_stream_map(). Flush takes one namespace, not FFFFFFFFh, and
+ * has no errors of memory. Thread rule: the queue's thread; hot path.
  */
 QUOLL_API int quoll_nvme_prep_read(struct quoll_nvme_queue *queue, uint32_t nsid, void *va, uint64_t lba,
 				   uint32_t nr_lbas, uint64_t user_data);

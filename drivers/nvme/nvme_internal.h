@@ -335,6 +335,7 @@ struct quoll_nvme_queue {
 	uint64_t nr_sq_doorbells;
 	uint64_t nr_cq_doorbells;
 	uint64_t nr_submitted;
+	struct quoll_stream_seg *segs; /* by parent: memory that is not in the heap, or no bytes; NULL: no stream */
 
 	/* line 3: an empty poll looks whether a millisecond is over; then cold */
 	uint64_t last_check QUOLL_CACHE_ALIGNED;
@@ -344,6 +345,7 @@ struct quoll_nvme_queue {
 	uint64_t nr_bad_sqid;
 	uint64_t nr_bad_sqhd;
 	struct quoll_nvme *nvme;
+	struct quoll_stream *stream;
 	const struct nvme_ns_set *set; /* what the thread works with; @ns is in it */
 	quoll_iova_t sq_iova;
 	quoll_iova_t cq_iova;
@@ -396,7 +398,7 @@ NVME_ASSERT_LINE_(list_shift, 0);
 NVME_ASSERT_LINE_(sq_db, 1);
 NVME_ASSERT_LINE_(nr_completed, 1);
 NVME_ASSERT_LINE_(parents, 2);
-NVME_ASSERT_LINE_(nr_submitted, 2);
+NVME_ASSERT_LINE_(segs, 2);
 NVME_ASSERT_LINE_(last_check, 3);
 NVME_ASSERT_LINE_(clock, 3);
 static_assert(offsetof(struct quoll_nvme_queue, sq_db) == QUOLL_CACHE_LINE_BYTES, "line 1 begins with sq_db");
@@ -581,6 +583,11 @@ struct nvme_io {
 };
 
 int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io);
+/* The same for memory that is not in the heap, even if it is a request of one part: @io's IOVA comes from the stream.
+ */
+int nvme_split_start_streamed(struct quoll_nvme_queue *queue, struct nvme_io *io, const void *va, uint64_t bytes);
+/* Devices are away from the memory of all requests that were not finished. */
+void nvme_split_unmap_all(struct quoll_nvme_queue *queue);
 /*
  * Send on what there is room for, one doorbell. Return: completions in @comps now: @n, and requests with nothing in
  * flight of which nothing may be sent any more.

@@ -42,10 +42,12 @@ static int queue_prep_long(struct quoll_nvme_queue *queue, uint32_t nsid, const 
 		return -ERANGE;
 	bytes = (uint64_t)io->nr_lbas << io->ns->lba_shift;
 	io->iova = quoll_heap_iova(queue->heap, va, bytes);
-	if (io->iova == QUOLL_IOVA_INVALID)
+	if (io->iova == QUOLL_IOVA_INVALID && !queue->segs)
 		return -EFAULT;
 	if (!queue->nr_free)
 		return -EAGAIN;
+	if (io->iova == QUOLL_IOVA_INVALID)
+		return nvme_split_start_streamed(queue, io, va, bytes);
 	if (nvme_split_first_lbas(io->ns, io->lba, io->nr_lbas) != io->nr_lbas)
 		return nvme_split_start(queue, io);
 	io->nsid = nsid;

@@ -49,7 +49,10 @@ static int alloc_bookkeeping(struct quoll_nvme_queue *queue)
 	queue->free_slots = calloc(queue->nr_slots, sizeof(*queue->free_slots));
 	queue->free_parents = calloc(queue->nr_slots, sizeof(*queue->free_parents));
 	queue->parents = aligned_alloc(QUOLL_CACHE_LINE_BYTES, queue->nr_slots * sizeof(*queue->parents));
-	if (!queue->slots || !queue->free_slots || !queue->free_parents || !queue->parents)
+	if (queue->stream)
+		queue->segs = calloc(queue->nr_slots, sizeof(*queue->segs));
+	if (!queue->slots || !queue->free_slots || !queue->free_parents || !queue->parents ||
+	    (queue->stream && !queue->segs))
 		return -ENOMEM;
 	for (uint32_t i = 0; i < slots_size; i++)
 		queue->slots[i] = (struct nvme_slot){.expect = i | NVME_SLOT_FREE, .parent = NVME_NO_PARENT};
@@ -95,6 +98,7 @@ static void queue_free(struct quoll_nvme_queue *queue)
 
 	/* What the controller may still reach stays allocated: until the arenas go, or with the heap. */
 	if ((!queue->sq_created && !queue->cq_created) || nvme->dma_off) {
+		nvme_split_unmap_all(queue);
 		if (queue->sq)
 			(void)quoll_arena_free(nvme->arena_read, queue->sq, queue->sq_bytes);
 		if (queue->lists.entries)
@@ -108,6 +112,7 @@ static void queue_free(struct quoll_nvme_queue *queue)
 	free(queue->free_slots);
 	free(queue->parents);
 	free(queue->free_parents);
+	free(queue->segs);
 	free(queue);
 }
 
@@ -220,8 +225,10 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 /* On failure nothing is left of it. */
 static int queue_make(struct quoll_nvme_queue *queue, const struct quoll_nvme_queue_opts *opts, struct quoll_error *err)
 {
-	int rc = alloc_bookkeeping(queue);
+	int rc;
 
+	queue->stream = opts ? opts->stream : NULL;
+	rc = alloc_bookkeeping(queue);
 	if (!rc)
 		rc = nvme_queue_recover_init(queue, opts ? opts->on_reset : QUOLL_NVME_RESET_FAIL);
 	if (rc)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * split.c - requests larger than one command, or across a boundary. A request is a parent object that remembers what is
- * still to be sent; its parts are ordinary commands, sent as slots come free, in prep and then in poll.
+ * split.c - requests larger than one command, or across a boundary, or with memory that goes through a stream. A
+ * request is a parent object that remembers what is still to be sent; its parts are ordinary commands, sent as slots
+ * come free, in prep and then in poll.
  *
  * Parents with something left to send are in a list, served first come, first served. A few slots are left to small
  * requests; but the first of the list always gets one if it has nothing in flight, so it always goes on.
@@ -106,6 +107,45 @@ int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io)
 	return 0;
 }
 
+int nvme_split_start_streamed(struct quoll_nvme_queue *queue, struct nvme_io *io, const void *va, uint64_t bytes)
+{
+	struct quoll_stream_seg *seg;
+	int rc;
+
+	if (!queue->nr_free_parents)
+		return -EAGAIN;
+	/* Of the parent that comes next. */
+	seg = &queue->segs[queue->free_parents[queue->nr_free_parents - 1]];
+	*seg = (struct quoll_stream_seg){
+		.va = (void *)(uintptr_t)va,
+		.bytes = bytes,
+		.dir = io->opcode == nvme_cmd_read ? QUOLL_SEG_WRITE : QUOLL_SEG_READ,
+	};
+	rc = quoll_stream_map(queue->stream, seg, 1);
+	if (rc != 1) {
+		seg->bytes = 0;
+		return rc;
+	}
+	io->iova = seg->iova;
+	return nvme_split_start(queue, io);
+}
+
+static void unmap(struct quoll_nvme_queue *queue, struct quoll_stream_seg *seg, bool valid)
+{
+	if (!seg->bytes)
+		return;
+	if (!valid)
+		seg->valid_bytes = 0;
+	quoll_stream_unmap(queue->stream, seg, 1);
+	seg->bytes = 0;
+}
+
+void nvme_split_unmap_all(struct quoll_nvme_queue *queue)
+{
+	for (unsigned int i = 0; queue->segs && i < queue->nr_slots; i++)
+		unmap(queue, &queue->segs[i], false);
+}
+
 static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nvme_completion *comp)
 {
 	const struct nvme_parent *parent = &queue->parents[idx];
@@ -117,6 +157,8 @@ static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nv
 		.dnr = parent->dnr,
 		.result = parent->result,
 	};
+	if (queue->segs)
+		unmap(queue, &queue->segs[idx], !parent->error && !parent->status);
 	queue->free_parents[queue->nr_free_parents++] = idx;
 }
 
