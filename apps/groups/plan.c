@@ -49,7 +49,6 @@ static const struct cli_option bind_options[] = {
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
 
-/* A plan for the arguments. Return: 0, or an exit status after the error was printed. */
 /* The module's own way to a device needs the module's own driver. NULL: vfio-pci, or whichever VFIO driver it has. */
 static const char *wanted_driver(const struct cli *cli, const struct plan_values *v)
 {
@@ -58,6 +57,7 @@ static const char *wanted_driver(const struct cli *cli, const struct plan_values
 	return v->driver;
 }
 
+/* A plan for the arguments. Return: 0, or an exit status after the error was printed. */
 static int make_plan(const struct cli *cli, const struct plan_values *v, struct quoll_plan *plan)
 {
 	const struct quoll_plan_opts opts = {.driver = wanted_driver(cli, v), .in_use = v->in_use};
