@@ -35,6 +35,8 @@ struct group_io {
 	int (*user)(void *arg, const char *name, uid_t *uid, gid_t *gid);
 	/* every address of every interface, to be freed with free() */
 	int (*addresses)(void *arg, struct net_address **list, unsigned int *nr);
+	/* whether somebody has quoll.ko's file of a group open, by what its control node (a path) says: 1, 0, -errno */
+	int (*kmod_owned)(void *arg, const char *control, int id);
 	/* let time pass between two looks at a condition */
 	void (*pause)(void *arg, unsigned int ms);
 };

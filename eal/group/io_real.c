@@ -12,8 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <quoll_uapi.h>
 
 #include "internal.h"
 
@@ -113,6 +116,19 @@ static int real_addresses(void *arg, struct net_address **list, unsigned int *nr
 	return rc;
 }
 
+static int real_kmod_owned(void *arg, const char *control, int id)
+{
+	struct quoll_group_info info = {.argsz = sizeof(info), .group = (uint32_t)id};
+	int fd = open(control, O_RDWR | O_CLOEXEC), rc;
+
+	(void)arg;
+	if (fd < 0)
+		return -errno;
+	rc = ioctl(fd, QUOLL_GROUP_GET_INFO, &info) ? -errno : !!(info.flags & QUOLL_GROUP_OWNED);
+	close(fd);
+	return rc;
+}
+
 static void real_pause(void *arg, unsigned int ms)
 {
 	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -127,5 +143,6 @@ const struct group_io group_io_real = {
 	.chown = real_chown,
 	.user = real_user,
 	.addresses = real_addresses,
+	.kmod_owned = real_kmod_owned,
 	.pause = real_pause,
 };

@@ -484,6 +484,15 @@ static int fake_addresses(void *arg, struct net_address **list, unsigned int *nr
 	return 0;
 }
 
+static int fake_kmod_owned(void *arg, const char *control, int id)
+{
+	struct fake *f = arg;
+
+	if (!path_exists(control))
+		return -ENOENT;
+	return f->kmod_owned && f->kmod_owned == id;
+}
+
 static void fake_pause(void *arg, unsigned int ms)
 {
 	struct fake *f = arg;
@@ -510,6 +519,7 @@ void fake_open(struct fake *f, const struct fake_device *devices, unsigned int n
 				  .chown = fake_chown,
 				  .user = fake_user,
 				  .addresses = fake_addresses,
+				  .kmod_owned = fake_kmod_owned,
 				  .pause = fake_pause};
 	f->devices = devices;
 	f->nr_devices = nr_devices;

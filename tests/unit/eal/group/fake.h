@@ -53,6 +53,7 @@ struct fake {
 	bool no_group_files;   /* and none for groups */
 	const char *no_native; /* a driver that has no match for its own devices, unless overridden */
 	char busy[PATH_BYTES]; /* a node that is open elsewhere */
+	int kmod_owned;	       /* a group whose file of quoll.ko's is, if it has a control node; 0: none */
 	unsigned int nr_pauses;
 	char owned[128]; /* last path given to a user */
 	uid_t owner;

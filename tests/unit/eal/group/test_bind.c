@@ -450,6 +450,10 @@ static void test_oldest_record_is_kept(void)
 	snprintf(f.busy, sizeof(f.busy), "%s/vfio/%d", f.dev, LAB_GROUP_SLOT);
 	CU_ASSERT_EQUAL(bind_plan(&f.env, &f.io, &plan, NULL, &err), -EBUSY);
 	f.busy[0] = '\0';
+	fake_file(&f, "dev/quoll/control", "%s", "");
+	f.kmod_owned = LAB_GROUP_SLOT;
+	CU_ASSERT_EQUAL(bind_plan(&f.env, &f.io, &plan, NULL, &err), -EBUSY);
+	f.kmod_owned = 0;
 	CU_ASSERT_EQUAL(bind_plan(&f.env, &f.io, &plan, NULL, &err), 2);
 	quoll_plan_free(&plan);
 	CU_ASSERT_STRING_EQUAL(fake_bound(&f, LAB_SLOT1, driver), "mlx5_vfio_pci");

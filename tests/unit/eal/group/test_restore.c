@@ -100,6 +100,43 @@ static void test_claimed_group_is_not_touched(void)
 	fake_close(&f);
 }
 
+/* It has VFIO's file, too, which can be opened all the same. */
+static void test_group_claimed_through_the_module_is_not_touched(void)
+{
+	const struct quoll_plan_opts opts = {.driver = "quoll"};
+	struct quoll_error err = {0};
+	struct quoll_plan plan;
+	char node[PATH_BYTES];
+	char driver[32];
+	struct fake f;
+
+	fake_open(&f, fake_lab, fake_lab_nr);
+	fake_driver(&f, "quoll");
+	CU_ASSERT_EQUAL_FATAL(fake_plan(&f, LAB_SLOT0, &opts, &plan, &err), 0);
+	CU_ASSERT_EQUAL(bind_plan(&f.env, &f.io, &plan, NULL, &err), 2);
+	quoll_plan_free(&plan);
+	fake_file(&f, "dev/quoll/control", "%s", "");
+	path_make(node, "%s/quoll/%d", f.dev, LAB_GROUP_SLOT);
+	fake_file(&f, "proc/4321/comm", "quoll\n");
+	fake_raw_link(&f, "proc/4321/fd/7", node);
+	f.kmod_owned = LAB_GROUP_SLOT;
+	f.nr_ops = 0;
+	CU_ASSERT_EQUAL(fake_restore(&f, LAB_SLOT0, NULL, NULL, &err), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.what, "process 4321 (quoll)"));
+	CU_ASSERT_EQUAL(f.nr_ops, 0);
+	CU_ASSERT_STRING_EQUAL(fake_bound(&f, LAB_SLOT0, driver), "quoll");
+	CU_ASSERT_STRING_EQUAL(fake_bound(&f, LAB_SLOT1, driver), "quoll");
+	fake_remove(&f, "proc/4321");
+	CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "fuser"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "quoll/3"));
+	/* another group's owner is not in the way */
+	f.kmod_owned = LAB_GROUP_DRIVE;
+	CU_ASSERT_EQUAL(fake_restore(&f, NULL, NULL, NULL, &err), 0);
+	CU_ASSERT_EQUAL(fake_records(&f), 0);
+	fake_close(&f);
+}
+
 static void test_device_that_is_gone(void)
 {
 	struct quoll_error err = {0};
@@ -297,6 +334,8 @@ static const struct unit_test tests[] = {
 	{"the groups of the given devices are restored, others not", test_one_group_of_two},
 	{"where nothing was bound there is nothing to restore", test_nothing_was_ever_bound},
 	{"a claimed group is not touched, its owner is named", test_claimed_group_is_not_touched},
+	{"a group that is claimed through the module is not touched either",
+	 test_group_claimed_through_the_module_is_not_touched},
 	{"a device that is gone is forgotten, and said to be", test_device_that_is_gone},
 	{"a device that others moved since is left alone", test_moved_by_others},
 	{"malformed records are refused and change nothing", test_hostile_records},
