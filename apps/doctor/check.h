@@ -35,6 +35,7 @@ void check_isolation(const struct quoll_env *env, struct check *check);
 void check_vfio_module(const struct quoll_env *env, struct check *check);
 void check_vfio_file(const struct quoll_env *env, struct check *check);
 void check_iommufd(const struct quoll_env *env, struct check *check);
+void check_kmod(const struct quoll_env *env, struct check *check);
 void check_hugepages(const struct quoll_env *env, struct check *check);
 void check_memlock(const struct quoll_env *env, struct check *check);
 void check_clock(const struct quoll_env *env, struct check *check);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * doctor.c - `quoll doctor`: runs the checks and prints what they found. The checks are in kernel.c and resources.c.
+ * doctor.c - `quoll doctor`: runs the checks and prints what they found. They are in kernel.c, kmod.c and resources.c.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -18,9 +18,9 @@ static const struct {
 	{"kernel", check_kernel},	{"iommu", check_iommu},
 	{"isolation", check_isolation}, {"vfio-pci", check_vfio_module},
 	{"vfio-file", check_vfio_file}, {"iommufd", check_iommufd},
-	{"hugepages", check_hugepages}, {"memlock", check_memlock},
-	{"clock", check_clock},		{"nvme", check_nvme},
-	{"records", check_records},
+	{"kmod", check_kmod},		{"hugepages", check_hugepages},
+	{"memlock", check_memlock},	{"clock", check_clock},
+	{"nvme", check_nvme},		{"records", check_records},
 };
 
 static const char *const status_names[] = {"ok", "warn", "fail"};

@@ -31,7 +31,7 @@ void check_kernel(const struct quoll_env *env, struct check *check)
 static bool is_bound(const struct quoll_group_desc *group)
 {
 	for (unsigned int m = 0; m < group->nr_members; m++)
-		if (group->viable && !strncmp(group->members[m].driver, "vfio", 4))
+		if (group->viable && group->members[m].for_user)
 			return true;
 	return false;
 }

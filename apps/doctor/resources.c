@@ -176,7 +176,7 @@ void check_nvme(const struct quoll_env *env, struct check *check)
 			if (member->class_code != CLASS_NVME)
 				continue;
 			nr++;
-			nr_ready += list.groups[g].viable && !strncmp(member->driver, "vfio", 4);
+			nr_ready += list.groups[g].viable && member->for_user;
 			json_array_append_new(devices, json_pack("{s:s, s:s, s:i, s:b}", "device", member->name,
 								 "driver", member->driver, "group", list.groups[g].id,
 								 "viable", list.groups[g].viable));

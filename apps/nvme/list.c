@@ -91,7 +91,7 @@ static json_t *describe_one(const struct quoll_env *env, const struct quoll_grou
 
 	if (!row)
 		return NULL;
-	if (!strncmp(member->driver, "vfio", 4)) {
+	if (member->for_user) {
 		add_own_facts(env, member->name, row);
 	} else if (member->driver[0]) {
 		add_kernel_facts(env, member->name, row);

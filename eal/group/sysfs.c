@@ -118,6 +118,7 @@ static int describe_member(const struct describer *d, const char *real_path, str
 	if (rc == -ENAMETOOLONG) /* still a driver, one that nobody can bind to by this name */
 		snprintf(m->driver, sizeof(m->driver), "(name too long)");
 	m->numa_node = member_numa_node(real_path);
+	m->for_user = driver_kind_of(m->driver) == DRIVER_VFIO;
 	m->blocks = driver_kind_of(m->driver) == DRIVER_KERNEL;
 	if (!strcmp(m->bus, "pci")) {
 		m->vendor_id = (uint16_t)member_number(real_path, "vendor", 16);

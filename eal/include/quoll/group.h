@@ -56,6 +56,7 @@ enum quoll_group_reason {
  * @class_code:  24 bits: base class, sub-class, interface
  * @numa_node:   -1 if unknown
  * @is_bridge:   PCI header type 1 or 2: never bound by us
+ * @for_user:    its present driver hands it to user space: vfio-pci, a variant of it, quoll.ko's
  * @blocks:      its present driver keeps the group from being claimed now
  * @nr_uses:     entries in @uses
  * @uses:        what the machine would lose if it were taken
@@ -71,6 +72,7 @@ struct quoll_member {
 	uint32_t class_code;
 	int numa_node;
 	bool is_bridge;
+	bool for_user;
 	bool blocks;
 	unsigned int nr_uses;
 	struct quoll_use *uses;
