@@ -257,6 +257,13 @@ lab_all() {
 	done
 	# a kernel of the lab's own, built on a first run
 	[[ " ${kernels[*]} " != *' 6.12 '* ]] || lab iommufd --kernel 6.12-iommufd -- tests/vm/cases/run iommufd
+	if [ "$long" = 1 ]; then
+		for kernel in "${kernels[@]}"; do
+			lab "kmod, $kernel" --kernel "$kernel" -- tests/vm/cases/run by-kmod-all
+		done
+	else
+		lab "kmod, ${kernels[0]}" --kernel "${kernels[0]}" -- tests/vm/cases/run by-kmod
+	fi
 	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
 	guest 'vfio-user' tests/vm/vfio-user --kernel "${kernels[0]}" --no-iommu
 	guest 'vfio-user, IOMMU' tests/vm/vfio-user --kernel "${kernels[-1]}"

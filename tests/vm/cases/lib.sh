@@ -91,8 +91,12 @@ net_user=(prlimit --memlock=268435456:268435456 "${user[@]}")
 
 same() { [ "$1" = "$2" ] || { printf 'before:\n%s\nafter:\n%s\n' "$1" "$2"; return 1; }; }
 
-# by_iommufd: whether this boot's cases run over that back-end; programs and commands see the same variable
+# by_iommufd, by_kmod: whether the cases run over that back-end; programs and commands see the same variable
 by_iommufd() { [ "${QUOLL_BACKEND:-}" = iommufd ]; }
+by_kmod() { [ "${QUOLL_BACKEND:-}" = kmod ]; }
+
+# vfio_driver: the driver that the back-end wants for its devices
+vfio_driver() { if by_kmod; then echo quoll; else echo vfio-pci; fi; }
 
 # cdev ADDR: a device's own file, as iommufd uses it, while the device is with vfio-pci
 cdev() { echo "/dev/vfio/devices/$(ls "$sys/$1/vfio-dev")"; }
@@ -102,14 +106,20 @@ cdev() { echo "/dev/vfio/devices/$(ls "$sys/$1/vfio-dev")"; }
 iommu_mode() { ! by_iommufd || chmod "$1" /dev/iommu; }
 
 # claim_file ADDR: the file by which the back-end claims it
-claim_file() { if by_iommufd; then cdev "$1"; else echo "/dev/vfio/$(group "$1")"; fi; }
+claim_file() {
+	if by_iommufd; then
+		cdev "$1"
+	else
+		echo "/dev/$(by_kmod && echo quoll || echo vfio)/$(group "$1")"
+	fi
+}
 
 # group_open GROUP PID: whether the process has the group's file open, or one of its members
 group_open() {
 	local fd to
 	for fd in "/proc/$2/fd/"*; do
 		to=$(readlink "$fd")
-		[ "$to" != "/dev/vfio/$1" ] || return 0
+		[ "$to" != "/dev/vfio/$1" ] && [ "$to" != "/dev/quoll/$1" ] || return 0
 		[ "${to%/*}" = /dev/vfio/devices ] || continue
 		! ls -d "/sys/kernel/iommu_groups/$1/devices/"*"/vfio-dev/${to##*/}" >/dev/null 2>&1 || return 0
 	done

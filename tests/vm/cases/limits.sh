@@ -46,7 +46,7 @@ check 'the kernel asks for the device back: the program ends with status 1' test
 check 'the kernel asks for the device back: and says so' grep -Eqi 'quoll nvme perf: .*(request|remov|gone|back)' /tmp/asked.log
 wait_for 10 test ! -e "$sys/$disk/driver"
 check 'the kernel asks for the device back: it got it' test ! -e "$sys/$disk/driver"
-echo "$disk" >/sys/bus/pci/drivers/vfio-pci/bind
+echo "$disk" >"/sys/bus/pci/drivers/$(vfio_driver)/bind"
 check 'limits: no hugepage was lost' same "$free" "$(hugepages_free)"
 quoll restore "$disk" >/dev/null
 check 'limits: the drive is with its kernel driver again' test "$(driver "$disk")" = nvme

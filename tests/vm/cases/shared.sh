@@ -5,14 +5,15 @@
 : "${sys:?set by lib.sh}"
 multi=$(addr multi0)
 nic=$(addr multi1)
+with=$(vfio_driver)
 before=$(drivers "$multi" "$nic")
 
 # By hand, as with the tools that know single devices only: one member of two.
-echo vfio-pci >"$sys/$multi/driver_override"
+echo "$with" >"$sys/$multi/driver_override"
 echo "$multi" >"$sys/$multi/driver/unbind"
 echo "$multi" >/sys/bus/pci/drivers_probe
-check 'shared group: one member is with vfio-pci, the other with its kernel driver' \
-	test "$(driver "$multi") $(driver "$nic")" = 'vfio-pci e1000e'
+check "shared group: one member is with $with, the other with its kernel driver" \
+	test "$(driver "$multi") $(driver "$nic")" = "$with e1000e"
 expect 'shared group: claiming one of two members is refused, naming the other and its driver' 1 \
 	"$nic" 'e1000e' 'try: .*quoll bind' -- quoll nvme identify "$multi"
 echo >"$sys/$multi/driver_override"
@@ -22,7 +23,7 @@ echo "$multi" >/sys/bus/pci/drivers_probe
 expect 'bind: --dry-run names both members and changes nothing' 0 "$multi" "$nic" -- quoll bind "$multi" --dry-run
 check 'bind: nothing changed by the dry run' same "$before" "$(drivers "$multi" "$nic")"
 expect 'bind: takes both members of the group' 0 "$multi" "$nic" -- quoll bind "$multi"
-check 'bind: both are with vfio-pci now' test "$(driver "$multi") $(driver "$nic")" = 'vfio-pci vfio-pci'
+check "bind: both are with $with now" test "$(driver "$multi") $(driver "$nic")" = "$with $with"
 expect 'bind: a second time finds nothing to do' 0 -- quoll bind "$multi"
 expect 'shared group: the bound NVMe drive can be claimed' 0 'quoll-multi0' -- quoll nvme identify "$multi"
 
@@ -33,7 +34,7 @@ expect 'shared group: a second process cannot claim it; the first is named' 1 "$
 	-- quoll nvme identify "$multi"
 expect 'restore: refuses while a process owns the group, and does not hang' 1 "$holder|in use|busy" \
 	-- timeout 20 quoll restore "$multi"
-check 'restore: the group is still bound' test "$(driver "$nic")" = vfio-pci
+check 'restore: the group is still bound' test "$(driver "$nic")" = "$with"
 kill -INT "$holder"
 wait "$holder"
 check 'perf: ends cleanly on SIGINT, with its summary' grep -q IOPS /tmp/perf.log

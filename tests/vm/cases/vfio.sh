@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# vfio.sh - the back-end, vfio or iommufd, below the command: programs/vfio_selftest on groups of one and of two, refusals, and the
+# vfio.sh - the back-end, vfio, iommufd or kmod, below the command: programs/vfio_selftest on groups of one and of two, refusals, and the
 # kernel asking for a device back: by unbind, by an orderly unplug, by a card that is simply gone.
 
 : "${sys:?set by lib.sh}" "${results:?set by lib.sh}"
@@ -9,6 +9,7 @@ disk=$(addr nvme1)
 multi=$(addr multi0)
 nic=$(addr multi1)
 other=$(addr net3)
+with=$(vfio_driver)
 
 # By hand, so that this stands without `quoll bind`.
 rebind() { # rebind DRIVER|'' ADDR...: '' for the kernel's own choice
@@ -32,19 +33,19 @@ its_lines() {
 
 expect 'vfio: nothing bound: refused with every member, its driver and the way out' 1 \
 	'not viable' "$multi +nvme" "$nic +e1000e" "^try: sudo quoll bind $multi" -- "$selftest" --refused "$multi"
-rebind vfio-pci "$multi"
-expect 'vfio: one of two bound: refused, the other is marked' 1 "$multi +vfio-pci" "$nic +e1000e.*in the way" \
+rebind "$with" "$multi"
+expect 'vfio: one of two bound: refused, the other is marked' 1 "$multi +$with" "$nic +e1000e.*in the way" \
 	"^try: sudo quoll bind" -- "$selftest" --refused "$multi"
 echo "$other" >"$sys/$other/driver/unbind"
 expect 'vfio: a group with no driver at all: refused with the way out' 1 'no device of group' "$other +\(no driver\)" \
 	"^try: sudo quoll bind $other" -- "$selftest" --refused "$other"
-rebind vfio-pci "$nic" "$disk" "$other"
+rebind "$with" "$nic" "$disk" "$other"
 file=$(claim_file "$other")
 rm "$file"
 expect 'vfio: a container without the file: says which' 1 "$file is missing" "^try: .*--device $file" \
 	-- "$selftest" --refused "$other"
 rebind '' "$other"
-rebind vfio-pci "$other"
+rebind "$with" "$other"
 its_lines "$selftest" "$multi" "$other"
 its_lines "$selftest" "$disk"
 iommu_mode 0666
@@ -53,12 +54,20 @@ expect 'vfio: no right to the group: the command that grants it is named' 1 'per
 chown quoll "$(claim_file "$disk")"
 its_lines as_user "$selftest" "$disk"
 iommu_mode 0600
-if ! by_iommufd; then # it counts no mappings
+if by_kmod; then
+	limit=/sys/module/quoll/parameters/max_mappings
+	said='6 are needed, 5 are possible'
+	try='raise /sys/module/quoll/parameters/max_mappings'
+else
 	limit=/sys/module/vfio_iommu_type1/parameters/dma_entry_limit
+	said='1 more are needed, 0 more'
+	try='echo 6 '
+fi
+if ! by_iommufd; then # it counts no mappings
 	old_limit=$(cat $limit)
 	echo 5 >$limit
-	expect 'vfio: too many mappings: the number and the command are named' 0 '^mapped 5$' '1 more are needed, 0 more' \
-		'^try: use larger pages, or: echo 6 ' 'ok vfio: all of them are unmapped' -- "$selftest" --map-limit "$disk"
+	expect 'vfio: too many mappings: the number and the command are named' 0 '^mapped 5$' "$said" \
+		"^try: use larger pages, or:? $try" 'ok vfio: all of them are unmapped' -- "$selftest" --map-limit "$disk"
 	echo "$old_limit" >$limit
 fi
 
@@ -83,7 +92,7 @@ wait_events 'an orderly unplug' remove-requested "$disk" lab-unplug --no-wait nv
 check 'vfio: the kernel lets the slot go' wait_for 40 test ! -e "$sys/$disk"
 lab-plug nvme1
 wait_for 20 test -e "$sys/$disk"
-rebind vfio-pci "$disk"
+rebind "$with" "$disk"
 wait_events 'a card that is gone' gone "$disk" lab-yank nvme1
 check 'vfio: the kernel lets the empty slot go' wait_for 40 test ! -e "$sys/$disk"
 lab-plug nvme1
