@@ -14,6 +14,7 @@
 #include <quoll/group.h>
 
 #include "backend/maps.h"
+#include "stream/pages.h"
 
 #define IOAS_MAX_GROUPS 64
 #define IOAS_MAX_WINDOWS 64
@@ -31,6 +32,11 @@ struct quoll_ioas {
 	/* Of attached heaps and of streams, so that the next one finds another place; the first nr_windows are in use.
 	 */
 	struct quoll_iova_range windows[IOAS_MAX_WINDOWS];
+	/* What @window_group has for streaming, until it is released; the part of each stream is a run of its pages. */
+	struct quoll_group *window_group; /* NULL: none */
+	quoll_iova_t window_iova;
+	struct page_runs window_pages;
+	unsigned int nr_window_streams;
 	pthread_mutex_t maps_lock; /* streams map from threads of their own */
 	struct ioas_maps maps;	   /* what is mapped; see forgets_maps */
 };
@@ -63,6 +69,19 @@ struct quoll_device {
 };
 
 /*
+ * A window of IOVAs in which memory is mapped for one I/O, by entries of rings that are quoll_uapi.h's. All return 0, a
+ * number, or -errno as it has them; a window is there until its group is released.
+ */
+struct stream_ops {
+	int (*window)(const struct quoll_group *group, const struct quoll_iova_range *range);
+	int (*ring)(const struct quoll_group *group, void *va, uint64_t bytes, uint32_t nr_entries);
+	int (*ring_free)(const struct quoll_group *group, uint32_t ring);
+	int (*enter)(const struct quoll_group *group, uint32_t ring, uint32_t nr_entries);
+	int (*buffer)(const struct quoll_group *group, void *va, uint64_t bytes, bool write);
+	int (*buffer_free)(const struct quoll_group *group, uint32_t buffer);
+};
+
+/*
  * All return 0 or a count, else -errno, and fill err in where a person can mend it. ops get checked arguments: indices
  * below the counts in dev->info, lengths that do not wrap.
  */
@@ -87,6 +106,8 @@ struct backend_ops {
 	int (*ioas_info)(struct quoll_ioas *ioas, struct quoll_ioas_info *info, struct quoll_error *err);
 	int (*map)(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
 	int (*unmap)(struct quoll_ioas *ioas, quoll_iova_t iova, uint64_t len_bytes);
+	/* May be NULL. How memory is mapped for one I/O only. */
+	const struct stream_ops *stream;
 	/* May be NULL. expose: mark in ioas->maps what a peer whose session is over may still reach. */
 	void (*expose)(struct quoll_ioas *ioas);
 	/* claim: fills id, fd, names; release undoes it */
@@ -141,6 +162,8 @@ int ioas_remap(struct quoll_ioas *ioas, struct quoll_error *err);
 /* Of all windows of IOVAs in use; there must be room. Remove: by where it begins. */
 void ioas_window_add(struct quoll_ioas *ioas, const struct quoll_iova_range *window);
 void ioas_window_remove(struct quoll_ioas *ioas, quoll_iova_t first);
+/* @group goes, and its window for streaming with it, if it has one. */
+void ioas_stream_window_forget(struct quoll_ioas *ioas, const struct quoll_group *group);
 
 /* A device's name from an address's target: the whole of it, or "..." and its end where it is too long. */
 void device_name_cut(const char *target, char name[QUOLL_NAME_BYTES]);

@@ -302,3 +302,12 @@ void ioas_window_remove(struct quoll_ioas *ioas, quoll_iova_t first)
 		return;
 	}
 }
+
+void ioas_stream_window_forget(struct quoll_ioas *ioas, const struct quoll_group *group)
+{
+	if (ioas->window_group != group)
+		return;
+	ioas_window_remove(ioas, ioas->window_iova);
+	page_runs_fini(&ioas->window_pages);
+	ioas->window_group = NULL;
+}

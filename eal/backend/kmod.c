@@ -316,6 +316,7 @@ const struct backend_ops backend_kmod = {
 	.ioas_info = kmod_ioas_info,
 	.map = kmod_ioas_map,
 	.unmap = kmod_ioas_unmap,
+	.stream = &kmod_stream,
 	.claim = kmod_claim,
 	.release = kmod_release,
 	.device_open = kmod_device_open,

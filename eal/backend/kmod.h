@@ -3,7 +3,8 @@
  * kmod.h - what the files of the back-end for quoll.ko share.
  *
  * kmod.c: an address space over the groups' files, limits, map, unmap, the table of ops; kmod_group.c: claim, release,
- * and getting a device's file. A device behind such a file is vfio_device.c's.
+ * and getting a device's file; kmod_stream.c: memory for one I/O at a time. A device behind such a file is
+ * vfio_device.c's.
  */
 #ifndef QUOLL_EAL_KMOD_H
 #define QUOLL_EAL_KMOD_H
@@ -27,5 +28,7 @@ int kmod_group_map(const struct quoll_group *group, const struct ioas_mapping *m
 int kmod_claim(struct quoll_group *group, const struct quoll_addr *addr, struct quoll_error *err);
 void kmod_release(struct quoll_group *group);
 int kmod_device_open(struct quoll_device *dev, struct quoll_error *err);
+
+extern const struct stream_ops kmod_stream;
 
 #endif

@@ -49,6 +49,12 @@ int quoll_group_claim(struct quoll_ioas *ioas, const struct quoll_addr *addr, st
 	if (ioas->nr_groups == IOAS_MAX_GROUPS)
 		return quoll_error_set(err, ENOSPC, "claim", addr->target, "an address space takes %d groups at most",
 				       IOAS_MAX_GROUPS);
+	if (ioas->nr_window_streams) {
+		quoll_error_set(err, EBUSY, "claim", addr->target,
+				"streams map memory for group %d only in this address space", ioas->window_group->id);
+		quoll_error_hint(err, "open another address space for it, or make the streams after the last claim");
+		return -EBUSY;
+	}
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return quoll_error_set(err, ENOMEM, "claim", addr->target, "out of memory");
@@ -75,6 +81,9 @@ int quoll_group_release(struct quoll_group *group)
 	for (unsigned int i = 0; i < group->nr_devices; i++)
 		if (group->devices[i])
 			return -EBUSY;
+	if (ioas->nr_window_streams)
+		return -EBUSY;
+	ioas_stream_window_forget(ioas, group);
 	for (unsigned int i = 0; i < ioas->nr_groups; i++)
 		if (ioas->groups[i] == group)
 			ioas->groups[i] = ioas->groups[--ioas->nr_groups];

@@ -15,14 +15,12 @@
 
 #include <quoll/counter.h>
 
-#include "mem/iova.h"
 #include "mem/mem.h"
 #include "stream/internal.h"
 
 #define DEFAULT_BYTES (64ull << 20)
 #define DEFAULT_ENTRIES 1024u
 #define MAX_ENTRIES (1u << 20)
-#define WINDOW_LOWEST (4ull << 30)
 
 /* Lists: free entries, buckets, and those that no I/O uses by age. */
 
@@ -262,10 +260,6 @@ static int limits_choose(struct stream_cache *cache, const struct quoll_ioas_inf
 {
 	uint64_t bytes = opts->cached_bytes, entries = opts->cached_entries;
 
-	if (info->page_sizes && (info->page_sizes & -info->page_sizes) > STREAM_PAGE_BYTES)
-		return quoll_error_set(err, ENOTSUP, "stream", "cached",
-				       "the IOMMU's smallest page is %" PRIu64 " bytes, more than this machine's",
-				       info->page_sizes & -info->page_sizes);
 	if (!bytes)
 		bytes = info->memlock_bytes / 2 < DEFAULT_BYTES ? info->memlock_bytes / 2 : DEFAULT_BYTES;
 	if (!entries)
@@ -279,41 +273,6 @@ static int limits_choose(struct stream_cache *cache, const struct quoll_ioas_inf
 	}
 	cache->max_bytes = stream_pages(bytes) * STREAM_PAGE_BYTES;
 	cache->nr_entries = (uint32_t)entries;
-	return 0;
-}
-
-static int window_choose(struct stream_cache *cache, const struct quoll_ioas_info *info, struct quoll_error *err)
-{
-	const struct iova_set set = {info->ranges, info->nr_ranges};
-	struct quoll_ioas *ioas = cache->ioas;
-	struct iova_want want = {
-		.size_bytes = 2 * cache->max_bytes,
-		.align = HUGE_PAGE_BYTES,
-		.lowest = WINDOW_LOWEST,
-		.holes = ioas->windows,
-		.nr_holes = ioas->nr_windows,
-	};
-	struct quoll_iova_range window;
-	uint64_t largest;
-
-	if (ioas->nr_windows == IOAS_MAX_WINDOWS)
-		return quoll_error_set(err, ENOSPC, "stream", "cached",
-				       "the address space has %d heaps and streams, the most it takes",
-				       IOAS_MAX_WINDOWS);
-	if (iova_window_find(&set, 1, &want, &window.first, &largest)) {
-		want.lowest = IOVA_LOWEST;
-		if (iova_window_find(&set, 1, &want, &window.first, &largest)) {
-			quoll_error_set(err, ERANGE, "stream", "cached",
-					"no window of %" PRIu64 " bytes is left in the address space; the largest that "
-					"would fit has %" PRIu64,
-					want.size_bytes, largest);
-			quoll_error_hint(err, "ask for a smaller heap, or for fewer cached bytes");
-			return -ERANGE;
-		}
-	}
-	window.last = window.first + (want.size_bytes - 1);
-	ioas_window_add(ioas, &window);
-	cache->iova = window.first;
 	return 0;
 }
 
@@ -336,6 +295,7 @@ static int tables_make(struct stream_cache *cache, struct quoll_error *err)
 int stream_cache_init(struct stream_cache *cache, struct quoll_ioas *ioas, const struct quoll_stream_opts *opts,
 		      struct quoll_error *err)
 {
+	struct stream_window_want want = {.way = QUOLL_WAY_CACHED, .what = "cached bytes"};
 	struct quoll_ioas_info info;
 	int rc = is_possible(ioas, err);
 
@@ -344,11 +304,14 @@ int stream_cache_init(struct stream_cache *cache, struct quoll_ioas *ioas, const
 	*cache = (struct stream_cache){
 		.ioas = ioas, .iova = QUOLL_IOVA_INVALID, .oldest = STREAM_NO_ENTRY, .newest = STREAM_NO_ENTRY};
 	if (!rc)
+		rc = stream_pages_check(&info, QUOLL_WAY_CACHED, err);
+	if (!rc)
 		rc = limits_choose(cache, &info, opts, err);
 	if (!rc)
 		rc = tables_make(cache, err);
+	want.bytes = 2 * cache->max_bytes;
 	if (!rc)
-		rc = window_choose(cache, &info, err);
+		rc = stream_window_place(ioas, &info, &want, &cache->iova, err);
 	return rc;
 }
 

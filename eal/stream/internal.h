@@ -2,13 +2,14 @@
 /*
  * internal.h - what the files of eal/stream share: the stream, and the state of each way that has some.
  *
- * stream.c picks the way of each piece of memory; cache.c owns the registrations and their window of IOVAs, bounce.c
- * the buffers.
+ * stream.c picks the way of each piece of memory; cache.c owns the registrations, window.c what is mapped for one I/O
+ * only, bounce.c the buffers; place.c finds windows of IOVAs.
  */
 #ifndef QUOLL_EAL_STREAM_INTERNAL_H
 #define QUOLL_EAL_STREAM_INTERNAL_H
 
 #include <quoll/stream.h>
+#include <quoll_uapi.h>
 
 #include "backend/backend.h"
 #include "stream/pages.h"
@@ -80,6 +81,87 @@ int stream_cache_map(struct stream_cache *cache, struct quoll_stream_seg *seg);
 void stream_cache_unmap(struct stream_cache *cache, const struct quoll_stream_seg *seg);
 int stream_cache_forget(struct stream_cache *cache, uintptr_t va, uint64_t bytes);
 
+/* place.c */
+
+/* Fewer of @what make it smaller. */
+struct stream_window_want {
+	enum quoll_stream_way way;
+	uint64_t bytes;
+	const char *what;
+};
+
+/* Return: 0, -ENOTSUP: the IOMMU's pages are too large. */
+int stream_pages_check(const struct quoll_ioas_info *info, enum quoll_stream_way way, struct quoll_error *err);
+/* The place is taken until ioas_window_remove(). Return: 0, -ENOSPC, -ERANGE. */
+int stream_window_place(struct quoll_ioas *ioas, const struct quoll_ioas_info *info,
+			const struct stream_window_want *wanted, quoll_iova_t *iova, struct quoll_error *err);
+
+/* window.c */
+
+#define STREAM_RING_ENTRIES 128u
+#define STREAM_BATCH (STREAM_RING_ENTRIES - 1) /* entries staged at most; one more is a fence */
+
+struct stream_run {
+	uint32_t first;
+	uint32_t nr;
+};
+
+struct stream_buffer {
+	uintptr_t va;
+	uint64_t bytes;
+	uint32_t id;
+	bool write;
+};
+
+struct stream_window {
+	struct quoll_ioas *ioas; /* NULL: there is none */
+	struct quoll_group *group;
+	const struct stream_ops *ops;
+	int dead; /* -errno: entries are taken no more */
+	/* This stream's part of the address space's window. */
+	quoll_iova_t iova;
+	uint32_t part_first;
+	uint32_t part_nr;
+	uint32_t nr_lost; /* pages that the kernel did not unmap */
+	struct page_runs pages;
+	uint32_t *lengths; /* by page: of the mapping that begins there, or 0 */
+	/* The ring, which the kernel writes to as well. */
+	uint32_t ring;
+	uint64_t shared_bytes;
+	struct quoll_stream_head *head;
+	struct quoll_stream_entry *entries;
+	struct quoll_stream_done *dones;
+	uint32_t tail;
+	uint32_t done_head;
+	/* What is put in the ring, and what came of it. */
+	uint32_t nr_staged;
+	struct stream_run staged[STREAM_RING_ENTRIES];
+	int results[STREAM_RING_ENTRIES];
+	struct stream_buffer *buffers; /* by va */
+	unsigned int nr_buffers;
+};
+
+/* Also after a failure fini is called. @bytes: 0 for the default. */
+int stream_window_init(struct stream_window *window, struct quoll_ioas *ioas, uint64_t bytes, struct quoll_error *err);
+void stream_window_fini(struct stream_window *window);
+
+/*
+ * Stage a map, at most STREAM_BATCH of them: @seg's IOVA is known, and reaches nothing until stream_window_map(), after
+ * which results has 0 or -errno for each in their order. Return: 0, -EAGAIN, -E2BIG; registered: -EFAULT: it isn't, or
+ * not for this direction; the errno that the window has died of.
+ */
+int stream_window_stage(struct stream_window *window, struct quoll_stream_seg *seg);
+int stream_window_stage_registered(struct stream_window *window, struct quoll_stream_seg *seg);
+void stream_window_map(struct stream_window *window);
+
+/* Stage an unmap, any number; devices reach none of it any more after stream_window_unmap(). */
+void stream_window_stage_unmap(struct stream_window *window, const struct quoll_stream_seg *seg);
+void stream_window_unmap(struct stream_window *window);
+
+/* Return: 0, or as quoll_stream_register() and quoll_stream_unregister() have it. */
+int stream_window_register(struct stream_window *window, uintptr_t va, uint64_t bytes, unsigned int dir);
+int stream_window_unregister(struct stream_window *window, uintptr_t va);
+
 struct quoll_stream {
 	const struct quoll_heap *heap;
 	unsigned int ways;
@@ -87,6 +169,7 @@ struct quoll_stream {
 	uint64_t bytes[QUOLL_NR_WAYS];
 	struct stream_bounce bounce;
 	struct stream_cache cache;
+	struct stream_window window;
 };
 
 #endif

@@ -5,14 +5,21 @@
  * A stream is one thread's, and of one IOAS. For each piece of memory it picks the cheapest way that is safe, and says
  * which. What devices may reach, and for how long:
  *
- *   heap    exactly what the heap lets them reach anyway; nothing is done
- *   cached  the whole pages around the memory, readable, and writable if an I/O was to write there: from the first I/O
- *           on until the registration is thrown out for another, forgotten, or the stream goes
- *   bounce  a buffer of the stream's in the heap, never the memory itself
+ *   heap        exactly what the heap lets them reach anyway; nothing is done
+ *   registered  the whole pages around the memory, for the time and the direction of the I/O: mapped by the kernel and
+ *               unmapped, in a buffer that was registered, and so pinned, before
+ *   window      the same for any memory, which the kernel also pins and unpins
+ *   cached      the whole pages around the memory, readable, and writable if an I/O was to write there: from the first
+ *               I/O on until the registration is thrown out for another, forgotten, or the stream goes
+ *   bounce      a buffer of the stream's in the heap, never the memory itself
  *
- * A registration pins the pages that are there when it is made. If the process unmaps them and puts others in their
- * place (munmap, mremap, MADV_DONTNEED, a free() that does that), devices go on reaching the old ones, which stay this
- * process's: nobody else's memory is in danger, but an I/O at that address would get wrong data. The kernel tells
+ * registered and window are two system calls for the segments of one map and unmap, and need quoll.ko (the back-end
+ * kmod). A registered buffer must stay mapped where it is until quoll_stream_unregister(): devices reach the pages that
+ * were there when it was registered.
+ *
+ * A cached registration pins the pages that are there when it is made. If the process unmaps them and puts others in
+ * their place (munmap, mremap, MADV_DONTNEED, a free() that does that), devices go on reaching the old ones, which stay
+ * this process's: nobody else's memory is in danger, but an I/O at that address would get wrong data. The kernel tells
  * nobody, so the cached way is taken only where a program asks for it, and then quoll_stream_forget() comes before
  * memory goes away.
  */
@@ -29,6 +36,8 @@ struct quoll_stream;
 
 enum quoll_stream_way {
 	QUOLL_WAY_HEAP,
+	QUOLL_WAY_REGISTERED,
+	QUOLL_WAY_WINDOW,
 	QUOLL_WAY_CACHED,
 	QUOLL_WAY_BOUNCE,
 	QUOLL_NR_WAYS,
@@ -38,14 +47,17 @@ enum quoll_stream_way {
 #define QUOLL_WAY_BIT(way) (1u << (way))
 
 /**
- * quoll_stream_way_name() - "heap", "cached", "bounce"; "unknown" for what is none
+ * quoll_stream_way_name() - "heap", "registered", "window", "cached", "bounce"; "unknown" for what is none
  */
 QUOLL_API const char *quoll_stream_way_name(enum quoll_stream_way way);
 
 /**
  * struct quoll_stream_opts - which ways, and how much of each
- * @ways:           of QUOLL_WAY_BIT(): each of them must be possible here. 0: all that are safe whatever the program
- *                  does with its memory, which are heap and bounce
+ * @ways:           of QUOLL_WAY_BIT(): each of them must be possible here. 0: all that are possible, and safe whatever
+ *                  the program does with its memory: heap, registered (where that was asked for), window, bounce
+ * @window_bytes:   of IOVAs, for what is mapped at a time: whole pages. 0 for 16 MiB. The first stream of an address
+ *                  space makes the kernel's window eight times as large, if not more than half of what may still be
+ *                  pinned, for those that follow; all of it counts against RLIMIT_MEMLOCK until its group is released
  * @bounce_bytes:   of buffers, rounded up to whole pages: what I/Os that bounce may have on their way together. 0 for
  *                  4 MiB
  * @cached_bytes:   so much at most is registered at a time, whole pages; it counts against RLIMIT_MEMLOCK. 0 for 64
@@ -54,6 +66,7 @@ QUOLL_API const char *quoll_stream_way_name(enum quoll_stream_way way);
  */
 struct quoll_stream_opts {
 	unsigned int ways;
+	uint64_t window_bytes;
 	uint64_t bounce_bytes;
 	uint64_t cached_bytes;
 	unsigned int cached_entries;
@@ -67,11 +80,12 @@ struct quoll_stream_opts {
  * @stream: freed by quoll_stream_destroy()
  * @err:    -EINVAL: the heap is not attached there, no such way, a number is out of range; -ENOTSUP: a way that @opts
  *          asks for is not possible (says why: devices in other processes reach only memory with a file behind it, so
- *          nothing can be registered for them); -ERANGE: no room for a window of IOVAs; -ENXIO: no group in @ioas; else
- *          as quoll_arena_create() and quoll_arena_alloc()
+ *          nothing can be registered for them; windows need quoll.ko, and one group in @ioas); -ERANGE, -ENOSPC: no
+ *          room for a window of IOVAs; -ENXIO: no group in @ioas; else as quoll_arena_create() and quoll_arena_alloc()
  *
  * Thread rule: set-up, in the thread of @ioas and @heap. Afterwards the stream may go to another one, and any number of
- * streams may map in one IOAS at a time; but groups are claimed and released there only while none does.
+ * streams may map in one IOAS at a time; but groups are claimed and released there only while none does, and -EBUSY is
+ * said while a stream has a part of a window.
  */
 QUOLL_API int quoll_stream_create(struct quoll_ioas *ioas, struct quoll_heap *heap,
 				  const struct quoll_stream_opts *opts, struct quoll_stream **stream,
@@ -122,12 +136,30 @@ struct quoll_stream_seg {
 QUOLL_API int quoll_stream_map(struct quoll_stream *stream, struct quoll_stream_seg *segs, unsigned int n);
 
 /**
- * quoll_stream_unmap() - the I/O is over: copy back what bounced, and let its room be used for others
+ * quoll_stream_unmap() - the I/O is over: copy back what bounced, and let its room be used for others. Devices reach
+ * nothing in the window any more when it returns; many segments of one call share a flush of the IOMMU
  * @segs: as map filled them in, each once
  *
  * Thread rule: the stream's; hot path.
  */
 QUOLL_API void quoll_stream_unmap(struct quoll_stream *stream, const struct quoll_stream_seg *segs, unsigned int n);
+
+/**
+ * quoll_stream_register() - pin a buffer, so that I/Os in it need no pinning
+ * @va, @bytes: whole pages; no overlap with another one
+ * @dir:        QUOLL_SEG_*: of the I/Os
+ *
+ * Return: 0; -ENOTSUP: the way registered is not this stream's; -EINVAL; -EEXIST; -ENOSPC: too many; -EFAULT: no memory
+ * there, or not writable; -ENOMEM: RLIMIT_MEMLOCK; -ENODEV: the group is lost. Thread rule: the stream's; may block.
+ */
+QUOLL_API int quoll_stream_register(struct quoll_stream *stream, void *va, uint64_t bytes, unsigned int dir);
+
+/**
+ * quoll_stream_unregister() - a buffer by its @va, before its memory goes away
+ *
+ * Return: 0; -ENOTSUP; -ENOENT: none begins there; -EBUSY: an I/O is in it. Thread rule: the stream's; may block.
+ */
+QUOLL_API int quoll_stream_unregister(struct quoll_stream *stream, const void *va);
 
 /**
  * quoll_stream_forget() - no registration is kept of any page of this memory: before it is unmapped, or moved

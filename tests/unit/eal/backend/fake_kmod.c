@@ -56,8 +56,10 @@ int open(const char *path, int flags, ...)
 		errno = fake_kmod.open_errno;
 		return -1;
 	}
-	if (group >= 0)
+	if (group >= 0) {
 		fake_kmod.groups[group].nr_maps = 0;
+		fake_kmod.groups[group].stream = (struct fake_stream){0};
+	}
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
@@ -143,7 +145,7 @@ static int group_ioctl(struct fake_quoll_group *g, unsigned long request, void *
 	case QUOLL_GROUP_OPEN_DEVICE:
 		return open(device_file, O_RDWR | O_CLOEXEC);
 	default:
-		return failure(ENOTTY);
+		return fake_stream_ioctl(&g->stream, request, arg);
 	}
 }
 

@@ -276,6 +276,8 @@ static void windows_of_heaps_and_streams_are_apart(void)
 static void ways_have_names(void)
 {
 	CU_ASSERT_STRING_EQUAL(quoll_stream_way_name(QUOLL_WAY_HEAP), "heap");
+	CU_ASSERT_STRING_EQUAL(quoll_stream_way_name(QUOLL_WAY_REGISTERED), "registered");
+	CU_ASSERT_STRING_EQUAL(quoll_stream_way_name(QUOLL_WAY_WINDOW), "window");
 	CU_ASSERT_STRING_EQUAL(quoll_stream_way_name(QUOLL_WAY_CACHED), "cached");
 	CU_ASSERT_STRING_EQUAL(quoll_stream_way_name(QUOLL_WAY_BOUNCE), "bounce");
 	CU_ASSERT_STRING_EQUAL(quoll_stream_way_name(QUOLL_NR_WAYS), "unknown");
