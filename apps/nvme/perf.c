@@ -14,7 +14,6 @@
 #include "transfer.h"
 
 #define RW_WORDS "randread|randwrite|randrw|read|write|rw"
-#define BUFFERS_WORDS "heap|stream|cached|bounce"
 
 struct perf_values {
 	uint64_t nsid;
@@ -64,17 +63,13 @@ static const struct cli_option options[] = {
 	 "sleep so long whenever nothing is in flight: what does a device take that has gone idle?", 0, 1000000},
 	{"seed", CLI_NUMBER, offsetof(struct perf_values, seed), "N", "of the random places; 1 unless told otherwise",
 	 0, 0},
-	{"buffers", CLI_CHOICE, offsetof(struct perf_values, buffers), BUFFERS_WORDS,
-	 "the heap's; or ordinary memory, by a stream's choice or by this way; heap unless told otherwise", 0, 0},
+	NVME_OPTION_BUFFERS(struct perf_values),
 	NVME_OPTION_TIMEOUT(struct perf_values),
 	CLAIMS_OPTION_PAGES(struct perf_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
 };
 
 static const char *const rw_names[] = {"randread", "randwrite", "randrw", "read", "write", "rw"};
-static const char *const buffers_names[] = {"heap", "stream", "cached", "bounce"};
-/* For a stream; 0 where it has the choice. */
-static const unsigned int buffers_ways[] = {0, 0, QUOLL_WAY_BIT(QUOLL_WAY_CACHED), QUOLL_WAY_BIT(QUOLL_WAY_BOUNCE)};
 static const char *const end_names[] = {"time", "ios", "signal", "error"};
 
 static void live_line(double iops, double mib_per_s, double avg_ns, uint64_t max_ns)
@@ -112,8 +107,7 @@ static int make_job(struct perf_run *run, const struct perf_values *v, struct qu
 	job->nr_queues = (unsigned int)v->nr_queues;
 	job->max_ios = v->nr_ios;
 	job->time_ns = (v->seconds ? v->seconds : v->nr_ios ? 0 : 10) * 1000000000u;
-	job->outside = v->buffers;
-	job->ways = buffers_ways[v->buffers];
+	job->where = (enum nvme_buffers_where)v->buffers;
 	job->pause_ns = v->pause_ms * 1000000u;
 	job->stall_ms = nvme_session_stall_ms(run->session);
 	job->live = cli_progress_wanted() ? live_line : NULL;
@@ -178,21 +172,6 @@ static json_t *describe_costs(const struct perf_run *run)
 			 (json_int_t)bad, "errors", (json_int_t)run->errors);
 }
 
-/* Requests by the way that their memory took; none if it was the heap's own. */
-static json_t *describe_stream(const struct perf_run *run)
-{
-	struct quoll_stream_stats stats = {0};
-	json_t *ways = json_object();
-
-	if (run->stream)
-		quoll_stream_stats(run->stream, &stats);
-	for (unsigned int way = 0; way < QUOLL_NR_WAYS; way++)
-		json_object_set_new(ways, quoll_stream_way_name((enum quoll_stream_way)way),
-				    json_integer((json_int_t)stats.segs[way]));
-	json_object_set_new(ways, "registrations", json_integer((json_int_t)stats.misses));
-	return ways;
-}
-
 static json_t *describe_run(const struct perf_run *run, const struct perf_values *v)
 {
 	uint64_t ns = quoll_ticks_to_ns(&run->clock, run->end_ticks - run->start_ticks);
@@ -210,8 +189,7 @@ static json_t *describe_run(const struct perf_run *run, const struct perf_values
 			"ios", (json_int_t)run->completed, "bytes", (json_int_t)bytes, "iops",
 			(double)run->completed / seconds, "mib_per_s", bytes / (1 << 20) / seconds, "latency",
 			describe_latency(&run->latency));
-	json_object_set_new(doc, "buffers", json_string(buffers_names[v->buffers]));
-	json_object_set_new(doc, "streamed", describe_stream(run));
+	nvme_buffers_describe(&run->buffers, doc);
 	costs = describe_costs(run);
 	if (!doc || !costs || json_object_update(doc, costs)) {
 		json_decref(doc);
@@ -310,16 +288,14 @@ const struct cli_verb verb_nvme_perf = {
 	.min_args = 1,
 	.max_args = 1,
 	.summary = "measure a namespace: IOPS, throughput, latency, cost of a request",
-	.details =
-		"Buffers outside of the heap (all but --buffers heap) go through a stream: cached are registered with\n"
-		"the IOMMU at their first use, bounce are copied.\n"
-		"Random places cover the whole namespace. randwrite, randrw, write and rw overwrite it.\n"
-		"useful_ns_per_io is the time in driver calls that prepared, submitted or collected something; polls\n"
-		"that found nothing are not counted. Requests that are late, aborted or cut off by a reset count as\n"
-		"failed, and the run goes on; other failures end it. Where the CPU's counter counts instructions (QEMU "
-		"-icount "
-		"shift=0)\n"
-		"it is instructions a request.",
+	.details = NVME_BUFFERS_DETAILS
+	"Random places cover the whole namespace. randwrite, randrw, write and rw overwrite it.\n"
+	"useful_ns_per_io is the time in driver calls that prepared, submitted or collected something; polls\n"
+	"that found nothing are not counted. Requests that are late, aborted or cut off by a reset count as\n"
+	"failed, and the run goes on; other failures end it. Where the CPU's counter counts instructions (QEMU "
+	"-icount "
+	"shift=0)\n"
+	"it is instructions a request.",
 	.has_json = true,
 	.options = options,
 	.defaults = &defaults,

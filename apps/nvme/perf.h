@@ -8,8 +8,8 @@
 #include <quoll/clock.h>
 #include <quoll/hist.h>
 
+#include "buffers.h"
 #include "random.h"
-#include "session.h"
 
 #define PERF_MAX_BATCH 256
 
@@ -32,8 +32,7 @@ enum perf_end {
  * @batch:     at most so many prepared before a doorbell, and collected by a poll
  * @max_ios:   0 for no limit
  * @time_ns:   0 for no limit
- * @outside:   buffers are ordinary memory of the process, which goes through a stream
- * @ways:      of the stream, as in struct quoll_stream_opts
+ * @where:     buffers are
  * @pause_ns:  slept whenever a queue's depth was sent and has come back; 0 for not at all
  * @stall_ms:  a device that completes nothing for so long is given up
  * @live:      called once a second with what the last second brought; may be NULL
@@ -49,8 +48,7 @@ struct perf_job {
 	unsigned int batch;
 	uint64_t max_ios;
 	uint64_t time_ns;
-	bool outside;
-	unsigned int ways;
+	enum nvme_buffers_where where;
 	uint64_t pause_ns;
 	unsigned int stall_ms;
 	void (*live)(double iops, double mib_per_s, double avg_ns, uint64_t max_ns);
@@ -81,8 +79,7 @@ struct perf_run {
 	struct perf_job job;
 	struct quoll_clock clock;
 	struct random rng;
-	struct quoll_arena *arena;
-	struct quoll_stream *stream; /* with memory outside of the heap */
+	struct nvme_buffers buffers;
 	struct perf_queue *queues;
 	uint64_t next_place;
 	uint64_t started;

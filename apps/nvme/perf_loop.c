@@ -3,10 +3,7 @@
  * perf_loop.c - the measuring loop. Per request: no division, no allocation, no system call; time is read once a batch.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "quoll/measure.h"
@@ -16,45 +13,6 @@
 
 /* How often the loop looks at time, signals and stalls. */
 #define LOOK_PER_S 1000
-
-/* In the heap, or anywhere. Return: NULL and the reason. */
-static uint8_t *buffers_get(struct perf_run *run, uint64_t bytes, struct quoll_error *err)
-{
-	void *va;
-
-	if (!run->job.outside)
-		return quoll_arena_alloc(run->arena, bytes, 4096, &va, err) ? NULL : va;
-	va = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (va != MAP_FAILED)
-		return va;
-	quoll_error_set(err, errno, "memory", run->session->name, "no %" PRIu64 " bytes of memory: %s", bytes,
-			strerrordesc_np(errno));
-	return NULL;
-}
-
-static void buffers_put(struct perf_run *run, uint8_t *buffers, uint64_t bytes)
-{
-	if (run->job.outside)
-		munmap(buffers, bytes);
-	else
-		quoll_arena_free(run->arena, buffers, bytes);
-}
-
-/* With room for every request, whichever way it takes, and for each buffer both to be read and to be written. */
-static int open_stream(struct perf_run *run, struct quoll_error *err)
-{
-	const struct perf_job *job = &run->job;
-	uint64_t nr = (uint64_t)job->nr_queues * job->depth, page = 4096;
-	uint64_t io_bytes = ((uint64_t)job->io_lbas * job->ns.lba_bytes + page - 1) / page * page;
-	const struct quoll_stream_opts opts = {
-		.ways = job->ways,
-		.bounce_bytes = nr * io_bytes,
-		.cached_bytes = 2 * nr * (io_bytes + page),
-		.cached_entries = (unsigned int)(2 * nr),
-	};
-
-	return quoll_stream_create(run->session->claims.ioases[0], run->session->heap, &opts, &run->stream, err);
-}
 
 static int open_queue(struct perf_run *run, struct perf_queue *q, struct quoll_error *err)
 {
@@ -68,7 +26,7 @@ static int open_queue(struct perf_run *run, struct perf_queue *q, struct quoll_e
 	/* room for every part of every request, as far as the controller has it */
 	parts = (io_bytes + info.max_transfer_bytes - 1) / info.max_transfer_bytes + 1;
 	entries = run->job.depth * (io_bytes > info.max_transfer_bytes || run->job.ns.boundary_lbas ? parts : 1) + 1;
-	opts.stream = run->stream;
+	opts.stream = run->buffers.stream;
 	opts.entries = (unsigned int)(entries < info.max_queue_entries ? entries : info.max_queue_entries);
 	ret = quoll_nvme_queue_create(run->session->nvme, &opts, &q->queue, err);
 	if (ret)
@@ -77,7 +35,7 @@ static int open_queue(struct perf_run *run, struct perf_queue *q, struct quoll_e
 	q->start = calloc(run->job.depth, sizeof(*q->start));
 	if (!q->free || !q->start)
 		return quoll_error_set(err, ENOMEM, "memory", run->session->name, "out of memory");
-	q->buffers = buffers_get(run, run->job.depth * io_bytes, err);
+	q->buffers = nvme_buffers_get(&run->buffers, run->job.depth * io_bytes, err);
 	if (!q->buffers)
 		return -err->errnum;
 	random_fill(&run->rng, q->buffers, run->job.depth * io_bytes);
@@ -88,7 +46,12 @@ static int open_queue(struct perf_run *run, struct perf_queue *q, struct quoll_e
 
 int perf_open(struct perf_run *run, struct quoll_error *err)
 {
-	bool only_writes = !run->job.read_below;
+	const struct nvme_buffers_opts opts = {
+		.where = run->job.where,
+		.nr = (uint64_t)run->job.nr_queues * run->job.depth,
+		.io_bytes = (uint64_t)run->job.io_lbas * run->job.ns.lba_bytes,
+		.device_writes = run->job.read_below,
+	};
 	int ret;
 
 	quoll_clock_init(&run->clock);
@@ -97,11 +60,7 @@ int perf_open(struct perf_run *run, struct quoll_error *err)
 	run->queues = calloc(run->job.nr_queues, sizeof(*run->queues));
 	if (!run->queues)
 		return quoll_error_set(err, ENOMEM, "memory", run->session->name, "out of memory");
-	ret = quoll_arena_create(run->session->heap, "perf",
-				 only_writes ? QUOLL_ARENA_DEVICE_READ : QUOLL_ARENA_DEVICE_READ_WRITE, 0, &run->arena,
-				 err);
-	if (!ret && run->job.outside)
-		ret = open_stream(run, err);
+	ret = nvme_buffers_open(&run->buffers, run->session, &opts, err);
 	for (unsigned int i = 0; !ret && i < run->job.nr_queues; i++)
 		ret = open_queue(run, &run->queues[i], err);
 	return ret;
@@ -111,25 +70,18 @@ void perf_close(struct perf_run *run)
 {
 	uint64_t bytes = (uint64_t)run->job.depth * run->job.io_lbas * run->job.ns.lba_bytes;
 
-	for (unsigned int i = 0; run->queues && i < run->job.nr_queues; i++)
-		if (run->queues[i].queue)
-			quoll_nvme_queue_destroy(run->queues[i].queue);
-	/* Before the memory that it has registered. */
-	quoll_stream_destroy(run->stream);
-	run->stream = NULL;
 	for (unsigned int i = 0; run->queues && i < run->job.nr_queues; i++) {
 		struct perf_queue *q = &run->queues[i];
 
-		if (q->buffers)
-			buffers_put(run, q->buffers, bytes);
+		if (q->queue)
+			quoll_nvme_queue_destroy(q->queue);
+		nvme_buffers_put(&run->buffers, q->buffers, bytes);
 		free(q->free);
 		free(q->start);
 	}
-	if (run->arena)
-		quoll_arena_destroy(run->arena);
+	nvme_buffers_close(&run->buffers);
 	free(run->queues);
 	run->queues = NULL;
-	run->arena = NULL;
 }
 
 static void note_failure(struct perf_run *run, const struct quoll_nvme_completion *comp)

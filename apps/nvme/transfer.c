@@ -13,8 +13,13 @@
 
 int transfer_open(struct transfer *t, unsigned int nr_slots, uint64_t slot_bytes, struct quoll_error *err)
 {
-	const struct quoll_nvme_queue_opts opts = {.on_reset = QUOLL_NVME_RESET_RESUBMIT};
-	void *va;
+	const struct nvme_buffers_opts want = {
+		.where = t->where,
+		.nr = nr_slots,
+		.io_bytes = slot_bytes,
+		.device_writes = true,
+	};
+	struct quoll_nvme_queue_opts opts = {.on_reset = QUOLL_NVME_RESET_RESUBMIT};
 	int ret;
 
 	quoll_clock_init(&t->clock);
@@ -25,12 +30,13 @@ int transfer_open(struct transfer *t, unsigned int nr_slots, uint64_t slot_bytes
 		return quoll_error_set(err, ENOMEM, "memory", t->session->name, "out of memory");
 	t->nr_slots = nr_slots;
 	t->slot_bytes = slot_bytes;
-	ret = quoll_nvme_queue_create(t->session->nvme, &opts, &t->queue, err);
+	ret = nvme_buffers_open(&t->buffers, t->session, &want, err);
+	opts.stream = t->buffers.stream;
 	if (!ret)
-		ret = quoll_arena_create(t->session->heap, "data", QUOLL_ARENA_DEVICE_READ_WRITE, 0, &t->arena, err);
+		ret = quoll_nvme_queue_create(t->session->nvme, &opts, &t->queue, err);
 	for (unsigned int i = 0; !ret && i < nr_slots; i++) {
-		ret = quoll_arena_alloc(t->arena, slot_bytes, 4096, &va, err);
-		t->slots[i].va = ret ? NULL : va;
+		t->slots[i].va = nvme_buffers_get(&t->buffers, slot_bytes, err);
+		ret = t->slots[i].va ? 0 : -err->errnum;
 	}
 	return ret;
 }
@@ -41,14 +47,11 @@ void transfer_close(struct transfer *t)
 	if (t->queue)
 		quoll_nvme_queue_destroy(t->queue);
 	for (unsigned int i = 0; i < t->nr_slots; i++)
-		if (t->slots[i].va)
-			quoll_arena_free(t->arena, t->slots[i].va, t->slot_bytes);
-	if (t->arena)
-		quoll_arena_destroy(t->arena);
+		nvme_buffers_put(&t->buffers, t->slots[i].va, t->slot_bytes);
+	nvme_buffers_close(&t->buffers);
 	free(t->slots);
 	t->slots = NULL;
 	t->queue = NULL;
-	t->arena = NULL;
 	t->nr_slots = 0;
 }
 

@@ -11,7 +11,7 @@
 
 #include <quoll/clock.h>
 
-#include "session.h"
+#include "buffers.h"
 
 enum transfer_state {
 	TRANSFER_FREE,
@@ -41,13 +41,15 @@ struct transfer_slot {
 
 /**
  * struct transfer - a queue and its slots
+ * @where: its buffers are; the heap unless told otherwise
  * @stall_ms: without any completion for so long a device is given up; 0 for nvme_session_stall_ms()
  */
 struct transfer {
 	const struct nvme_session *session;
 	struct quoll_nvme_ns_info ns;
 	struct quoll_nvme_queue *queue;
-	struct quoll_arena *arena;
+	enum nvme_buffers_where where;
+	struct nvme_buffers buffers;
 	struct quoll_clock clock;
 	unsigned int nr_slots;
 	unsigned int nr_busy;
@@ -58,7 +60,7 @@ struct transfer {
 
 /**
  * transfer_open() - a queue and @nr_slots buffers of @slot_bytes
- * @t: session and ns are set by the caller, the rest is filled in; transfer_close() after success or failure
+ * @t: session, ns and where are set by the caller, the rest is filled in; transfer_close() after success or failure
  */
 int transfer_open(struct transfer *t, unsigned int nr_slots, uint64_t slot_bytes, struct quoll_error *err);
 void transfer_close(struct transfer *t);

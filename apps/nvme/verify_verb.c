@@ -22,6 +22,7 @@ struct verify_values {
 	uint64_t qd;
 	uint64_t timeout_ms;
 	unsigned int pages;
+	unsigned int buffers;
 };
 
 static const struct verify_values defaults = {
@@ -47,6 +48,7 @@ static const struct cli_option options[] = {
 	 "of one write or read; 256k unless told otherwise; small ones are as frequent as large", 512, 64 << 20},
 	{"qd", CLI_NUMBER, offsetof(struct verify_values, qd), "N", "requests in flight; 8 unless told otherwise", 1,
 	 64},
+	NVME_OPTION_BUFFERS(struct verify_values),
 	NVME_OPTION_TIMEOUT(struct verify_values),
 	CLAIMS_OPTION_PAGES(struct verify_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
@@ -67,6 +69,7 @@ static json_t *describe(const struct verify *run, const char *device, bool compl
 			"read_bytes", (json_int_t)(run->read_lbas * run->t.ns.lba_bytes), "checked_lbas",
 			(json_int_t)run->read_lbas, "mismatches", (json_int_t)run->nr_mismatches, "mismatched_lbas",
 			list, "complete", complete, "elapsed_ns", (json_int_t)quoll_ticks_to_ns(&run->t.clock, ticks));
+	nvme_buffers_describe(&run->t.buffers, doc);
 	nvme_recovery_describe(run->t.session, doc);
 	return doc;
 }
@@ -111,7 +114,7 @@ static int run_verify(struct cli *cli, const void *values)
 				       .depth = (unsigned int)v->qd};
 	struct quoll_error err = {0};
 	struct nvme_session session;
-	struct verify run = {.t.session = &session, .job = job};
+	struct verify run = {.t.session = &session, .t.where = (enum nvme_buffers_where)v->buffers, .job = job};
 	int status, ret;
 
 	cli_catch_signals();
@@ -146,7 +149,8 @@ const struct cli_verb verb_nvme_verify = {
 	.min_args = 1,
 	.max_args = 1,
 	.summary = "write random data of random size to random places, read it back, compare checksums",
-	.details = "Overwrites the range. Exit status 1 if a block does not hold what was written to it last.",
+	.details = NVME_BUFFERS_DETAILS
+	"Overwrites the range. Exit status 1 if a block does not hold what was written to it last.",
 	.has_json = true,
 	.options = options,
 	.defaults = &defaults,
