@@ -83,7 +83,7 @@ flows_through() {
 	shift
 	: >"$dir/runs.json"
 	forwarder_start "${fwd[@]}" || return 1
-	for kpps in 50 25 12 6 3; do
+	for kpps in 50 25 12 6 3 1; do
 		generate "$@" --rate ${kpps}kpps --count ${kpps}000 --linger 10000 || break
 		nothing_lost && break
 	done
@@ -100,7 +100,7 @@ through_vhost() { # through_vhost OPTIONS of virtio-user [QUEUES]
 	local queues=${2:-1}
 	rm -f "$dir"/[ab].sock
 	flows_through exactly "vhost:$dir/a.sock" "vhost:$dir/b.sock" --queues "$queues" --threads "$queues" -- \
-		"virtio-user:$dir/a.sock?$1" "virtio-user:$dir/b.sock?$1" --flows 64 --both --queues "$queues" --warmup 1
+		"virtio-user:$dir/a.sock?$1" "virtio-user:$dir/b.sock?$1" --flows 64 --both --queues "$queues" --entries 4096 --warmup 1
 }
 
 # Two pairs of veth: we have one end of each, and `quoll fwd` the other.
