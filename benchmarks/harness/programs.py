@@ -18,6 +18,7 @@ from .dpdk import BUFS, BURST, FCS_BYTES, eal
 Program = namedtuple("Program", "name side needs cpus command script parse wall_ms")
 
 ON_THE_WAY = 512 # frames in two rings
+WIRE_BYTES = (64, 512, 1518) # of frames, with FCS
 DST_MACS = "02:00:00:00:00:00,02:00:00:00:00:01" # testpmd's own
 
 
@@ -184,7 +185,7 @@ def link_name(end, ring, wire_bytes, measured_side, peer):
 
 
 LINKS = [(end, ring, wire_bytes, peer) for peer in ("dpdk", "quoll") for end in link.ENDS for ring in link.DPDK_DRIVER
-         for wire_bytes in (64, 1518)]
+         for wire_bytes in WIRE_BYTES]
 
 PROGRAMS = [
     _quoll("bench_rings", "benchmarks/bench_rings"),
@@ -206,7 +207,7 @@ PROGRAMS = [
     _testpmd("testpmd_ring", "io", RINGS, TX_FIRST),
     _quoll_fwd("fwd_ring_mac", "mac", *LOOPS),
     _testpmd("testpmd_ring_mac", "mac", RINGS, TX_FIRST),
-    *(kind(wire_bytes) for wire_bytes in (64, 1518) for kind in (_fwd_xdp, _testpmd_xdp)),
+    *(kind(wire_bytes) for wire_bytes in WIRE_BYTES for kind in (_fwd_xdp, _testpmd_xdp)),
     *(_link(*where, measured_side, peer) for *where, peer in LINKS for measured_side in ("quoll", "dpdk")),
     Program("fwd_start", "quoll", None, 1, _first_packet, None, parse.fwd_started, True),
     Program("testpmd_start", "dpdk", "dpdk-testpmd", 2, _testpmd_start,

@@ -136,7 +136,8 @@ ROWS = [
     _forward("ring_fwd_mac", "the same, both MAC addresses rewritten: quoll fwd beside testpmd mac", "ring, MACs\\nquoll fwd",
              "fwd_ring_mac", "ticks", "testpmd_ring_mac"),
     *(_forward(f"xdp_fwd_{n}", f"AF_XDP on both ends of one veth, frames of {n} bytes going round: quoll fwd beside testpmd io; the "
-               "kernel's part is in it", f"AF_XDP {n}\\nquoll fwd", f"fwd_xdp_{n}", "ticks", f"testpmd_xdp_{n}") for n in (64, 1518)),
+               "kernel's part is in it", f"AF_XDP {n}\\nquoll fwd", f"fwd_xdp_{n}", "ticks", f"testpmd_xdp_{n}")
+      for n in programs.WIRE_BYTES),
     *(_link(figure, *where) for figure in ("ticks", "mpps") for where in programs.LINKS),
     Row("start", "start", "a process from its start to its end with a first burst forwarded between null ports",
         "ms_per_run", "start", ("fwd_start", "wall_ms"), [(DPDK, "testpmd_start", "wall_ms")], None),
