@@ -81,6 +81,7 @@ void fake_e1000e_set_link(struct fake_e1000e *fake, bool up)
 static void reset(struct fake_e1000e *fake)
 {
 	fake->nr_resets++;
+	fake->nr_msix_at_reset = fake->pci.nr_msix_on;
 	if (reg(fake, E1000E_STATUS) & E1000E_STATUS_GIO_MASTER_ENABLE && !fake->master_stuck)
 		fake_pci_violation(&fake->pci, "reset with the master enabled");
 	if (fake_pci_bus_master(&fake->pci))

@@ -52,6 +52,7 @@ struct fake_e1000e {
 	/* What was seen. */
 	uint16_t phy[32];
 	uint32_t nr_resets;
+	uint32_t nr_msix_at_reset; /* vectors that were on at the last one */
 	uint64_t nr_interrupts[E1000E_NR_VECTORS];
 	uint64_t nr_contexts; /* context descriptors */
 	uint64_t nr_rdt_writes;

@@ -125,6 +125,10 @@ static void a_port_opens_again(void)
 	fx.w.port = NULL;
 	mmio_trap_clear();
 	CU_ASSERT_FALSE(fake_pci_bus_master(&fx.fake.pci));
+	/* Reset while it had its vectors: it has nothing in hand that it could still want to send. */
+	CU_ASSERT_EQUAL(fx.fake.nr_resets, 2);
+	CU_ASSERT(fx.fake.nr_msix_at_reset > 0);
+	CU_ASSERT_EQUAL(fx.fake.pci.nr_msix_on, 0);
 	/* Somebody left it on; the fake does not let itself be reset like that. */
 	CU_ASSERT_EQUAL(quoll_pci_bus_master(fx.w.dev, true), 0);
 	{
@@ -133,7 +137,7 @@ static void a_port_opens_again(void)
 		CU_ASSERT_EQUAL(quoll_addr_parse("pci:0000:01:00.0", &addr, NULL), 0);
 		CU_ASSERT_EQUAL(quoll_port_open(fx.w.net, &addr, fx.w.dev, &fx.w.port, &fx.w.err), 0);
 	}
-	CU_ASSERT_EQUAL(fx.fake.nr_resets, 2);
+	CU_ASSERT_EQUAL(fx.fake.nr_resets, 3);
 	fixture_fini(&fx);
 }
 
