@@ -73,8 +73,8 @@ static void e1000e_close(struct quoll_port *port)
 	if (e->regs && !net_port_dead(port)) {
 		e1000e_write(e, E1000E_IMC, E1000E_INT_ALL);
 		/*
-		 * Masking does not end what the device has begun: a vector that it throttles is sent when its interval is
-		 * over, and MSI-X would be off by then (which ends QEMU 7.2). If the reset fails, so be it.
+		 * Masking does not end what the device has begun: a vector that it throttles is sent when its interval
+		 * is over, and MSI-X would be off by then (which ends QEMU 7.2). If the reset fails, so be it.
 		 */
 		if (e->has_irqs)
 			(void)e1000e_reset(e, NULL);
