@@ -189,7 +189,8 @@ int fake_nvme_init(struct fake_nvme *fake)
 	rc = fake_pci_init(&fake->pci, 16384, 0x1b36, 0x0010, 0x010802);
 	if (rc)
 		return rc;
-	fake->cap = 1023ull << NVME_CAP_MQES_SHIFT | 1ull << NVME_CAP_CQR_SHIFT | 1ull << NVME_CAP_TO_SHIFT |
+	/* Ten seconds to get ready: the thread that is the device may be kept from a processor for long. */
+	fake->cap = 1023ull << NVME_CAP_MQES_SHIFT | 1ull << NVME_CAP_CQR_SHIFT | 20ull << NVME_CAP_TO_SHIFT |
 		    (uint64_t)NVME_CAP_CSS_NVM << NVME_CAP_CSS_SHIFT;
 	fake->version = 0x10400;
 	fake->queues_less_1 = 3;

@@ -104,12 +104,20 @@ static void a_controller_left_enabled_by_somebody_else_is_reset(void)
 	fixture_fini(&fx);
 }
 
+/* CAP.TO, in units of 500 ms. */
+static void set_cap_to(uint64_t units)
+{
+	fx.fake.cap &= ~((uint64_t)NVME_CAP_TO_MASK << NVME_CAP_TO_SHIFT);
+	fx.fake.cap |= units << NVME_CAP_TO_SHIFT;
+}
+
 static void a_controller_that_never_becomes_ready_is_given_up_in_time(void)
 {
 	uint64_t start;
 
 	fixture_init(&fx);
 	fx.fake.never_ready = true;
+	set_cap_to(1);
 	start = now_ms();
 	expect_refusal(-ETIMEDOUT, "enable", "CSTS is 0x00000000");
 	/* CAP.TO is 500 ms, and one unit of grace. */
@@ -124,6 +132,7 @@ static void crto_is_a_longer_limit_than_cap_to_where_there_is_one(void)
 
 	fixture_init(&fx);
 	fx.fake.never_ready = true;
+	set_cap_to(1);
 	fx.fake.cap |= 1ull << NVME_CAP_CRMS_SHIFT;
 	fx.fake.crto = 3;
 	start = now_ms();

@@ -335,6 +335,7 @@ static void dies_in_reset(void (*spoil)(void), int error)
 	for (int again = 0; again < 2; again++) {
 		open_with(again ? QUOLL_NVME_RESET_RESUBMIT : QUOLL_NVME_RESET_FAIL, 16);
 		fx.nr_comps = 0;
+		fx.nvme->ready_timeout_ns = 1000 * MS;
 		send_three_kinds();
 		spoil();
 		CU_ASSERT_EQUAL(quoll_nvme_reset(fx.nvme), 0);
