@@ -255,6 +255,119 @@ static void memory_comes_and_goes_slot_by_slot(void)
 	front_close(&f);
 }
 
+/* Agreed, and both rings told of but for the memory that they lie in, which comes last. */
+static void hello_without_memory(struct front *f)
+{
+	front_connect(f);
+	front_send(f, VHOST_SET_PROTOCOL_FEATURES, &(uint64_t){FRONT_PROTOCOL}, 8, NULL, 0);
+	CU_ASSERT_EQUAL(front_ask_u64(f, VHOST_SET_FEATURES, f->features), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		front_ring_init(f, i);
+		CU_ASSERT_EQUAL(front_set_kick(f, i, f->rings[i].kick_fd), 0);
+		CU_ASSERT_EQUAL(front_ask_state(f, VHOST_SET_VRING_ENABLE, i, 1), 0);
+		CU_ASSERT_EQUAL(front_set_addr(f, i), 0);
+		CU_ASSERT_EQUAL(front_ask_state(f, VHOST_SET_VRING_BASE, i, f->packed ? 1u << 15 : 0), 0);
+		CU_ASSERT_EQUAL(front_ask_state(f, VHOST_SET_VRING_NUM, i, f->size), 0);
+	}
+	CU_ASSERT_FALSE(front_link(f));
+}
+
+/* Where ring idx is after one frame each way. */
+static void ask_base(struct front *f, unsigned int idx)
+{
+	struct vhost_vring_state state = {.idx = idx};
+
+	CU_ASSERT_TRUE(front_get(f, VHOST_GET_VRING_BASE, &state, sizeof(state)));
+	CU_ASSERT_EQUAL(f->conn.payload.state.num, f->packed ? 0x80018001 : 1);
+}
+
+static void words_come_in_any_order_with(uint64_t features)
+{
+	struct vhost_mem_reg reg = {.region = front_region()};
+	struct quoll_buf *buf;
+	struct front f;
+
+	front_open(&f, "", 1);
+	f.features |= features;
+	f.packed = features;
+	front_start(&f);
+	front_memory(&f, true);
+	hello_without_memory(&f);
+	CU_ASSERT_EQUAL(front_set_mem_table(&f), 0);
+	CU_ASSERT_TRUE(front_link(&f));
+	check_frames(&f, 0);
+	/* Asked twice, and once more when the memory has gone from under the other ring. */
+	ask_base(&f, 1);
+	ask_base(&f, 1);
+	front_send_frame(&f, 0, 1, 's', 60);
+	CU_ASSERT_EQUAL(front_rx(&f, 0, &buf, 1), 0);
+	CU_ASSERT_TRUE(front_link(&f));
+	CU_ASSERT_EQUAL(front_ask(&f, VHOST_REM_MEM_REG, &reg, sizeof(reg), NULL, 0), 0);
+	CU_ASSERT_FALSE(front_link(&f));
+	ask_base(&f, 1);
+	ask_base(&f, 0);
+	for (unsigned int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(front_set_kick(&f, i, f.rings[i].kick_fd), 0);
+	CU_ASSERT_EQUAL(front_ask(&f, VHOST_ADD_MEM_REG, &reg, sizeof(reg), &f.mem_fd, 1), 0);
+	CU_ASSERT_EQUAL_FATAL(front_rx(&f, 0, &buf, 1), 1);
+	CU_ASSERT_TRUE(front_is(buf, 's', 60));
+	front_put(&f, &buf, 1);
+	CU_ASSERT_EQUAL(front_xstat(&f, "requests_refused"), 0);
+	front_close(&f);
+}
+BOTH(words_come_in_any_order)
+
+/* Of the guest's memory. */
+static unsigned int nr_mappings(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned int nr = 0;
+	char line[512];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(maps);
+	while (fgets(line, sizeof(line), maps))
+		nr += strstr(line, "/memfd:guest") != NULL;
+	fclose(maps);
+	return nr;
+}
+
+/* Files where none belong, half a message, nothing. No more files than may wait to be closed; front_close() counts. */
+static void front_ends_that_go_leave_nothing_behind(void)
+{
+	unsigned int kind;
+	struct front f;
+
+	front_up(&f, VIRTIO_F_RING_PACKED, 1);
+	CU_ASSERT_EQUAL(nr_mappings(), 2);
+	front_disconnect(&f);
+	front_await_link(&f, false);
+	for (unsigned int i = 0; i < 120; i++) {
+		kind = i % 6;
+		if (kind == 5) {
+			hello_without_memory(&f);
+			CU_ASSERT_EQUAL(front_set_mem_table(&f), 0);
+		} else {
+			front_connect(&f);
+		}
+		if (kind == 1)
+			CU_ASSERT_EQUAL(send(f.conn.fd, &(uint32_t){VHOST_SET_MEM_TABLE}, 4, MSG_NOSIGNAL), 4);
+		if (kind == 2 || kind == 3)
+			front_send(&f, VHOST_SET_OWNER, NULL, 0, (int[]){f.mem_fd, f.rings[0].kick_fd, f.mem_fd}, 3);
+		if (kind == 3)
+			CU_ASSERT_TRUE(front_is_gone(&f));
+		if (kind == 4)
+			front_send(&f, VHOST_SET_VRING_KICK, &(uint64_t){1}, 8, &f.rings[1].kick_fd, 1);
+		front_disconnect(&f);
+		while (((struct vhost_port *)f.port)->connected || front_xstat(&f, "sessions") < i + 2)
+			front_turn(&f);
+	}
+	CU_ASSERT_EQUAL(nr_mappings(), 1);
+	front_connect(&f);
+	front_hello(&f);
+	check_frames(&f, 1);
+	front_close(&f);
+}
+
 static void a_guest_that_moved_here_is_announced(void)
 {
 	uint8_t mac[8] = {2, 1, 2, 3, 4, 5};
@@ -668,6 +781,8 @@ static const struct unit_test tests[] = {
 	{"a client connects again and again", a_client_connects_again_and_again},
 	{"answers are given where they are wanted", answers_are_given_where_they_are_wanted},
 	{"memory comes and goes, slot by slot or as a table", memory_comes_and_goes_slot_by_slot},
+	{"words come in any order", words_come_in_any_order},
+	{"front ends that go leave nothing behind", front_ends_that_go_leave_nothing_behind},
 	{"a guest that moved here is announced", a_guest_that_moved_here_is_announced},
 	{"a sleeper is woken by kicks, and by the socket", a_sleeper_is_woken_by_kicks_and_by_the_socket},
 	{"the next back end goes on where the rings are", the_next_back_end_goes_on},

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#include "eal/vfio_user/open_fds.h"
 #include "net/virtio/user.h"
 #include "unit.h"
 #include "virtio_fixture.h"
@@ -218,12 +219,13 @@ static void memory_in_many_pieces_goes_over_one_by_one(void)
 	vfx_fini(&v);
 }
 
+static const uint32_t at_open[] = {VHOST_GET_FEATURES, VHOST_GET_PROTOCOL_FEATURES, VHOST_GET_QUEUE_NUM};
+static const uint32_t at_start[] = {VHOST_SET_FEATURES,	  VHOST_SET_MEM_TABLE,	 VHOST_SET_VRING_NUM,
+				    VHOST_SET_VRING_BASE, VHOST_SET_VRING_ADDR,	 VHOST_SET_VRING_KICK,
+				    VHOST_SET_VRING_CALL, VHOST_SET_VRING_ENABLE};
+
 static void nonsense_at_any_step_is_an_error(void)
 {
-	static const uint32_t at_open[] = {VHOST_GET_FEATURES, VHOST_GET_PROTOCOL_FEATURES, VHOST_GET_QUEUE_NUM};
-	static const uint32_t at_start[] = {VHOST_SET_FEATURES,	  VHOST_SET_MEM_TABLE,	 VHOST_SET_VRING_NUM,
-					    VHOST_SET_VRING_BASE, VHOST_SET_VRING_ADDR,	 VHOST_SET_VRING_KICK,
-					    VHOST_SET_VRING_CALL, VHOST_SET_VRING_ENABLE};
 	struct vfx v;
 
 	vfx_init(&v, FIX_BUF_BYTES);
@@ -475,6 +477,48 @@ static void a_back_end_that_answers_byte_by_byte_comes_back(bool packed)
 	slow_fini(&s);
 }
 
+/* It comes back, and says nonsense or hangs up at that message; and gives us files that nobody has asked for. */
+static void come_back_with_a_lie(struct slow *s, uint32_t request, bool hangs_up)
+{
+	struct virtio_user *u = (struct virtio_user *)s->v.port;
+	struct vhost_out gift = {.request = VHOST_GET_STATUS, .fds = (int[]){s->v.be.listen.fd, s->v.be.listen.fd}};
+
+	gift.nr_fds = 2;
+	s->v.be.refuses = hangs_up ? 0 : request;
+	s->v.be.hangs_up_at = hangs_up ? request : 0;
+	u->retry_ns = 0;
+	slow_until_session(s, s->v.be.nr_sessions + 1);
+	CU_ASSERT_EQUAL(vhost_send(&s->v.be.conn, &gift, 0), 0);
+	while (u->conn.fd >= 0) {
+		slow_turn(s);
+		fake_back_end_step(&s->v.be);
+	}
+	CU_ASSERT_FALSE(link_up(&s->v));
+}
+
+static void back_ends_that_lie_leave_nothing_behind(bool packed)
+{
+	const size_t nr_open = sizeof(at_open) / sizeof(at_open[0]), nr_start = sizeof(at_start) / sizeof(at_start[0]);
+	unsigned int nr_fds = open_fds();
+	struct slow s;
+
+	slow_init(&s, packed);
+	for (unsigned int round = 0; round < 20; round++)
+		for (size_t i = 0; i < nr_open + nr_start; i++)
+			come_back_with_a_lie(&s, i < nr_open ? at_open[i] : at_start[i - nr_open], round & 1);
+	s.v.be.refuses = s.v.be.hangs_up_at = 0;
+	((struct virtio_user *)s.v.port)->retry_ns = 0;
+	while (!link_up(&s.v)) {
+		slow_turn(&s);
+		fake_back_end_step(&s.v.be);
+	}
+	frame_fill(frame, 60, 1);
+	vfx_put(&s.v, vfx_pass(&s.v, NULL, frame, 60));
+	CU_ASSERT_EQUAL(vfx_stats(&s.v).rx_bad, 0);
+	slow_fini(&s);
+	CU_ASSERT_TRUE(open_fds_become(nr_fds));
+}
+
 static void one_that_can_do_less_is_not_taken(void)
 {
 	uint64_t all;
@@ -588,6 +632,7 @@ static void a_back_end_comes_back_under_threads(bool packed)
 
 VFX_BOTH(a_back_end_comes_back)
 VFX_BOTH(a_back_end_that_answers_byte_by_byte_comes_back)
+VFX_BOTH(back_ends_that_lie_leave_nothing_behind)
 VFX_BOTH(a_back_end_comes_back_under_threads)
 
 static const struct unit_test tests[] = {
@@ -610,6 +655,8 @@ static const struct unit_test tests[] = {
 	 a_back_end_that_answers_byte_by_byte_comes_back_split},
 	{"packed: a back end that answers byte by byte comes back",
 	 a_back_end_that_answers_byte_by_byte_comes_back_packed},
+	{"split: back ends that lie leave nothing behind", back_ends_that_lie_leave_nothing_behind_split},
+	{"packed: back ends that lie leave nothing behind", back_ends_that_lie_leave_nothing_behind_packed},
 	{"one that can do less is not taken", one_that_can_do_less_is_not_taken},
 	{"split: a back end comes back under threads", a_back_end_comes_back_under_threads_split},
 	{"packed: a back end comes back under threads", a_back_end_comes_back_under_threads_packed},
