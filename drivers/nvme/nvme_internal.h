@@ -10,6 +10,7 @@
 #define QUOLL_NVME_INTERNAL_H
 
 #include <pthread.h>
+#include <string.h>
 
 #include <nvme/types.h>
 
@@ -258,6 +259,14 @@ struct nvme_parent {
 	uint16_t next;
 } QUOLL_CACHE_ALIGNED;
 
+/* What a poll still has to do for parents, in one word, so that a poll with nothing to do looks at one. */
+struct nvme_split {
+	uint16_t first;	  /* list of parents with something to send; NVME_NO_PARENT: none */
+	uint16_t nr_done; /* that finished, with memory of the stream's to be unmapped */
+};
+
+static_assert(sizeof(struct nvme_split) == sizeof(uint32_t), "one word");
+
 static_assert(sizeof(struct nvme_parent) == QUOLL_CACHE_LINE_BYTES, "a split request is one line");
 
 /*
@@ -320,7 +329,7 @@ struct quoll_nvme_queue {
 	uint16_t qid;
 	uint16_t slot_mask;
 	uint16_t cid_step;
-	uint16_t split_first; /* list of parents with something to send; NVME_NO_PARENT: none */
+	struct nvme_split split;
 	uint32_t busy_polls;
 	uint64_t nr_completed;
 
@@ -346,7 +355,8 @@ struct quoll_nvme_queue {
 	uint64_t nr_bad_sqhd;
 	struct quoll_nvme *nvme;
 	struct quoll_stream *stream;
-	const struct nvme_ns_set *set; /* what the thread works with; @ns is in it */
+	struct quoll_stream_seg *done_segs; /* split.nr_done of them */
+	const struct nvme_ns_set *set;	    /* what the thread works with; @ns is in it */
 	quoll_iova_t sq_iova;
 	quoll_iova_t cq_iova;
 	uint64_t sq_bytes;
@@ -582,12 +592,21 @@ struct nvme_io {
 	uint64_t user_data;
 };
 
+static inline bool nvme_split_is_idle(const struct nvme_split *split)
+{
+	static const struct nvme_split idle = {.first = NVME_NO_PARENT};
+
+	return !memcmp(split, &idle, sizeof(idle));
+}
+
 int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io);
 /* The same for memory that is not in the heap, even if it is a request of one part: @io's IOVA comes from the stream.
  */
 int nvme_split_start_streamed(struct quoll_nvme_queue *queue, struct nvme_io *io, const void *va, uint64_t bytes);
 /* Devices are away from the memory of all requests that were not finished. */
 void nvme_split_unmap_all(struct quoll_nvme_queue *queue);
+/* What was streamed of requests that have finished in this poll is unmapped, all at once. */
+void nvme_split_unmap_done(struct quoll_nvme_queue *queue);
 /*
  * Send on what there is room for, one doorbell. Return: completions in @comps now: @n, and requests with nothing in
  * flight of which nothing may be sent any more.

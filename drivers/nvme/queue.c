@@ -291,11 +291,12 @@ queue_poll_slow(struct quoll_nvme_queue *queue, struct quoll_nvme_completion *co
 			return n;
 		queue->last_check = now;
 		why = nvme_ctrl_check(queue->nvme);
-		if (!why)
-			return nvme_queue_look(queue, comps, n, max);
-		queue_die(queue, why);
+		if (why)
+			queue_die(queue, why);
 	}
-	return nvme_queue_hand_back(queue, comps, n, max);
+	n = queue->dead ? nvme_queue_hand_back(queue, comps, n, max) : nvme_queue_look(queue, comps, n, max);
+	nvme_split_unmap_done(queue);
+	return n;
 }
 
 bool nvme_queue_completion_is_there(const struct quoll_nvme_queue *queue)
@@ -354,7 +355,7 @@ unsigned int quoll_nvme_poll(struct quoll_nvme_queue *queue, struct quoll_nvme_c
 	n = (unsigned int)(comp - comps);
 	if (QUOLL_LIKELY(taken))
 		queue_reap_end(queue, &reap, taken);
-	if (QUOLL_UNLIKELY(queue->split_first != NVME_NO_PARENT))
+	if (QUOLL_UNLIKELY(!nvme_split_is_idle(&queue->split)))
 		n = nvme_split_continue(queue, comps, n, max);
 	if (QUOLL_UNLIKELY(!n || !--queue->busy_polls))
 		n = queue_poll_slow(queue, comps, n, max);

@@ -50,7 +50,8 @@ static int alloc_bookkeeping(struct quoll_nvme_queue *queue)
 	queue->free_parents = calloc(queue->nr_slots, sizeof(*queue->free_parents));
 	queue->parents = aligned_alloc(QUOLL_CACHE_LINE_BYTES, queue->nr_slots * sizeof(*queue->parents));
 	if (queue->stream)
-		queue->segs = calloc(queue->nr_slots, sizeof(*queue->segs));
+		queue->segs = calloc(2 * queue->nr_slots, sizeof(*queue->segs));
+	queue->done_segs = queue->segs ? queue->segs + queue->nr_slots : NULL;
 	if (!queue->slots || !queue->free_slots || !queue->free_parents || !queue->parents ||
 	    (queue->stream && !queue->segs))
 		return -ENOMEM;
@@ -202,7 +203,7 @@ static struct quoll_nvme_queue *queue_new(struct quoll_nvme *nvme, uint16_t qid,
 	queue->nr_slots = entries - 1 < MAX_IN_FLIGHT ? entries - 1 : MAX_IN_FLIGHT;
 	queue->last_idx = (uint16_t)(entries - 1);
 	queue->phase_bit = NVME_CQE_PHASE;
-	queue->split_first = NVME_NO_PARENT;
+	queue->split.first = NVME_NO_PARENT;
 	queue->split_last = NVME_NO_PARENT;
 	queue->split_reserve =
 		queue->nr_slots / 4 < SPLIT_RESERVE_MAX ? (uint16_t)(queue->nr_slots / 4) : SPLIT_RESERVE_MAX;

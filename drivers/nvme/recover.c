@@ -102,7 +102,7 @@ int quoll_nvme_abort(struct quoll_nvme_queue *queue, uint64_t user_data)
 		slot_abort(queue, slot);
 	}
 	/* Unsent parts: the next poll does without them. */
-	for (uint16_t i = queue->split_first, next; i != NVME_NO_PARENT; i = next) {
+	for (uint16_t i = queue->split.first, next; i != NVME_NO_PARENT; i = next) {
 		next = queue->parents[i].next;
 		if (queue->parents[i].user_data != user_data)
 			continue;
@@ -322,7 +322,7 @@ unsigned int nvme_queue_hand_back(struct quoll_nvme_queue *queue, struct quoll_n
 bool nvme_queue_handed_back(const struct quoll_nvme_queue *queue)
 {
 	return queue->abandon_cursor >= queue->nr_slots &&
-	       (queue->split_first == NVME_NO_PARENT || unsent_are_kept(queue));
+	       (queue->split.first == NVME_NO_PARENT || unsent_are_kept(queue));
 }
 
 /* As at creation: the device will begin at entry 0, with phase 1. */

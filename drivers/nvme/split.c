@@ -16,9 +16,9 @@ static void list_append(struct quoll_nvme_queue *queue, uint16_t idx)
 	struct nvme_parent *parent = &queue->parents[idx];
 
 	parent->next = NVME_NO_PARENT;
-	parent->prev = queue->split_first == NVME_NO_PARENT ? NVME_NO_PARENT : queue->split_last;
+	parent->prev = queue->split.first == NVME_NO_PARENT ? NVME_NO_PARENT : queue->split_last;
 	if (parent->prev == NVME_NO_PARENT)
-		queue->split_first = idx;
+		queue->split.first = idx;
 	else
 		queue->parents[parent->prev].next = idx;
 	queue->split_last = idx;
@@ -29,7 +29,7 @@ static void list_remove(struct quoll_nvme_queue *queue, uint16_t idx)
 	struct nvme_parent *parent = &queue->parents[idx];
 
 	if (parent->prev == NVME_NO_PARENT)
-		queue->split_first = parent->next;
+		queue->split.first = parent->next;
 	else
 		queue->parents[parent->prev].next = parent->next;
 	if (parent->next == NVME_NO_PARENT)
@@ -45,14 +45,14 @@ void nvme_split_cancel(struct quoll_nvme_queue *queue, uint16_t idx)
 
 	parent->error = -ECANCELED;
 	list_remove(queue, idx);
-	if (queue->split_first == NVME_NO_PARENT) {
+	if (queue->split.first == NVME_NO_PARENT) {
 		list_append(queue, idx);
 		return;
 	}
 	parent->prev = NVME_NO_PARENT;
-	parent->next = queue->split_first;
+	parent->next = queue->split.first;
 	queue->parents[parent->next].prev = idx;
-	queue->split_first = idx;
+	queue->split.first = idx;
 }
 
 /* Put the next part into the submission queue. Return: true if something remains. */
@@ -100,7 +100,7 @@ int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io)
 	};
 	/* The first part at once, there is a slot; more only if nobody waits before us and the reserve stays. */
 	while (send_part(queue, idx))
-		if (queue->split_first != NVME_NO_PARENT || queue->nr_free <= queue->split_reserve)
+		if (queue->split.first != NVME_NO_PARENT || queue->nr_free <= queue->split_reserve)
 			break;
 	if (parent->remaining)
 		list_append(queue, idx);
@@ -130,20 +130,30 @@ int nvme_split_start_streamed(struct quoll_nvme_queue *queue, struct nvme_io *io
 	return nvme_split_start(queue, io);
 }
 
-static void unmap(struct quoll_nvme_queue *queue, struct quoll_stream_seg *seg, bool valid)
+/* Before its completion is handed out, with others of the same poll: unmapping flushes the IOMMU. */
+static void unmap_later(struct quoll_nvme_queue *queue, struct quoll_stream_seg *seg, bool valid)
 {
 	if (!seg->bytes)
 		return;
 	if (!valid)
 		seg->valid_bytes = 0;
-	quoll_stream_unmap(queue->stream, seg, 1);
+	queue->done_segs[queue->split.nr_done++] = *seg;
 	seg->bytes = 0;
+}
+
+void nvme_split_unmap_done(struct quoll_nvme_queue *queue)
+{
+	if (!queue->split.nr_done)
+		return;
+	quoll_stream_unmap(queue->stream, queue->done_segs, queue->split.nr_done);
+	queue->split.nr_done = 0;
 }
 
 void nvme_split_unmap_all(struct quoll_nvme_queue *queue)
 {
 	for (unsigned int i = 0; queue->segs && i < queue->nr_slots; i++)
-		unmap(queue, &queue->segs[i], false);
+		unmap_later(queue, &queue->segs[i], false);
+	nvme_split_unmap_done(queue);
 }
 
 static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nvme_completion *comp)
@@ -158,7 +168,7 @@ static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nv
 		.result = parent->result,
 	};
 	if (queue->segs)
-		unmap(queue, &queue->segs[idx], !parent->error && !parent->status);
+		unmap_later(queue, &queue->segs[idx], !parent->error && !parent->status);
 	queue->free_parents[queue->nr_free_parents++] = idx;
 }
 
@@ -190,7 +200,7 @@ unsigned int nvme_split_continue(struct quoll_nvme_queue *queue, struct quoll_nv
 	bool sent = false;
 	uint16_t idx;
 
-	while (!queue->dead && !queue->paused && (idx = queue->split_first) != NVME_NO_PARENT) {
+	while (!queue->dead && !queue->paused && (idx = queue->split.first) != NVME_NO_PARENT) {
 		struct nvme_parent *parent = &queue->parents[idx];
 		/* An error that it has already: it was aborted. */
 		int refuse = parent->error ? parent->error : __atomic_load_n(&parent->ns->refuse, __ATOMIC_RELAXED);
@@ -211,6 +221,7 @@ unsigned int nvme_split_continue(struct quoll_nvme_queue *queue, struct quoll_nv
 	}
 	if (sent)
 		quoll_nvme_submit(queue);
+	nvme_split_unmap_done(queue);
 	return n;
 }
 
@@ -243,7 +254,7 @@ bool nvme_split_part_done(struct quoll_nvme_queue *queue, uint16_t idx, const st
 
 bool nvme_split_abandon(struct quoll_nvme_queue *queue, int error, struct quoll_nvme_completion *comp)
 {
-	uint16_t idx = queue->split_first;
+	uint16_t idx = queue->split.first;
 
 	if (idx == NVME_NO_PARENT)
 		return false;

@@ -66,6 +66,12 @@ void *fake_pci_dma(struct fake_pci *pci, quoll_iova_t iova, uint64_t len, bool w
 				   (unsigned long long)iova);
 		return NULL;
 	}
+	if (pci->stream_at) {
+		void *va = pci->stream_at(iova, len, write);
+
+		if (va)
+			return va;
+	}
 	fake_pci_violation(pci, "nothing mapped at 0x%llx + 0x%llx", (unsigned long long)iova, (unsigned long long)len);
 	return NULL;
 }

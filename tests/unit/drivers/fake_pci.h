@@ -44,6 +44,8 @@ struct fake_pci {
 	uint8_t config[256];
 	unsigned int nr_maps;
 	struct ioas_mapping maps[FAKE_PCI_MAX_MAPS];
+	/* May be NULL. What the device also finds, in a window for streaming: NULL if nothing. */
+	uint8_t *(*stream_at)(quoll_iova_t iova, uint64_t len, bool write);
 	int req_fd;
 	int err_fd;
 	int msix_fds[FAKE_PCI_MAX_VECTORS];	 /* -1: masked */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "eal/backend/fake_kmod.h"
 #include "nvme/nvme_internal.h"
 #include "nvme_fixture.h"
 #include "unit.h"
@@ -16,10 +17,83 @@
 #define CACHED QUOLL_WAY_BIT(QUOLL_WAY_CACHED)
 #define BOUNCE QUOLL_WAY_BIT(QUOLL_WAY_BOUNCE)
 #define HEAP QUOLL_WAY_BIT(QUOLL_WAY_HEAP)
+#define WINDOW QUOLL_WAY_BIT(QUOLL_WAY_WINDOW)
 
 static struct nvme_fixture fx;
 static struct quoll_stream *stream;
 static uint8_t *outside;
+static struct fake_stream kernel;
+
+/* The fixture's back-end, and a kernel that maps for one I/O. */
+
+static int ask(unsigned long request, void *arg)
+{
+	int rc = fake_stream_ioctl(&kernel, request, arg);
+
+	return rc < 0 ? -errno : rc;
+}
+
+static int ask_window(const struct quoll_group *group, const struct quoll_iova_range *range)
+{
+	struct quoll_window window = {
+		.argsz = sizeof(window), .iova = range->first, .size_bytes = range->last - range->first + 1};
+
+	(void)group;
+	return ask(QUOLL_STREAM_WINDOW, &window);
+}
+
+static int ask_ring(const struct quoll_group *group, void *va, uint64_t bytes, uint32_t nr_entries)
+{
+	struct quoll_stream_ring ring = {
+		.argsz = sizeof(ring), .nr_entries = nr_entries, .va = (uintptr_t)va, .size_bytes = bytes};
+	int rc = ask(QUOLL_STREAM_RING, &ring);
+
+	(void)group;
+	return rc ? rc : (int)ring.ring;
+}
+
+static int ask_ring_free(const struct quoll_group *group, uint32_t ring)
+{
+	struct quoll_stream_free arg = {.argsz = sizeof(arg), .id = ring};
+
+	(void)group;
+	return ask(QUOLL_STREAM_RING_FREE, &arg);
+}
+
+static int ask_enter(const struct quoll_group *group, uint32_t ring, uint32_t nr_entries)
+{
+	struct quoll_stream_enter enter = {.argsz = sizeof(enter), .ring = ring, .nr_entries = nr_entries};
+
+	(void)group;
+	return ask(QUOLL_STREAM_ENTER, &enter);
+}
+
+static const struct stream_ops kernel_ops = {
+	.window = ask_window,
+	.ring = ask_ring,
+	.ring_free = ask_ring_free,
+	.enter = ask_enter,
+};
+
+static uint8_t *in_window(quoll_iova_t iova, uint64_t len, bool write)
+{
+	unsigned int access = write ? QUOLL_STREAM_WRITE : QUOLL_STREAM_READ;
+	uint8_t *first = fake_stream_at(&kernel, iova, access),
+		*last = fake_stream_at(&kernel, iova + (len - 1), access);
+
+	return first && last == first + (len - 1) ? first : NULL;
+}
+
+static void kernel_add(void)
+{
+	static struct backend_ops ops;
+
+	kernel = (struct fake_stream){0};
+	ops = *fx.ioas->ops;
+	ops.stream = &kernel_ops;
+	fx.ioas->ops = &ops;
+	fx.fake.pci.stream_at = in_window;
+}
 
 static void open_with(const struct quoll_stream_opts *opts, enum quoll_nvme_on_reset on_reset, unsigned int entries)
 {
@@ -31,6 +105,8 @@ static void open_with(const struct quoll_stream_opts *opts, enum quoll_nvme_on_r
 	outside = va;
 	fixture_init(&fx);
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &nvme_opts), 0);
+	if (opts && opts->ways & WINDOW)
+		kernel_add();
 	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.ioas, fx.heap, opts, &stream, NULL), 0);
 	queue_opts.stream = stream;
 	fake_nvme_pump_start(&fx.fake);
@@ -115,6 +191,31 @@ static void data_that_bounces_is_right(void)
 static void data_that_is_registered_is_right(void)
 {
 	data_is_right(CACHED);
+}
+
+static void data_that_is_mapped_for_one_request_is_right(void)
+{
+	data_is_right(WINDOW);
+}
+
+static void requests_that_finish_in_one_poll_share_a_flush(void)
+{
+	const struct quoll_stream_opts opts = {.ways = WINDOW};
+	struct quoll_nvme_completion comps[8];
+
+	open_with(&opts, QUOLL_NVME_RESET_FAIL, 16);
+	fixture_fill_random(&fx, fx.fake.ns[0].disk, 8 * 4096);
+	for (unsigned int i = 0; i < 8; i++)
+		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
+	quoll_nvme_submit(fx.queue);
+	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 8);
+	fake_nvme_step(&fx.fake);
+	CU_ASSERT_EQUAL(quoll_nvme_poll(fx.queue, comps, 8), 8);
+	/* Who has the completions has the memory, and the device has not. */
+	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 0);
+	CU_ASSERT_EQUAL(kernel.nr_fences, 1);
+	CU_ASSERT_EQUAL(memcmp(outside, fx.fake.ns[0].disk, 8 * 4096), 0);
+	end();
 }
 
 static void memory_of_the_heap_does_not_go_through_the_stream(void)
@@ -311,6 +412,8 @@ static void what_a_reset_hands_back_was_not_touched(void)
 static const struct unit_test tests[] = {
 	{"data that bounces is right", data_that_bounces_is_right},
 	{"data that is registered is right", data_that_is_registered_is_right},
+	{"data that is mapped for one request is right", data_that_is_mapped_for_one_request_is_right},
+	{"requests that finish in one poll share a flush", requests_that_finish_in_one_poll_share_a_flush},
 	{"memory of the heap does not go through the stream", memory_of_the_heap_does_not_go_through_the_stream},
 	{"without a way or a stream it is refused", without_a_way_or_a_stream_it_is_refused},
 	{"where the stream is full prep says again", where_the_stream_is_full_prep_says_again},
