@@ -98,7 +98,7 @@ int stream_window_place(struct quoll_ioas *ioas, const struct quoll_ioas_info *i
 
 /* window.c */
 
-#define STREAM_RING_ENTRIES 128u
+#define STREAM_RING_ENTRIES 512u
 #define STREAM_BATCH (STREAM_RING_ENTRIES - 1) /* entries staged at most; one more is a fence */
 
 struct stream_run {

@@ -17,7 +17,7 @@
 #define FAKE_MAX_MAPS 128
 #define FAKE_MAX_RINGS 4
 #define FAKE_MAX_BUFFERS 4
-#define FAKE_MAX_STREAMED 512
+#define FAKE_MAX_STREAMED 1024
 
 struct fake_map {
 	uint64_t iova, len_bytes, va;

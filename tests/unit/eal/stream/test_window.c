@@ -16,6 +16,7 @@
 #define PAGE 4096ull
 #define ONLY(way) QUOLL_WAY_BIT(QUOLL_WAY_##way)
 #define OUTSIDE_BYTES (4ull << 20)
+#define MANY 300 /* segments; a ring has room for these, but not for twice as many */
 #define KERNEL (&fake_kmod.groups[LAB_GROUP_DRIVE].stream)
 
 static struct fake f;
@@ -122,28 +123,29 @@ static void devices_reach_memory_for_one_io_only(void)
 
 static void many_segments_are_one_call_and_share_a_flush(void)
 {
-	const struct quoll_stream_opts opts = {.window_bytes = 1 << 20};
-	struct quoll_stream_seg segs[200];
+	const struct quoll_stream_opts opts = {.window_bytes = OUTSIDE_BYTES};
+	static struct quoll_stream_seg segs[2 * MANY];
 
 	begin(&opts);
 	for (unsigned int round = 0; round < 3; round++) {
-		for (unsigned int i = 0; i < 200; i++)
+		for (unsigned int i = 0; i < 2 * MANY; i++)
 			segs[i] = seg_of(outside + i * PAGE, PAGE, QUOLL_SEG_READ | QUOLL_SEG_WRITE);
 		KERNEL->nr_enters = KERNEL->nr_fences = 0;
-		CU_ASSERT_EQUAL_FATAL(quoll_stream_map(stream, segs, 100), 100);
+		CU_ASSERT_EQUAL_FATAL(quoll_stream_map(stream, segs, MANY), MANY);
 		CU_ASSERT_EQUAL(KERNEL->nr_enters, 1);
-		CU_ASSERT_EQUAL_FATAL(quoll_stream_map(stream, segs + 100, 100), 100);
-		for (unsigned int i = 0; i < 200; i++)
+		CU_ASSERT_EQUAL_FATAL(quoll_stream_map(stream, segs + MANY, MANY), MANY);
+		for (unsigned int i = 0; i < 2 * MANY; i++)
 			CU_ASSERT_PTR_EQUAL(fake_stream_at(KERNEL, segs[i].iova, QUOLL_STREAM_WRITE), segs[i].va);
-		quoll_stream_unmap(stream, segs, 100);
+		quoll_stream_unmap(stream, segs, MANY);
 		CU_ASSERT_EQUAL(KERNEL->nr_fences, 1);
-		CU_ASSERT_EQUAL(fake_stream_maps(KERNEL), 100);
-		quoll_stream_unmap(stream, segs + 100, 100);
+		CU_ASSERT_EQUAL(fake_stream_maps(KERNEL), MANY);
+		quoll_stream_unmap(stream, segs + MANY, MANY);
 		/* More than a ring has room for. */
-		CU_ASSERT_EQUAL_FATAL(quoll_stream_map(stream, segs, 200), 200);
-		quoll_stream_unmap(stream, segs, 200);
+		CU_ASSERT_EQUAL_FATAL(quoll_stream_map(stream, segs, 2 * MANY), 2 * MANY);
+		quoll_stream_unmap(stream, segs, 2 * MANY);
+		CU_ASSERT_EQUAL(KERNEL->nr_fences, 4);
 	}
-	has_its_room(1 << 20);
+	has_its_room(OUTSIDE_BYTES);
 	end();
 }
 
