@@ -129,6 +129,16 @@ int one(struct ring *ring, const struct quoll_stream_entry *entry)
 	return rc == 1 ? result(ring) : rc < 0 ? rc : NO_RESULT;
 }
 
+int one_registered(struct ring *ring, uint32_t buffer, uint64_t offset, uint64_t bytes, uint8_t flags)
+{
+	return one(ring, &(struct quoll_stream_entry){.op = QUOLL_STREAM_MAP,
+						      .flags = flags | QUOLL_STREAM_REGISTERED,
+						      .buffer = buffer,
+						      .va = offset,
+						      .iova = WINDOW,
+						      .size_bytes = bytes});
+}
+
 int one_map(struct ring *ring, const void *va, uint64_t iova, uint64_t bytes, uint8_t flags)
 {
 	return one(ring, &(struct quoll_stream_entry){.op = QUOLL_STREAM_MAP,

@@ -41,6 +41,8 @@ int result(struct ring *ring);
 /* One entry, its result. */
 int one(struct ring *ring, const struct quoll_stream_entry *entry);
 int one_map(struct ring *ring, const void *va, uint64_t iova, uint64_t bytes, uint8_t flags);
+/* A part of a registered buffer, mapped where the window begins. */
+int one_registered(struct ring *ring, uint32_t buffer, uint64_t offset, uint64_t bytes, uint8_t flags);
 int one_unmap(struct ring *ring, uint64_t iova, uint64_t bytes);
 int one_fence(struct ring *ring);
 /* What was pushed is done, each entry with 0. */

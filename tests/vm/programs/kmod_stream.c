@@ -322,16 +322,6 @@ static void test_many(int fd)
 	munmap(memory, nr * PAGE);
 }
 
-static int one_registered(struct ring *ring, uint32_t buffer, uint64_t offset, uint64_t bytes, uint8_t flags)
-{
-	return one(ring, &(struct quoll_stream_entry){.op = QUOLL_STREAM_MAP,
-						      .flags = flags | QUOLL_STREAM_REGISTERED,
-						      .buffer = buffer,
-						      .va = offset,
-						      .iova = WINDOW,
-						      .size_bytes = bytes});
-}
-
 static void test_registered(int fd, struct ring *ring)
 {
 	char *memory = pages_get(8);

@@ -122,27 +122,17 @@ static void edu_large(struct ring *ring, volatile uint32_t *bar, const uint8_t *
 	munmap(large, LARGE);
 }
 
-static int map_registered(struct ring *ring, uint32_t buffer, uint64_t offset, uint64_t bytes, uint8_t flags)
-{
-	return one(ring, &(struct quoll_stream_entry){.op = QUOLL_STREAM_MAP,
-						      .flags = flags | QUOLL_STREAM_REGISTERED,
-						      .buffer = buffer,
-						      .va = offset,
-						      .iova = WINDOW,
-						      .size_bytes = bytes});
-}
-
 static void edu_registered(struct ring *ring, volatile uint32_t *bar, uint8_t *target, const uint8_t *source)
 {
 	uint32_t id = 0;
 
 	check(!buffer_register(ring->fd, target, 4 * PAGE, QUOLL_STREAM_WRITE, &id) && unreached(bar, WINDOW, target),
 	      "a registered buffer is not reached by that");
-	check(!map_registered(ring, id, 2 * PAGE, 2 * PAGE, RW) && arrives(bar, WINDOW, target + 2 * PAGE, source) &&
+	check(!one_registered(ring, id, 2 * PAGE, 2 * PAGE, RW) && arrives(bar, WINDOW, target + 2 * PAGE, source) &&
 		      arrives(bar, WINDOW + PAGE, target + 3 * PAGE, source),
 	      "but by being mapped");
 	check(!one_unmap(ring, WINDOW, 2 * PAGE) && !one_fence(ring) && unreached(bar, WINDOW, target + 2 * PAGE) &&
-		      !map_registered(ring, id, PAGE, PAGE, QUOLL_STREAM_READ) && unreached(bar, WINDOW, target + PAGE),
+		      !one_registered(ring, id, PAGE, PAGE, QUOLL_STREAM_READ) && unreached(bar, WINDOW, target + PAGE),
 	      "until it is unmapped, and as is allowed");
 	check(!one_unmap(ring, WINDOW, PAGE) && !one_fence(ring) && !buffer_unregister(ring->fd, id), "it goes");
 }
