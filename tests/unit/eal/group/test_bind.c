@@ -87,7 +87,7 @@ static void test_user_gets_the_group(void)
 
 static void test_user_gets_files_of_devices(void)
 {
-	char given[64], path[PATH_BYTES];
+	char path[PATH_BYTES];
 	struct quoll_error err = {0};
 	struct fake f;
 
@@ -108,8 +108,8 @@ static void test_user_gets_files_of_devices(void)
 	CU_ASSERT_EQUAL(bind_it(&f, LAB_DRIVE, FAKE_USER, &err), 1);
 	CU_ASSERT_STRING_EQUAL(f.given, "vfio/devices/vfio1:4711 ");
 	CU_ASSERT_EQUAL(f.nr_pauses, 0);
-	snprintf(given, sizeof(given), "%s/bound/.iommu", f.run);
-	CU_ASSERT_FALSE(path_exists(given));
+	path_make(path, "%s/bound/.iommu", f.run);
+	CU_ASSERT_FALSE(path_exists(path));
 	fake_close(&f);
 }
 
