@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # demo.sh - on a Debian 12 or 13 machine, as root or with sudo, with no IOMMU and no NVMe: installs what is missing,
 # builds, and does Quoll's main job: first natively an NVMe target and its host on a socket, and packets between two
-# network namespaces (half a minute); then in the lab VM: whole groups planned, bound and claimed, a drive read and
-# written by a polled driver in user space on the kernel's real VFIO. Each part ends with a table.
+# network namespaces and two vhost-user ports (half a minute); then in the lab VM: whole groups planned, bound and
+# claimed, a drive read and written by a polled driver in user space on the kernel's real VFIO. Each part ends with a table.
 #
 #   ./demo.sh [--native] [--kernel 6.1|6.12] [--full]
 #     --native  the first part only

@@ -10,6 +10,7 @@
 ns=quoll$$
 no_ipv6=net.ipv6.conf.default.disable_ipv6=1 # of a kernel that has it
 fwd_pid=''
+fwd_in=(ip netns exec "$ns-m") # empty: forwards outside of the namespaces
 
 # netns_missing WHAT...: why it cannot be done here, if it can't. WHAT: xdp, tap, bridge, vlan
 netns_missing() {
@@ -79,7 +80,7 @@ netns_cleanup() {
 fwd_start() {
 	rm -f "$dir/fwd.log" "$dir/fwd.err" # of an earlier one, which would look as if this one ran
 	touch "$dir/fwd.log" "$dir/fwd.err"
-	ip netns exec "$ns-m" "$quoll" fwd "$@" >"$dir/fwd.log" 2>"$dir/fwd.err" &
+	"${fwd_in[@]}" "$quoll" fwd "$@" >"$dir/fwd.log" 2>"$dir/fwd.err" &
 	fwd_pid=$!
 	if ! wait_for 30 fwd_runs || fwd_ended; then
 		cat "$dir/fwd.log" "$dir/fwd.err"
