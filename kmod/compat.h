@@ -24,16 +24,6 @@ static inline struct iommu_domain *compat_domain_alloc(struct device *dev)
 #endif
 }
 
-static inline int compat_iommu_map(struct iommu_domain *domain, unsigned long iova, phys_addr_t phys, size_t size,
-				   int prot)
-{
-#ifdef HAVE_IOMMU_MAP_ATOMIC /* went when iommu_map() got flags */
-	return iommu_map(domain, iova, phys, size, prot);
-#else
-	return iommu_map(domain, iova, phys, size, prot, GFP_KERNEL_ACCOUNT);
-#endif
-}
-
 static inline ssize_t compat_iommu_map_sg(struct iommu_domain *domain, unsigned long iova, struct scatterlist *sg,
 					  unsigned int nents, int prot)
 {

@@ -9,6 +9,7 @@
  * page can be locked for as long as a file system likes), unpinned and taken off the limit.
  */
 #include <linux/mm.h>
+#include <linux/scatterlist.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -27,48 +28,69 @@ struct run {
 	unsigned long nr;
 };
 
-#define RUNS_PER_CHUNK ((PAGE_SIZE - 2 * sizeof(void *)) / sizeof(struct run))
-
+/*
+ * Runs, in the order of their IOVAs; what does not fit goes to the next. A chunk has at most a page, and no more than the
+ * mapping can need: the kernel clears what it hands out, so room that nobody needs costs a small mapping most of all.
+ */
 struct run_chunk {
 	struct run_chunk *next;
 	unsigned int nr;
-	struct run runs[RUNS_PER_CHUNK];
+	unsigned int max;
+	struct run runs[] __counted_by(max);
 };
+
+#define RUNS_PER_CHUNK ((PAGE_SIZE - sizeof(struct run_chunk)) / sizeof(struct run))
 
 struct dma_map {
 	struct dma_map *next; /* once it is spent */
 	unsigned long first;  /* page numbers of IOVAs */
 	unsigned long last;
 	bool dirty; /* devices may have written to it */
-	struct run_chunk *head;
 	struct run_chunk *tail;
+	struct run_chunk head;
 };
 
+/* The head of a map has so many; with them it is less than a page. */
+#define RUNS_OF_HEAD ((PAGE_SIZE - sizeof(struct dma_map)) / sizeof(struct run))
 #define PAGES_AT_ONCE (PAGE_SIZE / sizeof(struct page *))
+/* On the stack: pages that are pinned, runs that are mapped at once. */
+#define FEW_PAGES 32
+#define FEW_RUNS 16
+#define SG_MAX_PAGES (SZ_1G >> PAGE_SHIFT)
 
 static int runs_add(struct dma_map *map, unsigned long pfn)
 {
 	struct run_chunk *chunk = map->tail;
-	struct run *last = chunk ? &chunk->runs[chunk->nr - 1] : NULL;
+	struct run *last = chunk->nr ? &chunk->runs[chunk->nr - 1] : NULL;
 
-	if (last && last->pfn + last->nr == pfn) {
+	if (last && last->pfn + last->nr == pfn && last->nr < SG_MAX_PAGES) {
 		last->nr++;
 		return 0;
 	}
-	if (!chunk || chunk->nr == RUNS_PER_CHUNK) {
-		chunk = kmalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	if (chunk->nr == chunk->max) {
+		chunk = kmalloc(struct_size(chunk, runs, RUNS_PER_CHUNK), GFP_KERNEL_ACCOUNT);
 		if (!chunk)
 			return -ENOMEM;
 		chunk->next = NULL;
 		chunk->nr = 0;
-		if (map->tail)
-			map->tail->next = chunk;
-		else
-			map->head = chunk;
+		chunk->max = RUNS_PER_CHUNK;
+		map->tail->next = chunk;
 		map->tail = chunk;
 	}
 	chunk->runs[chunk->nr++] = (struct run){.pfn = pfn, .nr = 1};
 	return 0;
+}
+
+static struct dma_map *map_alloc(unsigned long first, unsigned long nr_pages)
+{
+	unsigned int max = min(nr_pages, RUNS_OF_HEAD);
+	struct dma_map *map;
+
+	map = kmalloc(struct_size(map, head.runs, max), GFP_KERNEL_ACCOUNT);
+	if (!map)
+		return NULL;
+	*map = (struct dma_map){.first = first, .last = first + (nr_pages - 1), .tail = &map->head, .head.max = max};
+	return map;
 }
 
 /* Unpin all pages of a map that devices don't reach any more, and free it. */
@@ -77,12 +99,13 @@ static void map_free(struct dma_map *map)
 	struct run_chunk *chunk, *next;
 	unsigned int i;
 
-	for (chunk = map->head; chunk; chunk = next) {
+	for (chunk = &map->head; chunk; chunk = next) {
 		next = chunk->next;
 		for (i = 0; i < chunk->nr; i++)
 			unpin_user_page_range_dirty_lock(pfn_to_page(chunk->runs[i].pfn), chunk->runs[i].nr,
 							 map->dirty);
-		kfree(chunk);
+		if (chunk != &map->head)
+			kfree(chunk);
 		cond_resched();
 	}
 	kfree(map);
@@ -102,22 +125,17 @@ long quoll_pin(unsigned long va, unsigned long nr, bool write, struct page **pag
 	return pin_user_pages_fast(va, nr, FOLL_LONGTERM, pages);
 }
 
-static int map_pin(struct dma_map *map, unsigned long va, bool write)
+/* @room: of @pages */
+static int map_pin_by(struct dma_map *map, unsigned long va, struct page **pages, unsigned long room)
 {
 	unsigned long left = map->last - map->first + 1;
-	struct page **pages;
 	long got, i;
 	int rc = 0;
 
-	pages = (struct page **)__get_free_page(GFP_KERNEL);
-	if (!pages)
-		return -ENOMEM;
 	while (left && !rc) {
-		got = quoll_pin(va, min(left, PAGES_AT_ONCE), write, pages);
-		if (got <= 0) {
-			rc = got ?: -EFAULT;
-			break;
-		}
+		got = quoll_pin(va, min(left, room), map->dirty, pages);
+		if (got <= 0)
+			return got ?: -EFAULT;
 		for (i = 0; i < got; i++) {
 			rc = runs_add(map, page_to_pfn(pages[i]));
 			if (rc) {
@@ -131,6 +149,20 @@ static int map_pin(struct dma_map *map, unsigned long va, bool write)
 			rc = -EINTR;
 		cond_resched();
 	}
+	return rc;
+}
+
+static int map_pin(struct dma_map *map, unsigned long va)
+{
+	struct page *few[FEW_PAGES], **pages;
+	int rc;
+
+	if (map->last - map->first < FEW_PAGES)
+		return map_pin_by(map, va, few, FEW_PAGES);
+	pages = (struct page **)__get_free_page(GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	rc = map_pin_by(map, va, pages, PAGES_AT_ONCE);
 	free_page((unsigned long)pages);
 	return rc;
 }
@@ -143,25 +175,39 @@ static bool domain_unmap(struct quoll_space *space, struct dma_map *map, size_t 
 	return !bytes || !WARN_ON(iommu_unmap(space->domain, iova, bytes) != bytes);
 }
 
+/*
+ * One call maps many runs, as a driver may flush after each call. (An IOMMU whose page tables cache what is not there
+ * makes it do so: QEMU's.)
+ */
+static ssize_t runs_map(struct quoll_space *space, const struct run *runs, unsigned int nr, unsigned long iova, int prot)
+{
+	struct scatterlist sg[FEW_RUNS];
+	unsigned int i;
+
+	sg_init_table(sg, nr);
+	for (i = 0; i < nr; i++)
+		sg_set_page(&sg[i], pfn_to_page(runs[i].pfn), runs[i].nr << PAGE_SHIFT, 0);
+	return compat_iommu_map_sg(space->domain, iova, sg, nr, prot);
+}
+
 static int domain_map(struct quoll_space *space, struct dma_map *map, int prot)
 {
 	unsigned long start = map->first << PAGE_SHIFT, iova = start;
 	struct run_chunk *chunk;
-	unsigned int i;
-	int rc;
+	unsigned int i, nr;
+	ssize_t got;
 
-	for (chunk = map->head; chunk; chunk = chunk->next) {
-		for (i = 0; i < chunk->nr; i++) {
-			struct run *run = &chunk->runs[i];
-
-			rc = compat_iommu_map(space->domain, iova, PFN_PHYS(run->pfn), run->nr << PAGE_SHIFT, prot);
-			if (rc) {
+	for (chunk = &map->head; chunk; chunk = chunk->next) {
+		for (i = 0; i < chunk->nr; i += nr) {
+			nr = min(chunk->nr - i, (unsigned int)FEW_RUNS);
+			got = runs_map(space, &chunk->runs[i], nr, iova, prot);
+			if (got < 0) {
 				domain_unmap(space, map, iova - start);
-				return rc;
+				return got;
 			}
-			iova += run->nr << PAGE_SHIFT;
+			iova += got;
+			cond_resched();
 		}
-		cond_resched();
 	}
 	return 0;
 }
@@ -245,11 +291,9 @@ long quoll_dma_map(struct quoll_owner *owner, const struct quoll_dma_map *arg)
 	rc = map_check(arg);
 	if (rc)
 		return rc;
-	map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
+	map = map_alloc(arg->iova >> PAGE_SHIFT, nr_pages);
 	if (!map)
 		return -ENOMEM;
-	map->first = arg->iova >> PAGE_SHIFT;
-	map->last = map->first + (nr_pages - 1);
 	map->dirty = arg->flags & QUOLL_DMA_WRITE;
 	if (arg->flags & QUOLL_DMA_READ)
 		prot |= IOMMU_READ;
@@ -261,7 +305,7 @@ long quoll_dma_map(struct quoll_owner *owner, const struct quoll_dma_map *arg)
 		kfree(map);
 		return rc;
 	}
-	rc = map_pin(map, arg->va, map->dirty);
+	rc = map_pin(map, arg->va);
 	if (!rc)
 		rc = quoll_owner_enter(owner);
 	if (!rc) {
