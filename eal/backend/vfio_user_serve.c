@@ -108,7 +108,7 @@ static int answer(struct vfio_user_session *s, struct vuser_conn *conn, struct v
 		s->nr_served++;
 	if (!vuser_wants_reply(&conn->header))
 		return 0;
-	return vuser_send(conn, out, vuser_now_ns() + space->timeout_ns);
+	return vuser_send(conn, out, fd_socket_now_ns() + space->timeout_ns);
 }
 
 static int refuse(struct vfio_user_session *s, struct vuser_conn *conn, int errnum)

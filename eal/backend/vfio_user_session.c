@@ -39,7 +39,7 @@ static uint64_t timeout_ns(const struct vfio_user_session *s)
 
 static uint64_t deadline_ns(const struct vfio_user_session *s)
 {
-	uint64_t until = vuser_now_ns() + timeout_ns(s);
+	uint64_t until = fd_socket_now_ns() + timeout_ns(s);
 
 	return s->budget_ns && s->budget_ns < until ? s->budget_ns : until;
 }
@@ -47,7 +47,7 @@ static uint64_t deadline_ns(const struct vfio_user_session *s)
 void vfio_user_hurry(struct vfio_user_session *s)
 {
 	pthread_mutex_lock(&s->lock);
-	s->budget_ns = vuser_now_ns() + timeout_ns(s);
+	s->budget_ns = fd_socket_now_ns() + timeout_ns(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -102,7 +102,7 @@ int vfio_user_explain(struct vfio_user_session *s, int rc, const char *stage, co
 static void wait_any(const struct vfio_user_session *s, uint64_t until_ns)
 {
 	struct pollfd pfds[2] = {{.fd = s->conn.fd, .events = POLLIN}, {.fd = s->twin.fd, .events = POLLIN}};
-	uint64_t now = vuser_now_ns(), left = until_ns > now ? until_ns - now : 0;
+	uint64_t now = fd_socket_now_ns(), left = until_ns > now ? until_ns - now : 0;
 	struct timespec ts = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
 
 	ppoll(pfds, 2, &ts, NULL); /* a negative fd is passed over; the caller looks at clock and sockets again */
@@ -127,7 +127,7 @@ static int step_twin(struct vfio_user_session *s)
 static int wait_reply(struct vfio_user_session *s, const struct vuser_out *out, uint64_t until_ns)
 {
 	const struct vuser_header *header = &s->conn.header;
-	uint64_t awake_until_ns = vuser_now_ns() + STAY_AWAKE_NS, now;
+	uint64_t awake_until_ns = fd_socket_now_ns() + STAY_AWAKE_NS, now;
 	bool served;
 	int rc;
 
@@ -145,7 +145,7 @@ static int wait_reply(struct vfio_user_session *s, const struct vuser_out *out, 
 			return rc;
 		served |= rc > 0;
 		/* Also when the server keeps us busy. */
-		now = vuser_now_ns();
+		now = fd_socket_now_ns();
 		if (now >= until_ns)
 			return -ETIMEDOUT;
 		if (served)
@@ -283,7 +283,7 @@ static int connect_socket(int fd, const struct sockaddr_un *sa, uint64_t until_n
 	while (connect(fd, (const struct sockaddr *)sa, sizeof(*sa))) {
 		if (errno == EINTR)
 			continue;
-		if (errno != EAGAIN || vuser_now_ns() >= until_ns)
+		if (errno != EAGAIN || fd_socket_now_ns() >= until_ns)
 			return -errno;
 		nanosleep(&pause, NULL);
 	}

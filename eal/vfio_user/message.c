@@ -1,37 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * message.c - framing of vfio-user messages: sending whole ones, receiving bounded ones, fds in both directions.
- *
- * A stream socket delivers fds with the first byte that they were sent with, and never joins two sends that carry fds.
- * Each message is read to its last byte and no further, so fds that arrive meanwhile belong to it.
+ * Each message is read to its last byte and no further, for its fds (fd_socket.h).
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "closer.h"
+#include "fd_socket.h"
 #include "message.h"
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct vuser_header))
 /* A reply is small, or data of up to 1 MiB: grown by what a message says, but not in steps of nothing. */
 #define PAYLOAD_ROOM_MIN 4096u
-
-union fd_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(VUSER_MAX_FDS * sizeof(int))];
-};
-
-uint64_t vuser_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 void vuser_conn_init(struct vuser_conn *conn, int fd)
 {
@@ -41,17 +22,9 @@ void vuser_conn_init(struct vuser_conn *conn, int fd)
 	conn->stall_ns = VUSER_STALL_NS;
 }
 
-static void close_all(int *fds, unsigned int *nr_fds, const void *owner)
-{
-	for (unsigned int i = 0; i < *nr_fds; i++)
-		if (fds[i] >= 0)
-			closer_close(fds[i], owner);
-	*nr_fds = 0;
-}
-
 static void close_fds(struct vuser_conn *conn)
 {
-	close_all(conn->fds, &conn->nr_fds, conn->owner);
+	fd_socket_close_all(conn->fds, &conn->nr_fds, conn->owner);
 }
 
 static void unsent_drop(struct vuser_conn *conn)
@@ -68,9 +41,7 @@ void vuser_conn_close(struct vuser_conn *conn)
 		return;
 	close_fds(conn);
 	unsent_drop(conn);
-	/* The peer hears of it now, and sends no more, whenever the socket goes. */
-	shutdown(conn->fd, SHUT_RDWR);
-	closer_close_socket(conn->fd, conn->owner);
+	fd_socket_close(conn->fd, conn->owner);
 	conn->fd = -1;
 	if (!conn->error)
 		conn->error = -ENOTCONN;
@@ -97,92 +68,6 @@ static int protocol_error(struct vuser_conn *conn, int rc)
 {
 	conn->nr_protocol_errors++;
 	return conn_end(conn, rc);
-}
-
-static bool peer_is_gone(int errnum)
-{
-	return errnum == EPIPE || errnum == ECONNRESET || errnum == ENOTCONN || errnum == ESHUTDOWN;
-}
-
-/* Wait until the socket is ready. Return: 0, -ETIMEDOUT, -errno. A hang-up counts as ready: the next call tells. */
-static int wait_ready(const struct vuser_conn *conn, short events, uint64_t deadline_ns)
-{
-	struct pollfd pfd = {.fd = conn->fd, .events = events};
-
-	for (;;) {
-		uint64_t now = vuser_now_ns(), left = deadline_ns > now ? deadline_ns - now : 0;
-		struct timespec ts = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
-		int n = ppoll(&pfd, 1, &ts, NULL);
-
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (!n)
-			return -ETIMEDOUT;
-	}
-}
-
-static void attach_fds(struct msghdr *mh, union fd_control *control, const int *fds, unsigned int nr_fds)
-{
-	struct cmsghdr *cmsg;
-
-	if (!nr_fds)
-		return;
-	memset(control, 0, sizeof(*control));
-	mh->msg_control = control;
-	mh->msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
-	cmsg = CMSG_FIRSTHDR(mh);
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
-	memcpy(CMSG_DATA(cmsg), fds, nr_fds * sizeof(int));
-}
-
-/* Take n bytes off the front. */
-static void iov_advance(struct msghdr *mh, size_t n)
-{
-	while (mh->msg_iovlen && n >= mh->msg_iov->iov_len) {
-		n -= mh->msg_iov->iov_len;
-		mh->msg_iov++;
-		mh->msg_iovlen--;
-	}
-	if (mh->msg_iovlen) {
-		mh->msg_iov->iov_base = (uint8_t *)mh->msg_iov->iov_base + n;
-		mh->msg_iov->iov_len -= n;
-	}
-}
-
-/* As much as the socket takes now. Return: 0, -EAGAIN if something is left, -errno. */
-static int send_some(struct vuser_conn *conn, struct msghdr *mh)
-{
-	ssize_t n;
-
-	while (mh->msg_iovlen) {
-		n = sendmsg(conn->fd, mh, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n >= 0) {
-			iov_advance(mh, (size_t)n);
-			mh->msg_control = NULL; /* gone with the first byte */
-			mh->msg_controllen = 0;
-			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		return peer_is_gone(errno) ? -ECONNRESET : -errno;
-	}
-	return 0;
-}
-
-static int send_all(struct vuser_conn *conn, struct msghdr *mh, uint64_t deadline_ns)
-{
-	int rc;
-
-	while ((rc = send_some(conn, mh)) == -EAGAIN) {
-		rc = wait_ready(conn, POLLOUT, deadline_ns);
-		if (rc)
-			break;
-	}
-	return rc;
 }
 
 /* A message as sendmsg() takes it. */
@@ -212,7 +97,7 @@ static int message_prepare(const struct vuser_conn *conn, const struct vuser_out
 	if (out->nr_fds > VUSER_MAX_FDS)
 		return -EINVAL;
 	parts->header.size_bytes = (uint32_t)bytes;
-	attach_fds(&parts->mh, &parts->control, out->fds, failed ? 0 : out->nr_fds);
+	fd_socket_attach(&parts->mh, &parts->control, out->fds, failed ? 0 : out->nr_fds);
 	return 0;
 }
 
@@ -222,7 +107,7 @@ static void unsent_prepare(struct vuser_conn *conn, struct message_parts *parts)
 	parts->iov[0] = (struct iovec){.iov_base = conn->unsent + conn->unsent_at,
 				       .iov_len = conn->unsent_bytes - conn->unsent_at};
 	parts->mh = (struct msghdr){.msg_iov = parts->iov, .msg_iovlen = 1};
-	attach_fds(&parts->mh, &parts->control, conn->unsent_fds, conn->nr_unsent_fds);
+	fd_socket_attach(&parts->mh, &parts->control, conn->unsent_fds, conn->nr_unsent_fds);
 }
 
 int vuser_send(struct vuser_conn *conn, const struct vuser_out *out, uint64_t deadline_ns)
@@ -234,7 +119,7 @@ int vuser_send(struct vuser_conn *conn, const struct vuser_out *out, uint64_t de
 		return conn->error;
 	if (conn->unsent) {
 		unsent_prepare(conn, &parts);
-		rc = send_all(conn, &parts.mh, deadline_ns);
+		rc = fd_socket_send(conn->fd, &parts.mh, deadline_ns);
 		if (rc)
 			return conn_end(conn, rc);
 		unsent_drop(conn);
@@ -243,7 +128,7 @@ int vuser_send(struct vuser_conn *conn, const struct vuser_out *out, uint64_t de
 	rc = message_prepare(conn, out, &parts);
 	if (rc)
 		return rc;
-	rc = send_all(conn, &parts.mh, deadline_ns);
+	rc = fd_socket_send(conn->fd, &parts.mh, deadline_ns);
 	if (rc)
 		return conn_end(conn, rc);
 	conn->nr_sent++;
@@ -270,7 +155,7 @@ static int unsent_keep(struct vuser_conn *conn, const struct message_parts *part
 		memcpy(conn->unsent_fds, out->fds, out->nr_fds * sizeof(*out->fds));
 		conn->nr_unsent_fds = out->nr_fds;
 	}
-	conn->unsent_ns = vuser_now_ns();
+	conn->unsent_ns = fd_socket_now_ns();
 	return 0;
 }
 
@@ -286,7 +171,7 @@ int vuser_post(struct vuser_conn *conn, const struct vuser_out *out)
 	rc = message_prepare(conn, out, &parts);
 	if (rc)
 		return rc;
-	rc = send_some(conn, &parts.mh);
+	rc = fd_socket_send_some(conn->fd, &parts.mh);
 	if (rc == -EAGAIN) {
 		rc = unsent_keep(conn, &parts, out);
 		return rc ? conn_end(conn, rc) : 0;
@@ -307,7 +192,7 @@ int vuser_flush(struct vuser_conn *conn)
 	if (!conn->unsent)
 		return 1;
 	unsent_prepare(conn, &parts);
-	rc = send_some(conn, &parts.mh);
+	rc = fd_socket_send_some(conn->fd, &parts.mh);
 	if (!rc) {
 		unsent_drop(conn);
 		conn->nr_sent++;
@@ -318,57 +203,19 @@ int vuser_flush(struct vuser_conn *conn)
 	if (!parts.mh.msg_controllen)
 		conn->nr_unsent_fds = 0;
 	conn->unsent_at = conn->unsent_bytes - (uint32_t)parts.iov[0].iov_len;
-	return vuser_now_ns() - conn->unsent_ns >= conn->stall_ns ? protocol_error(conn, -ETIMEDOUT) : 0;
-}
-
-/* Keep the fds that came with some bytes. Return: 0, -EPROTO if there are too many (all of them are closed then). */
-static int take_fds(struct vuser_conn *conn, struct msghdr *mh)
-{
-	/* Also when this process may open no more files: what the kernel dropped, nobody can ask for again. */
-	bool excess = mh->msg_flags & MSG_CTRUNC;
-	size_t nr;
-	int fd;
-
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(mh); cmsg; cmsg = CMSG_NXTHDR(mh, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		nr = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < nr; i++) {
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
-			if (conn->nr_fds < VUSER_MAX_FDS) {
-				conn->fds[conn->nr_fds++] = fd;
-			} else {
-				closer_close(fd, conn->owner);
-				excess = true;
-			}
-		}
-	}
-	return excess ? -EPROTO : 0;
+	return fd_socket_now_ns() - conn->unsent_ns >= conn->stall_ns ? protocol_error(conn, -ETIMEDOUT) : 0;
 }
 
 /* Up to len bytes of the message. Return: how many, 0 if nothing is there, -errno after the connection was ended. */
 static ssize_t recv_some(struct vuser_conn *conn, void *at, size_t len)
 {
-	struct iovec iov = {.iov_base = at, .iov_len = len};
-	union fd_control control;
-	struct msghdr mh = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
-	ssize_t n;
+	const struct fd_room room = {conn->fds, &conn->nr_fds, VUSER_MAX_FDS, conn->owner};
+	ssize_t n = fd_socket_recv(conn->fd, at, len, &room);
 
-	/* Files that come can't be left: what is not received would be closed here, too. */
-	if (closer_full(conn->owner))
-		return conn_end(conn, -ENOBUFS);
-	do {
-		n = recvmsg(conn->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
-		return 0;
-	if (n <= 0)
-		return conn_end(conn, !n || peer_is_gone(errno) ? -ECONNRESET : -errno);
-	if (take_fds(conn, &mh))
-		return protocol_error(conn, -EPROTO);
-	if (!conn->got_bytes)
-		conn->begun_ns = vuser_now_ns();
+	if (n < 0)
+		return n == -EPROTO ? protocol_error(conn, -EPROTO) : conn_end(conn, (int)n);
+	if (n && !conn->got_bytes)
+		conn->begun_ns = fd_socket_now_ns();
 	return n;
 }
 
@@ -448,25 +295,22 @@ int vuser_recv_step(struct vuser_conn *conn)
 			return 1;
 		}
 	}
-	if (conn->got_bytes && vuser_now_ns() - conn->begun_ns >= conn->stall_ns)
+	if (conn->got_bytes && fd_socket_now_ns() - conn->begun_ns >= conn->stall_ns)
 		return protocol_error(conn, -ETIMEDOUT);
 	return 0;
 }
 
 int vuser_recv(struct vuser_conn *conn, uint64_t deadline_ns)
 {
-	uint64_t until_ns;
 	int rc;
 
 	for (;;) {
 		rc = vuser_recv_step(conn);
 		if (rc)
 			return rc < 0 ? rc : 0;
-		until_ns = deadline_ns;
-		if (conn->got_bytes && conn->begun_ns + conn->stall_ns < until_ns)
-			until_ns = conn->begun_ns + conn->stall_ns;
-		rc = wait_ready(conn, POLLIN, until_ns);
-		if (!rc || (rc == -ETIMEDOUT && until_ns < deadline_ns))
+		rc = fd_socket_wait_more(conn->fd, conn->got_bytes ? conn->begun_ns + conn->stall_ns : UINT64_MAX,
+					 deadline_ns);
+		if (!rc)
 			continue; /* there is something, or the next step says that it is too late */
 		if (rc == -ETIMEDOUT && !conn->got_bytes)
 			return rc;
@@ -485,13 +329,7 @@ int vuser_expect(struct vuser_conn *conn, uint32_t min_bytes, uint32_t max_bytes
 
 int vuser_take_fd(struct vuser_conn *conn, unsigned int i)
 {
-	int fd;
-
-	if (i >= conn->nr_fds)
-		return -1;
-	fd = conn->fds[i];
-	conn->fds[i] = -1;
-	return fd;
+	return fd_socket_take(conn->fds, conn->nr_fds, i);
 }
 
 void vuser_hold(struct vuser_conn *conn, struct vuser_held *held)
@@ -528,7 +366,7 @@ void vuser_unhold(struct vuser_conn *conn, struct vuser_held *held)
 
 void vuser_held_drop(struct vuser_held *held)
 {
-	close_all(held->fds, &held->nr_fds, held->owner);
+	fd_socket_close_all(held->fds, &held->nr_fds, held->owner);
 	free(held->payload);
 	held->payload = NULL;
 }

@@ -6,17 +6,18 @@
  * that cannot be, too many fds, a peer that stops in the middle) ends it: from then on every call says so at once, for
  * nobody knows where the next message would begin. The socket itself may be blocking or not; no call relies on it.
  *
- * Thread rule: one thread at a time a connection.
+ * Deadlines are times of fd_socket_now_ns(). Thread rule: one thread at a time a connection.
  */
 #ifndef QUOLL_EAL_VFIO_USER_MESSAGE_H
 #define QUOLL_EAL_VFIO_USER_MESSAGE_H
 
 #include <stdbool.h>
 
+#include <vfio_user/fd_socket.h>
 #include <vfio_user/wire.h>
 
 /* Taken in one message; what we announce as max_msg_fds. The kernel's own limit is 253. */
-#define VUSER_MAX_FDS 64u
+#define VUSER_MAX_FDS FD_SOCKET_MAX_FDS
 /* The largest message: data as max_data_xfer_size announces it, and room for headers. */
 #define VUSER_MAX_MSG_BYTES (VUSER_DEFAULT_DATA_BYTES + 4096u)
 /* How long a message that has begun may take: far more than any live peer needs, little enough for a person to wait. */
@@ -113,9 +114,6 @@ static inline bool vuser_has_message(const struct vuser_conn *conn)
 
 /* Closes the socket and what is left of fds. Sets fd to -1; a second call does nothing. */
 void vuser_conn_close(struct vuser_conn *conn);
-
-/* CLOCK_MONOTONIC, ns; deadlines are times of this clock. */
-uint64_t vuser_now_ns(void);
 
 /**
  * vuser_send() - send one message whole

@@ -274,7 +274,7 @@ static void visitor_begin(struct quoll_server *server, struct server_visitor *vi
 	vuser_conn_init(&visitor->conn, fd);
 	visitor->conn.stall_ns = server->stall_ns;
 	visitor->conn.owner = server;
-	visitor->since_ns = vuser_now_ns();
+	visitor->since_ns = fd_socket_now_ns();
 	visitor->there = true;
 	visitor->parked = false;
 	if (watch(server, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLRDHUP,
@@ -291,7 +291,7 @@ static unsigned int accept_all(struct quoll_server *server)
 
 	/* Whose clients' files can't be closed takes no more of them. */
 	if (closer_full(server)) {
-		server->accept_again_ns = vuser_now_ns() + ACCEPT_AGAIN_NS;
+		server->accept_again_ns = fd_socket_now_ns() + ACCEPT_AGAIN_NS;
 		return 0;
 	}
 	while ((visitor = visitor_place(server))) {
@@ -305,7 +305,7 @@ static unsigned int accept_all(struct quoll_server *server)
 			continue;
 		/* Out of files or memory, most likely: looked at again when the timer says so, not in every poll. */
 		if (errno != EAGAIN)
-			server->accept_again_ns = vuser_now_ns() + ACCEPT_AGAIN_NS;
+			server->accept_again_ns = fd_socket_now_ns() + ACCEPT_AGAIN_NS;
 		break;
 	}
 	return n;
@@ -363,7 +363,7 @@ static unsigned int client_step(struct quoll_server *server, uint32_t events)
 
 static void visitors_expire(struct quoll_server *server)
 {
-	uint64_t now = vuser_now_ns();
+	uint64_t now = fd_socket_now_ns();
 
 	for (unsigned int i = 0; i < SERVER_VISITORS; i++) {
 		struct server_visitor *visitor = &server->visitors[i];
@@ -419,7 +419,7 @@ static void timer_rung(struct quoll_server *server)
 	if (read(server->timer_fd, &times, sizeof(times)) < 0)
 		return;
 	server->timer_ns = UINT64_MAX;
-	if (server->accept_again_ns && vuser_now_ns() >= server->accept_again_ns)
+	if (server->accept_again_ns && fd_socket_now_ns() >= server->accept_again_ns)
 		server->accept_again_ns = 0;
 	visitors_expire(server);
 }
@@ -553,7 +553,7 @@ static struct quoll_server *server_new(const struct quoll_env *env, const struct
 	server->dma_timeout_ns = SERVER_DMA_TIMEOUT_NS;
 	server->dma_round_ns = SERVER_DMA_ROUND_NS;
 	server->dma_left_ns = SERVER_DMA_TIMEOUT_NS;
-	server->dma_left_at_ns = vuser_now_ns();
+	server->dma_left_at_ns = fd_socket_now_ns();
 	server->held_tail = &server->held;
 	return server;
 }

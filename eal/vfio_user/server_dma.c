@@ -105,7 +105,7 @@ static int wait_reply(struct quoll_server *server, const struct vuser_out *out, 
 		rc = may_serve_now(server) ? server_serve_read(server, deadline_ns) : hold_command(server);
 		if (rc)
 			return vuser_conn_fail(conn, rc);
-		if (vuser_now_ns() >= deadline_ns)
+		if (fd_socket_now_ns() >= deadline_ns)
 			return vuser_conn_fail(conn, -ETIMEDOUT);
 	}
 	if (conn->header.id == out->id && conn->header.command == out->command)
@@ -164,7 +164,7 @@ uint64_t quoll_server_waited_ns(const struct quoll_server *server)
 static int exchange(struct quoll_server *server, struct vuser_out *out, uint64_t deadline_ns)
 {
 	const struct vuser_header *header = &server->conn.header;
-	uint64_t began_ns = vuser_now_ns();
+	uint64_t began_ns = fd_socket_now_ns();
 	int rc;
 
 	out->id = server->next_id++;
@@ -172,7 +172,7 @@ static int exchange(struct quoll_server *server, struct vuser_out *out, uint64_t
 	rc = vuser_send(&server->conn, out, deadline_ns);
 	if (!rc)
 		rc = wait_reply(server, out, deadline_ns);
-	count_wait(server, vuser_now_ns() - began_ns);
+	count_wait(server, fd_socket_now_ns() - began_ns);
 	if (rc)
 		return rc;
 	if (!(header->flags & VUSER_ERROR))
@@ -378,7 +378,7 @@ static int piece(struct quoll_server *server, uint64_t iova, uint8_t *buf, size_
 
 static int dma_access(struct quoll_server *server, uint64_t iova, uint8_t *buf, size_t len, unsigned int prot)
 {
-	uint64_t now = vuser_now_ns(), deadline_ns = now + patience_ns(server, now);
+	uint64_t now = fd_socket_now_ns(), deadline_ns = now + patience_ns(server, now);
 	struct vuser_conn *conn = &server->conn;
 	bool is_serving = vuser_has_message(conn);
 	struct vuser_held current;

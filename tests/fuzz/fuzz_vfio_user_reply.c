@@ -128,7 +128,7 @@ static void send_command(struct vuser_conn *conn, uint8_t what)
 		out.head_bytes = sizeof(access);
 	if (out.data_bytes > conn->payload_bytes)
 		out.data_bytes = conn->payload_bytes;
-	vuser_send(conn, &out, vuser_now_ns() + TIMEOUT_NS);
+	vuser_send(conn, &out, fd_socket_now_ns() + TIMEOUT_NS);
 }
 
 /* Return: whether to go on. */
@@ -156,7 +156,7 @@ static bool answer(struct vuser_conn *conn)
 	out.fds = server.files;
 	out.nr_fds = how >> HOW_FDS_SHIFT & 3;
 	if (!(how & HOW_CUT))
-		return !vuser_send(conn, &out, vuser_now_ns() + TIMEOUT_NS);
+		return !vuser_send(conn, &out, fd_socket_now_ns() + TIMEOUT_NS);
 	cut = (struct vuser_header){
 		.id = out.id, .command = out.command, .flags = out.flags, .size_bytes = (uint32_t)nr << (nr % 25)};
 	return send(conn->fd, &cut, sizeof(cut), MSG_NOSIGNAL) == sizeof(cut) &&
@@ -172,7 +172,7 @@ static void *server_main(void *arg)
 	if (fd < 0)
 		abort();
 	vuser_conn_init(&conn, fd);
-	while (server.left && !vuser_recv(&conn, vuser_now_ns() + 1000000000u))
+	while (server.left && !vuser_recv(&conn, fd_socket_now_ns() + 1000000000u))
 		if (vuser_is_command(&conn.header) && !answer(&conn))
 			break;
 	vuser_conn_close(&conn);

@@ -94,7 +94,7 @@ static int try_connect(struct vhost_port *vp)
 
 static void session_begin(struct vhost_port *vp)
 {
-	uint64_t now = vhost_now_ns();
+	uint64_t now = fd_socket_now_ns();
 	int fd;
 
 	/* Whose files can't be closed sends no more of them. */

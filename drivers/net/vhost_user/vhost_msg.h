@@ -6,14 +6,18 @@
  * that cannot be, too many fds, a peer that stops in the middle) ends it: from then on every call says so at once, for
  * nobody knows where the next message would begin. The socket itself may be blocking or not; no call relies on it.
  *
- * Thread rule: one thread at a time a connection.
+ * Deadlines are times of fd_socket_now_ns(). Thread rule: one thread at a time a connection.
  */
 #ifndef QUOLL_NET_VHOST_MSG_H
 #define QUOLL_NET_VHOST_MSG_H
 
 #include <stdbool.h>
 
+#include "vfio_user/fd_socket.h"
+
 #include "vhost_wire.h"
+
+_Static_assert(VHOST_MAX_FDS <= FD_SOCKET_MAX_FDS, "fds of a message");
 
 /* The longest payload taken or sent; that of GET_CONFIG is the longest there is. */
 #define VHOST_MAX_PAYLOAD_BYTES 512u
@@ -74,9 +78,6 @@ void vhost_conn_init(struct vhost_conn *conn, int fd);
 int vhost_conn_fail(struct vhost_conn *conn, int rc);
 /* Closes the socket and what is left of fds. A second call does nothing. */
 void vhost_conn_close(struct vhost_conn *conn);
-/* CLOCK_MONOTONIC, ns; deadlines are times of this clock. */
-uint64_t vhost_now_ns(void);
-
 /**
  * vhost_send() - send one message whole; the fds stay the caller's
  * @deadline_ns: when to give up because the peer does not read; 0: if it cannot go out at once

@@ -118,7 +118,7 @@ static int say_all(struct virtio_user *u, enum user_part part, struct quoll_erro
 	int rc;
 
 	user_session_part(u, part);
-	rc = user_session_step(u, vhost_now_ns() + BEGIN_NS, err);
+	rc = user_session_step(u, fd_socket_now_ns() + BEGIN_NS, err);
 	return rc < 0 ? rc : 0;
 }
 
@@ -310,7 +310,7 @@ static int compare(const struct virtio_user *u, struct quoll_error *err)
 
 static void check_down(struct virtio_user *u)
 {
-	uint64_t now = vhost_now_ns();
+	uint64_t now = fd_socket_now_ns();
 
 	clear_tick(u);
 	if (now < u->retry_ns)
@@ -332,7 +332,7 @@ static int come_back(struct virtio_user *u, struct quoll_error *err)
 {
 	int rc = user_session_step(u, 0, err);
 
-	if (!rc && vhost_now_ns() >= u->return_by_ns)
+	if (!rc && fd_socket_now_ns() >= u->return_by_ns)
 		return user_session_expired(u, err);
 	if (rc <= 0 || u->talk.part == USER_GO)
 		return rc;
@@ -356,7 +356,7 @@ static void check_returning(struct virtio_user *u)
 		hang_up(u);
 		/* Rings may have been touched; and not at once again with one that talks nonsense. */
 		virtio_begin_anew(&u->v);
-		u->retry_ns = vhost_now_ns() + 10 * RETRY_NS;
+		u->retry_ns = fd_socket_now_ns() + 10 * RETRY_NS;
 		u->state = USER_DOWN;
 		return;
 	}

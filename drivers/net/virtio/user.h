@@ -95,8 +95,8 @@ static inline struct virtio_user *virtio_user(struct virtio_port *v)
 void user_session_part(struct virtio_user *u, enum user_part part);
 /*
  * Say what comes next, and hear what is answered.
- * @deadline_ns: wait until all has been said, or until then, see vhost_now_ns(); 0: not at all, a few messages and no
- * more
+ * @deadline_ns: wait until all has been said, or until then, see fd_socket_now_ns(); 0: not at all, a few messages and
+ * no more
  *
  * Return: 1: the part has been said, and answered; 0: not yet, only with 0; -errno, which ends the session.
  */

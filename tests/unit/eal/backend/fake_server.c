@@ -61,7 +61,7 @@ void fake_reply_fds(struct fake_server *server, const void *head, size_t head_by
 	out.head_bytes = (uint32_t)head_bytes;
 	out.fds = fds;
 	out.nr_fds = nr_fds;
-	vuser_send(&server->conn, &out, vuser_now_ns() + PATIENCE_NS);
+	vuser_send(&server->conn, &out, fd_socket_now_ns() + PATIENCE_NS);
 }
 
 void fake_reply(struct fake_server *server, const void *head, size_t head_bytes)
@@ -73,7 +73,7 @@ static void reply_error(struct fake_server *server, int errnum)
 {
 	struct vuser_out out = vuser_reply_to(&server->conn.header, errnum);
 
-	vuser_send(&server->conn, &out, vuser_now_ns() + PATIENCE_NS);
+	vuser_send(&server->conn, &out, fd_socket_now_ns() + PATIENCE_NS);
 }
 
 void fake_send_raw(struct fake_server *server, const void *bytes, size_t len)
@@ -380,9 +380,9 @@ int fake_dma(struct fake_server *server, quoll_iova_t iova, void *buf, size_t le
 	int rc;
 
 	vuser_conn_init(&conn, dup(server->twin[0] >= 0 ? server->twin[0] : server->conn.fd));
-	rc = vuser_send(&conn, &out, vuser_now_ns() + PATIENCE_NS);
+	rc = vuser_send(&conn, &out, fd_socket_now_ns() + PATIENCE_NS);
 	if (!rc)
-		rc = vuser_recv(&conn, vuser_now_ns() + PATIENCE_NS);
+		rc = vuser_recv(&conn, fd_socket_now_ns() + PATIENCE_NS);
 	if (!rc)
 		rc = dma_result(&conn, &access, buf, write);
 	/* Only this number for it goes: vuser_conn_close() would shut the connection down. */

@@ -249,7 +249,7 @@ static bool lie_set_irqs_fails(struct fake_server *server)
 	memcpy(&set, server->conn.payload, sizeof(set));
 	if (set.start < 16 || !server->conn.nr_fds)
 		return false;
-	vuser_send(&server->conn, &out, vuser_now_ns() + WORLD_LONG_NS);
+	vuser_send(&server->conn, &out, fd_socket_now_ns() + WORLD_LONG_NS);
 	return true;
 }
 
@@ -385,7 +385,7 @@ static bool lie_map_refused(struct fake_server *server)
 
 	if (server->conn.header.command != VUSER_DMA_MAP)
 		return false;
-	vuser_send(&server->conn, &out, vuser_now_ns() + WORLD_LONG_NS);
+	vuser_send(&server->conn, &out, fd_socket_now_ns() + WORLD_LONG_NS);
 	return true;
 }
 
@@ -454,7 +454,7 @@ static bool lie_dma_later(struct fake_server *server)
 	out = vuser_reply_to(&header, 0);
 	out.head = &echo;
 	out.head_bytes = sizeof(echo);
-	vuser_send(&server->conn, &out, vuser_now_ns() + WORLD_LONG_NS);
+	vuser_send(&server->conn, &out, fd_socket_now_ns() + WORLD_LONG_NS);
 	return true;
 }
 
@@ -485,7 +485,7 @@ static void dma_check(const struct dma_script *script, const uint8_t *rw)
 
 static void dma_by_message(const char *caps, bool idle)
 {
-	uint64_t limit = vuser_now_ns() + WORLD_LONG_NS;
+	uint64_t limit = fd_socket_now_ns() + WORLD_LONG_NS;
 	struct dma_script script = {.done = false};
 	struct pollfd pfd = {.events = POLLIN};
 	uint8_t *ro, *rw;
@@ -505,7 +505,7 @@ static void dma_by_message(const char *caps, bool idle)
 		pfd.fd = quoll_device_event_fd(w.dev);
 		CU_ASSERT_EQUAL(poll(&pfd, 1, 20000), 1); /* a sleeper is woken for it */
 	}
-	while (idle && !atomic_load(&script.done) && vuser_now_ns() < limit)
+	while (idle && !atomic_load(&script.done) && fd_socket_now_ns() < limit)
 		CU_ASSERT_EQUAL(quoll_device_events(w.dev), 0);
 	CU_ASSERT_TRUE_FATAL(atomic_load(&script.done));
 	dma_check(&script, rw);
@@ -537,17 +537,17 @@ static bool lie_ask_for_a_reset(struct fake_server *server)
 
 	if (header.command != VUSER_DEVICE_RESET)
 		return false;
-	vuser_send(conn, &out, vuser_now_ns() + WORLD_LONG_NS);
+	vuser_send(conn, &out, fd_socket_now_ns() + WORLD_LONG_NS);
 	out.command = VUSER_DMA_READ; /* without its payload */
-	vuser_send(conn, &out, vuser_now_ns() + WORLD_LONG_NS);
+	vuser_send(conn, &out, fd_socket_now_ns() + WORLD_LONG_NS);
 	for (int i = 0; i < 2; i++) {
-		vuser_recv(conn, vuser_now_ns() + WORLD_LONG_NS);
+		vuser_recv(conn, fd_socket_now_ns() + WORLD_LONG_NS);
 		if (conn->header.flags != (VUSER_TYPE_REPLY | VUSER_ERROR) ||
 		    conn->header.error != (i ? EINVAL : EOPNOTSUPP))
 			server->silent = true;
 	}
 	out = vuser_reply_to(&header, 0);
-	vuser_send(conn, &out, vuser_now_ns() + WORLD_LONG_NS);
+	vuser_send(conn, &out, fd_socket_now_ns() + WORLD_LONG_NS);
 	return true;
 }
 

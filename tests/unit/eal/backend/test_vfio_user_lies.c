@@ -129,7 +129,7 @@ static bool lie_refuse(struct fake_server *server)
 {
 	struct vuser_out out = vuser_reply_to(&server->conn.header, EINVAL);
 
-	vuser_send(&server->conn, &out, vuser_now_ns() + WORLD_LONG_NS);
+	vuser_send(&server->conn, &out, fd_socket_now_ns() + WORLD_LONG_NS);
 	return true;
 }
 
@@ -379,12 +379,12 @@ static void errors_that_are_no_errno(void)
 
 static bool lie_flood(struct fake_server *server)
 {
-	uint64_t limit = vuser_now_ns() + WORLD_LONG_NS;
+	uint64_t limit = fd_socket_now_ns() + WORLD_LONG_NS;
 	struct vuser_out out = {.command = 77, .flags = VUSER_NO_REPLY};
 
 	if (!is_access(server))
 		return false;
-	while (!vuser_send(&server->conn, &out, limit) && vuser_now_ns() < limit)
+	while (!vuser_send(&server->conn, &out, limit) && fd_socket_now_ns() < limit)
 		;
 	return true;
 }

@@ -120,7 +120,7 @@ static bool lie_second_map_refused(struct fake_server *server)
 
 	if (server->conn.header.command != VUSER_DMA_MAP || !server->nr_maps)
 		return false;
-	vuser_send(&server->conn, &out, vuser_now_ns() + WORLD_LONG_NS);
+	vuser_send(&server->conn, &out, fd_socket_now_ns() + WORLD_LONG_NS);
 	return true;
 }
 

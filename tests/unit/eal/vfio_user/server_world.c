@@ -209,18 +209,18 @@ void world_send(struct server_world *w, uint16_t command, const void *payload, s
 				.fds = fds,
 				.nr_fds = nr_fds};
 
-	vuser_send(&w->client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	vuser_send(&w->client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS);
 }
 
 int world_answer(struct server_world *w)
 {
 	const struct vuser_header *header = &w->client.header;
-	uint64_t until = vuser_now_ns() + WORLD_PATIENCE_NS;
+	uint64_t until = fd_socket_now_ns() + WORLD_PATIENCE_NS;
 	int rc;
 
 	while (!(rc = vuser_recv_step(&w->client))) {
 		quoll_server_poll(w->server);
-		must(vuser_now_ns() < until);
+		must(fd_socket_now_ns() < until);
 	}
 	if (rc < 0)
 		return rc;
@@ -263,11 +263,11 @@ int world_hello(struct server_world *w)
 
 void world_until(struct server_world *w, bool (*done)(const struct server_world *w))
 {
-	uint64_t until = vuser_now_ns() + WORLD_PATIENCE_NS;
+	uint64_t until = fd_socket_now_ns() + WORLD_PATIENCE_NS;
 
 	while (!done(w)) {
 		quoll_server_poll(w->server);
-		must(vuser_now_ns() < until);
+		must(fd_socket_now_ns() < until);
 	}
 }
 

@@ -73,7 +73,7 @@ static void whose_files_cannot_be_closed_takes_no_more(void)
 	for (unsigned int i = 2; i < 8; i++)
 		fds[i] = fds[i % 2];
 	out.fds = fds;
-	for (unsigned int i = 0; !vuser_send(&w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS); i++) {
+	for (unsigned int i = 0; !vuser_send(&w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS); i++) {
 		CU_ASSERT_TRUE_FATAL(i < CLOSER_OWNER_FDS / 8 + 2);
 		quoll_server_poll(w.server);
 	}

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "open_fds.h"
+#include "raw_send.h"
 #include "unit.h"
 #include "vfio_user/message.h"
 
@@ -46,7 +47,7 @@ static void pair_close(struct pair *p)
 
 static uint64_t in_ns(uint64_t ns)
 {
-	return vuser_now_ns() + ns;
+	return fd_socket_now_ns() + ns;
 }
 
 static int send_text(struct vuser_conn *conn, uint16_t id, const char *text)
@@ -61,30 +62,6 @@ static bool has_text(const struct vuser_conn *conn, uint16_t id, const char *tex
 {
 	return conn->header.id == id && conn->payload_bytes == strlen(text) &&
 	       !memcmp(conn->payload, text, strlen(text));
-}
-
-/* Bytes as they are, with nr copies of fd; beside what vuser_send() would let through. */
-static void send_raw(int socket, const void *bytes, size_t len, int fd, unsigned int nr)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(253 * sizeof(int))];
-	} control = {.bytes = {0}};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
-	struct cmsghdr *cmsg;
-
-	if (nr) {
-		mh.msg_control = &control;
-		mh.msg_controllen = CMSG_SPACE(nr * sizeof(int));
-		cmsg = CMSG_FIRSTHDR(&mh);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(nr * sizeof(int));
-		for (unsigned int i = 0; i < nr; i++)
-			memcpy(CMSG_DATA(cmsg) + i * sizeof(fd), &fd, sizeof(fd));
-	}
-	CU_ASSERT_EQUAL_FATAL(sendmsg(socket, &mh, MSG_NOSIGNAL), (ssize_t)len);
 }
 
 static struct vuser_header header_of(uint32_t size_bytes)
@@ -476,7 +453,7 @@ static void what_a_socket_does_not_take_is_sent_later(void)
 	CU_ASSERT_EQUAL(vuser_post(&p.a, &out), -EBUSY);
 	CU_ASSERT_EQUAL(p.a.nr_sent, 0);
 	memset(data, 0, sizeof(data));
-	while (!(rc = vuser_recv_step(&p.b)) && vuser_now_ns() < until)
+	while (!(rc = vuser_recv_step(&p.b)) && fd_socket_now_ns() < until)
 		CU_ASSERT_TRUE(vuser_flush(&p.a) >= 0);
 	CU_ASSERT_EQUAL_FATAL(rc, 1);
 	CU_ASSERT_EQUAL(vuser_flush(&p.a), 1);
@@ -592,7 +569,7 @@ static void *send_after_alarms(void *arg)
 {
 	uint64_t limit = in_ns(LONG_NS);
 
-	while (atomic_load(&nr_alarms) < 5 && vuser_now_ns() < limit)
+	while (atomic_load(&nr_alarms) < 5 && fd_socket_now_ns() < limit)
 		usleep(1000);
 	return (void *)(intptr_t)send_text(arg, 4, "calm");
 }

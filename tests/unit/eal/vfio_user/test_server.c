@@ -308,9 +308,9 @@ static void a_command_that_wants_no_reply_gets_none(void)
 	world_init(&w);
 	world_listen(&w);
 	CU_ASSERT_TRUE(world_hello(&w) > 0);
-	CU_ASSERT_EQUAL(vuser_send(&w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS), 0);
+	CU_ASSERT_EQUAL(vuser_send(&w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS), 0);
 	m.access.offset = UINT64_MAX;
-	CU_ASSERT_EQUAL(vuser_send(&w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS), 0);
+	CU_ASSERT_EQUAL(vuser_send(&w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS), 0);
 	/* The answer to this one is the next thing that comes. */
 	CU_ASSERT_EQUAL(region_read(&w, 0, 32, 4), 20);
 	CU_ASSERT_EQUAL(memcmp(w.client.payload + 16, "abcd", 4), 0);

@@ -274,7 +274,7 @@ static void a_client_that_stops_in_a_message_is_cut_off(void)
 static void a_large_reply_waits_for_its_reader(void)
 {
 	struct vuser_region_access access = {.region = 0, .count = MODEL_BAR_BYTES};
-	uint64_t until = vuser_now_ns() + WORLD_PATIENCE_NS;
+	uint64_t until = fd_socket_now_ns() + WORLD_PATIENCE_NS;
 	struct server_world w;
 	unsigned int n = 0;
 
@@ -284,7 +284,7 @@ static void a_large_reply_waits_for_its_reader(void)
 	/* More than the socket holds. */
 	for (unsigned int i = 0; i < 100; i++)
 		world_send(&w, VUSER_REGION_READ, &access, sizeof(access), NULL, 0);
-	while (!vuser_is_posting(&w.server->conn) && vuser_now_ns() < until)
+	while (!vuser_is_posting(&w.server->conn) && fd_socket_now_ns() < until)
 		quoll_server_poll(w.server);
 	CU_ASSERT_TRUE_FATAL(vuser_is_posting(&w.server->conn));
 	CU_ASSERT_TRUE(w.nr_reads < 100); /* what nobody takes is not made either */
@@ -292,7 +292,7 @@ static void a_large_reply_waits_for_its_reader(void)
 	while (n < 100) {
 		int rc = vuser_recv_step(&w.client);
 
-		CU_ASSERT_TRUE_FATAL(rc >= 0 && vuser_now_ns() < until);
+		CU_ASSERT_TRUE_FATAL(rc >= 0 && fd_socket_now_ns() < until);
 		if (rc) {
 			n++;
 			CU_ASSERT_EQUAL_FATAL(w.client.payload_bytes, 16 + MODEL_BAR_BYTES);

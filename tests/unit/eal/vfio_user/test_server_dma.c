@@ -47,7 +47,7 @@ static void reply(struct memory *m, int errnum, const void *head, size_t head_by
 	out.head_bytes = (uint32_t)head_bytes;
 	out.data = data;
 	out.data_bytes = (uint32_t)bytes;
-	vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	vuser_send(&m->w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS);
 }
 
 /* As QEMU: a count of 32 bits, data behind it, 4 bytes of nothing, and no payload in the reply to a write. */
@@ -98,7 +98,7 @@ static void *memory_main(void *arg)
 	struct memory *m = arg;
 	struct vuser_dma_access access;
 
-	while (!vuser_recv(&m->w.client, vuser_now_ns() + WORLD_PATIENCE_NS)) {
+	while (!vuser_recv(&m->w.client, fd_socket_now_ns() + WORLD_PATIENCE_NS)) {
 		if (!vuser_is_command(&m->w.client.header))
 			continue; /* to what a lie has sent */
 		memcpy(&access, m->w.client.payload, sizeof(access));
@@ -340,7 +340,7 @@ static bool lie_commands_first(struct memory *m, const struct vuser_dma_access *
 		write.access.offset = 8 * i;
 		write.data[0] = (uint8_t)(i + 1);
 		out.head_bytes = sizeof(write);
-		vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+		vuser_send(&m->w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS);
 	}
 	m->lie = NULL;
 	return false;
@@ -373,7 +373,7 @@ static bool lie_read_first(struct memory *m, const struct vuser_dma_access *acce
 	struct vuser_region_access read = {.offset = 0x40, .count = 4};
 	struct vuser_out out = {.id = 77, .command = VUSER_REGION_READ, .head = &read, .head_bytes = sizeof(read)};
 	struct vuser_header ours = m->w.client.header;
-	uint64_t until = vuser_now_ns() + WORLD_PATIENCE_NS;
+	uint64_t until = fd_socket_now_ns() + WORLD_PATIENCE_NS;
 
 	(void)access;
 	m->lie = NULL;
@@ -412,11 +412,11 @@ static bool lie_write_and_read(struct memory *m, const struct vuser_dma_access *
 				.head_bytes = sizeof(write)};
 
 	(void)access;
-	vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	vuser_send(&m->w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS);
 	out.command = VUSER_REGION_READ;
 	out.flags = 0;
 	out.head_bytes = sizeof(write.access);
-	vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	vuser_send(&m->w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS);
 	m->lie = NULL;
 	return false;
 }
@@ -453,7 +453,7 @@ static bool lie_second_read(struct memory *m, const struct vuser_dma_access *acc
 
 	(void)access;
 	m->lie = NULL;
-	vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	vuser_send(&m->w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS);
 	return false;
 }
 
@@ -520,7 +520,7 @@ static bool lie_flood(struct memory *m, const struct vuser_dma_access *access)
 	struct vuser_out out = {.command = VUSER_DEVICE_RESET, .flags = VUSER_NO_REPLY};
 
 	(void)access;
-	while (!vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS))
+	while (!vuser_send(&m->w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS))
 		;
 	return true;
 }
@@ -536,7 +536,7 @@ static bool lie_files(struct memory *m, const struct vuser_dma_access *access)
 		fds[i] = fd;
 	out.fds = fds;
 	for (unsigned int i = 0; i <= SERVER_HELD_FDS / VUSER_MAX_FDS; i++)
-		vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+		vuser_send(&m->w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS);
 	close(fd);
 	return true;
 }
@@ -716,7 +716,7 @@ static bool lie_error(struct memory *m, const struct vuser_dma_access *access)
 	struct vuser_out out = vuser_reply_to(&m->w.client.header, EIO);
 
 	out.error = errors[access->count];
-	vuser_send(&m->w.client, &out, vuser_now_ns() + WORLD_PATIENCE_NS);
+	vuser_send(&m->w.client, &out, fd_socket_now_ns() + WORLD_PATIENCE_NS);
 	return true;
 }
 

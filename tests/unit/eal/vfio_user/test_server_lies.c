@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "raw_send.h"
 #include "server_world.h"
 
 /* What is wrong is found at once, and the session goes on. */
@@ -224,27 +225,12 @@ static void messages_that_cannot_be_end_the_session(void)
 static void too_many_files_end_the_session(void)
 {
 	struct server_world w;
-	int fds[200];
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(fds))];
-	} control = {.bytes = {0}};
 	struct vuser_header header = {.command = VUSER_DMA_MAP, .size_bytes = 16};
-	struct iovec iov = {.iov_base = &header, .iov_len = sizeof(header)};
-	struct msghdr mh = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh);
 
 	world_init(&w);
 	world_listen(&w);
 	CU_ASSERT_TRUE_FATAL(world_hello(&w) > 0);
-	for (unsigned int i = 0; i < 200; i++)
-		fds[i] = w.device.regions[0].fd;
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fds));
-	memcpy(CMSG_DATA(cmsg), fds, sizeof(fds));
-	CU_ASSERT_EQUAL(sendmsg(w.client.fd, &mh, MSG_NOSIGNAL), 16);
+	send_raw(w.client.fd, &header, sizeof(header), w.device.regions[0].fd, 200);
 	CU_ASSERT_EQUAL(world_answer(&w), -ECONNRESET);
 	world_hang_up(&w);
 	CU_ASSERT_TRUE(world_hello(&w) > 0);

@@ -99,9 +99,9 @@ bool front_link(const struct front *f)
 
 void front_await_link(struct front *f, bool up)
 {
-	uint64_t deadline = vhost_now_ns() + LONG_NS;
+	uint64_t deadline = fd_socket_now_ns() + LONG_NS;
 
-	while (front_link(f) != up && vhost_now_ns() < deadline)
+	while (front_link(f) != up && fd_socket_now_ns() < deadline)
 		front_turn(f);
 	CU_ASSERT_EQUAL_FATAL(front_link(f), up);
 }
@@ -114,7 +114,7 @@ static void send_flags(struct front *f, uint32_t request, uint32_t flags, const 
 	struct vhost_out out = {
 		.request = request, .flags = flags, .payload = payload, .bytes = bytes, .fds = fds, .nr_fds = nr_fds};
 
-	(void)vhost_send(&f->conn, &out, vhost_now_ns() + LONG_NS);
+	(void)vhost_send(&f->conn, &out, fd_socket_now_ns() + LONG_NS);
 }
 
 void front_send(struct front *f, uint32_t request, const void *payload, uint32_t bytes, const int *fds,
@@ -126,10 +126,10 @@ void front_send(struct front *f, uint32_t request, const void *payload, uint32_t
 /* Turn the port until the answer is there, or the end. */
 static bool await_answer(struct front *f)
 {
-	uint64_t deadline = vhost_now_ns() + LONG_NS;
+	uint64_t deadline = fd_socket_now_ns() + LONG_NS;
 	int rc = 0;
 
-	while (!rc && vhost_now_ns() < deadline) {
+	while (!rc && fd_socket_now_ns() < deadline) {
 		front_turn(f);
 		rc = vhost_recv_step(&f->conn);
 	}

@@ -104,7 +104,7 @@ static void what_is_refused_without_an_answer_ends_the_session(void)
 static void who_is_sent_away_again_and_again_does_not_fill_the_log(void)
 {
 	static const uint64_t lie = UINT64_MAX;
-	uint64_t before = vhost_now_ns(), seconds;
+	uint64_t before = fd_socket_now_ns(), seconds;
 	struct front f;
 
 	front_up(&f, 0, 1);
@@ -118,7 +118,7 @@ static void who_is_sent_away_again_and_again_does_not_fill_the_log(void)
 	}
 	CU_ASSERT_EQUAL(front_xstat(&f, "sessions_ended_as_bad"), 100);
 	CU_ASSERT_EQUAL(front_xstat(&f, "requests_refused"), 100);
-	seconds = (vhost_now_ns() - before) / 1000000000 + 1;
+	seconds = (fd_socket_now_ns() - before) / 1000000000 + 1;
 	/* Of the request, and of the session. */
 	CU_ASSERT_TRUE(f.fix.nr_warnings >= 2 * 4 && f.fix.nr_warnings <= 2 * (4 + seconds));
 	check_next(&f);

@@ -246,14 +246,14 @@ static void check_frame(const struct quoll_buf *buf)
 
 static void receive_with(uint64_t features, bool wild)
 {
-	uint64_t deadline = vhost_now_ns() + 120000000000u, nr_good = 0;
+	uint64_t deadline = fd_socket_now_ns() + 120000000000u, nr_good = 0;
 	struct quoll_buf *bufs[32];
 	struct race race;
 	struct front f;
 	unsigned int n;
 
 	race_begin(&race, &f, 1, features, wild);
-	while (goes_on(&race, nr_good) && vhost_now_ns() < deadline) {
+	while (goes_on(&race, nr_good) && fd_socket_now_ns() < deadline) {
 		offer(&f, 1);
 		n = front_rx(&f, 0, bufs, 32);
 		for (unsigned int i = 0; i < n; i++)
@@ -268,14 +268,14 @@ static void receive_with(uint64_t features, bool wild)
 
 static void send_with(uint64_t features, bool wild)
 {
-	uint64_t deadline = vhost_now_ns() + 120000000000u, nr_good = 0;
+	uint64_t deadline = fd_socket_now_ns() + 120000000000u, nr_good = 0;
 	struct quoll_buf *bufs[2];
 	struct race race;
 	struct front f;
 	unsigned int n;
 
 	race_begin(&race, &f, 0, features, wild);
-	while (goes_on(&race, nr_good) && vhost_now_ns() < deadline) {
+	while (goes_on(&race, nr_good) && fd_socket_now_ns() < deadline) {
 		offer(&f, 0);
 		bufs[0] = front_make(&f, 't', 64, 1);
 		bufs[1] = front_make(&f, 't', 1400, 2);

@@ -155,7 +155,7 @@ static void front_ends_come_and_go_with(uint64_t features)
 	CU_ASSERT_EQUAL(front_xstat(&f, "sessions_ended_as_bad"), 0);
 	/* So do starts and stops of the port. */
 	CU_ASSERT_EQUAL(quoll_port_stop(f.port), 0);
-	CU_ASSERT_EQUAL(vhost_recv(&f.conn, vhost_now_ns() + 20000000000u), -ECONNRESET);
+	CU_ASSERT_EQUAL(vhost_recv(&f.conn, fd_socket_now_ns() + 20000000000u), -ECONNRESET);
 	front_disconnect(&f);
 	front_start(&f);
 	front_connect(&f);
@@ -189,7 +189,7 @@ static void a_client_connects_again_and_again(void)
 	struct quoll_listen listen;
 	struct quoll_error err;
 	struct front f;
-	uint64_t deadline = vhost_now_ns() + 20000000000u;
+	uint64_t deadline = fd_socket_now_ns() + 20000000000u;
 	int fd;
 
 	front_open(&f, "?client=1", 1);
@@ -201,7 +201,7 @@ static void a_client_connects_again_and_again(void)
 		do {
 			front_turn(&f);
 			fd = accept4(listen.fd, NULL, NULL, SOCK_CLOEXEC);
-		} while (fd < 0 && vhost_now_ns() < deadline);
+		} while (fd < 0 && fd_socket_now_ns() < deadline);
 		CU_ASSERT_TRUE_FATAL(fd >= 0);
 		vhost_conn_init(&f.conn, fd);
 		front_hello(&f);

@@ -60,20 +60,20 @@ static void await(struct front *f, uint32_t request, const void *payload, uint32
 				.fds = fds,
 				.nr_fds = nr_fds};
 
-	CU_ASSERT_EQUAL(vhost_send(&f->conn, &out, vhost_now_ns() + 20000000000u), 0);
-	CU_ASSERT_EQUAL(vhost_recv(&f->conn, vhost_now_ns() + 60000000000u), 0);
+	CU_ASSERT_EQUAL(vhost_send(&f->conn, &out, fd_socket_now_ns() + 20000000000u), 0);
+	CU_ASSERT_EQUAL(vhost_recv(&f->conn, fd_socket_now_ns() + 60000000000u), 0);
 	CU_ASSERT_EQUAL(f->conn.payload.u64, 0);
 }
 
 /* What comes back, in order. */
 static void take_back(struct front *f, unsigned int pair, uint8_t *expected, unsigned int n)
 {
-	uint64_t deadline = vhost_now_ns() + 60000000000u;
+	uint64_t deadline = fd_socket_now_ns() + 60000000000u;
 	uint32_t bytes;
 	uint16_t id;
 	bool written;
 
-	while (n && vhost_now_ns() < deadline) {
+	while (n && fd_socket_now_ns() < deadline) {
 		if (!front_used(f, 2 * pair, &id, &bytes, &written)) {
 			sched_yield();
 			continue;
@@ -169,7 +169,7 @@ static void front_ends_come_and_go_under_the_threads(void)
 			}
 		}
 		front_disconnect(&f);
-		for (uint64_t end = vhost_now_ns() + 60000000000u; front_link(&f) && vhost_now_ns() < end;)
+		for (uint64_t end = fd_socket_now_ns() + 60000000000u; front_link(&f) && fd_socket_now_ns() < end;)
 			sched_yield();
 		CU_ASSERT_FALSE(front_link(&f));
 		for (unsigned int i = 0; i < 2; i++) {

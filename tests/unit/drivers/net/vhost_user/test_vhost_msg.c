@@ -12,6 +12,7 @@
 
 #include "eal/vfio_user/lingering.h"
 #include "eal/vfio_user/open_fds.h"
+#include "eal/vfio_user/raw_send.h"
 #include "net/vhost_user/vhost_msg.h"
 #include "unit.h"
 #include "vfio_user/closer.h"
@@ -44,7 +45,7 @@ static void pair_close(struct pair *p)
 
 static uint64_t in_ns(uint64_t ns)
 {
-	return vhost_now_ns() + ns;
+	return fd_socket_now_ns() + ns;
 }
 
 static int send_u64(struct vhost_conn *conn, uint32_t request, uint64_t value)
@@ -57,30 +58,6 @@ static int send_u64(struct vhost_conn *conn, uint32_t request, uint64_t value)
 static bool has_u64(const struct vhost_conn *conn, uint32_t request, uint64_t value)
 {
 	return conn->header.request == request && conn->header.bytes == 8 && conn->payload.u64 == value;
-}
-
-/* Bytes as they are, with nr copies of fd; beside what vhost_send() would let through. */
-static void send_raw(int socket, const void *bytes, size_t len, int fd, unsigned int nr)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(253 * sizeof(int))];
-	} control = {.bytes = {0}};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
-	struct cmsghdr *cmsg;
-
-	if (nr) {
-		mh.msg_control = &control;
-		mh.msg_controllen = CMSG_SPACE(nr * sizeof(int));
-		cmsg = CMSG_FIRSTHDR(&mh);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(nr * sizeof(int));
-		for (unsigned int i = 0; i < nr; i++)
-			memcpy(CMSG_DATA(cmsg) + i * sizeof(fd), &fd, sizeof(fd));
-	}
-	CU_ASSERT_EQUAL_FATAL(sendmsg(socket, &mh, MSG_NOSIGNAL), (ssize_t)len);
 }
 
 static struct vhost_header header_of(uint32_t bytes)

@@ -62,7 +62,7 @@ static void reply(struct fake_back_end *b, const struct vhost_out *out)
 	struct vhost_header header = {out->request, out->flags | VHOST_FLAG_VERSION, out->bytes};
 
 	if (!b->trickles) {
-		(void)vhost_send(&b->conn, out, vhost_now_ns() + 1000000000);
+		(void)vhost_send(&b->conn, out, fd_socket_now_ns() + 1000000000);
 		return;
 	}
 	memcpy(b->owed, &header, sizeof(header));
@@ -202,7 +202,7 @@ static void begin(struct fake_back_end *b, int fd)
 static void serve(struct fake_back_end *b)
 {
 	while (!__atomic_load_n(&b->stop, __ATOMIC_ACQUIRE)) {
-		int rc = vhost_recv(&b->conn, vhost_now_ns() + STEP_NS);
+		int rc = vhost_recv(&b->conn, fd_socket_now_ns() + STEP_NS);
 
 		if (rc == -ETIMEDOUT && !b->conn.error)
 			continue;
