@@ -3,6 +3,8 @@
 # kmod-stream.sh - quoll.ko's streaming by its own interface (programs/kmod_stream.c): windows, rings, entries, registered buffers;
 # DMA of devices through them; threads; processes that are killed and devices that are taken away in the middle of it, or while a
 # call waits for user memory; that pinned pages and the kernel's log are as before.
+#
+# QUOLL_ROUNDS: of open and close; the time limit is 300 s.
 
 : "${cases:?set by run}" "${sys:?set by lib.sh}"
 # shellcheck source=kmod-lib.sh
@@ -22,7 +24,7 @@ check 'kmod-stream: the IOMMU has stopped writes into the window' sh -c "dmesg |
 kmod_run nvme "$disk"
 kmod_run threads "$edu"
 kmod_run waiting "$edu"
-kmod_run rounds "$edu"
+kmod_run rounds "$edu" "${QUOLL_ROUNDS:-1000}"
 check 'kmod-stream: as many pages are pinned as before' wait_for 20 is_pinned "$pins"
 
 for program in hammer lose-waiting; do

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # kmod.sh - quoll.ko by its own interface (programs/kmod_selftest.c): groups, owners, mappings, devices, what is refused, what is
 # lost, what is killed; that pinned pages and the kernel's log are as before.
+#
+# QUOLL_ROUNDS: of open and close; the time limit is 300 s.
 
 : "${cases:?set by run}" "${sys:?set by lib.sh}"
 # shellcheck source=kmod-lib.sh
@@ -22,7 +24,7 @@ kmod_run edu "$edu"
 check 'kmod: the IOMMU has stopped the writes' sh -c "dmesg | grep -E 'DMAR: .*DMA Write.*\[?${edu#0000:}\]?'"
 kmod_run nvme "$disk"
 kmod_run turns "$disk"
-kmod_run rounds "$edu" 1000
+kmod_run rounds "$edu" "${QUOLL_ROUNDS:-1000}"
 check 'kmod: as many pages are pinned as before' wait_for 20 is_pinned "$pins"
 
 kmod_start hold "$edu"

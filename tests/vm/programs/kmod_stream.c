@@ -7,7 +7,7 @@
  *   kmod_stream nvme ADDR          the same with an NVMe controller
  *   kmod_stream threads ADDR       two threads at the same slots, and at the same ring
  *   kmod_stream waiting ADDR       a call that waits for user memory, and what others may do meanwhile
- *   kmod_stream rounds ADDR        open, window, ring, buffer, map, close, many times
+ *   kmod_stream rounds ADDR N      open, window, map, ring, buffer, at times the device, close: N times
  *   kmod_stream hammer ADDR        two threads that map and unmap for good; "ready" once they do
  *   kmod_stream child ADDR         the same, and a forked child has the files, too: "ready CHILD"
  *   kmod_stream lose ADDR          the same until the device is taken away; says what the owner saw
@@ -424,9 +424,10 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(const char *addr);
 	} tests[] = {
-		{"edu", test_edu_stream},  {"nvme", test_nvme_stream}, {"threads", test_threads},
-		{"waiting", test_waiting}, {"rounds", test_rounds},    {"hammer", hammer},
-		{"child", hammer_child},   {"lose", lose_stream},      {"lose-waiting", lose_waiting},
+		{"edu", test_edu_stream},  {"nvme", test_nvme_stream},
+		{"threads", test_threads}, {"waiting", test_waiting},
+		{"hammer", hammer},	   {"child", hammer_child},
+		{"lose", lose_stream},	   {"lose-waiting", lose_waiting},
 	};
 
 	bus_errors_catch();
@@ -435,6 +436,10 @@ int main(int argc, char **argv)
 		test_rings(argv[2]);
 		test_entries(argv[2]);
 		test_limit(argv[2]); /* drops privileges */
+		return checks_failed() ? 1 : 0;
+	}
+	if (argc == 4 && !strcmp(argv[1], "rounds")) {
+		test_rounds(argv[2], (unsigned int)strtoul(argv[3], NULL, 0));
 		return checks_failed() ? 1 : 0;
 	}
 	for (unsigned int i = 0; argc == 3 && i < sizeof(tests) / sizeof(*tests); i++) {
