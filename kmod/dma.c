@@ -29,8 +29,9 @@ struct run {
 };
 
 /*
- * Runs, in the order of their IOVAs; what does not fit goes to the next. A chunk has at most a page, and no more than the
- * mapping can need: the kernel clears what it hands out, so room that nobody needs costs a small mapping most of all.
+ * Runs, in the order of their IOVAs; what does not fit goes to the next. A chunk has at most a page, and no more than
+ * the mapping can need: the kernel clears what it hands out, so room that nobody needs costs a small mapping most of
+ * all.
  */
 struct run_chunk {
 	struct run_chunk *next;
@@ -179,7 +180,8 @@ static bool domain_unmap(struct quoll_space *space, struct dma_map *map, size_t 
  * One call maps many runs, as a driver may flush after each call. (An IOMMU whose page tables cache what is not there
  * makes it do so: QEMU's.)
  */
-static ssize_t runs_map(struct quoll_space *space, const struct run *runs, unsigned int nr, unsigned long iova, int prot)
+static ssize_t runs_map(struct quoll_space *space, const struct run *runs, unsigned int nr, unsigned long iova,
+			int prot)
 {
 	struct scatterlist sg[FEW_RUNS];
 	unsigned int i;

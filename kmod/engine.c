@@ -12,7 +12,7 @@
  * One call never makes a page of the IOMMU's that belongs to two mappings, as an unmap of one of them would take the
  * other with it (Intel's driver does so up to 6.x), or fail: neighbours are mapped together only while all of them are
  * smaller than the second smallest page that the IOMMU has. A mapping that is larger goes down alone, so that its large
- * pages are its own, and an unmap is of a whole mapping.
+ * pages are its own, and an unmap is of whole mappings.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -57,7 +57,7 @@ static unsigned long state_pages(u32 state)
 	return state >> SLOT_NR_SHIFT;
 }
 
-static void slots_free(struct quoll_engine *engine, unsigned long first, unsigned long nr)
+static __always_inline void slots_free(struct quoll_engine *engine, unsigned long first, unsigned long nr)
 {
 	unsigned long i;
 
@@ -101,7 +101,8 @@ static void unpin_add(struct quoll_unpin *unpin, struct page *page, bool dirty)
 }
 
 /* Nobody reaches a mapping any more: let go of its memory, and free its slots. */
-static void mapping_settle(struct quoll_engine *engine, unsigned long first, u32 state, struct quoll_unpin *unpin)
+static __always_inline void mapping_settle(struct quoll_engine *engine, unsigned long first, u32 state,
+					   struct quoll_unpin *unpin)
 {
 	struct quoll_slot *slot = &engine->slots[first];
 	unsigned long i;
@@ -114,17 +115,24 @@ static void mapping_settle(struct quoll_engine *engine, unsigned long first, u32
 	slots_free(engine, first, state_pages(state));
 }
 
-/* What holds for all entries that name IOVAs. */
-static int entry_check(const struct quoll_engine *engine, const struct quoll_stream_entry *entry, u8 flags)
+static bool reserved_used(const struct quoll_stream_entry *entry)
 {
-	u64 first = entry->iova >> PAGE_SHIFT, nr = entry->size_bytes >> PAGE_SHIFT;
+	BUILD_BUG_ON(ARRAY_SIZE(entry->reserved2) != 3);
+	return entry->reserved2[0] | entry->reserved2[1] | entry->reserved2[2];
+}
 
-	if (entry->flags & ~flags || entry->reserved || memchr_inv(entry->reserved2, 0, sizeof(entry->reserved2)))
+/* What holds for all entries that name IOVAs. */
+static __always_inline int entry_check(const struct quoll_engine *engine, const struct quoll_stream_entry *entry,
+				       u8 flags)
+{
+	u64 first = (entry->iova >> PAGE_SHIFT) - engine->first, nr = entry->size_bytes >> PAGE_SHIFT;
+
+	if (entry->flags & ~flags || entry->reserved || reserved_used(entry))
 		return -EINVAL;
 	if (!nr || (entry->va | entry->iova | entry->size_bytes) & ~PAGE_MASK)
 		return -EINVAL;
-	if (first < engine->first || first - engine->first >= engine->nr_slots ||
-	    nr > engine->nr_slots - (first - engine->first))
+	/* one before the window has wrapped */
+	if (first >= engine->nr_slots || nr > engine->nr_slots - first)
 		return -ERANGE;
 	return 0;
 }
@@ -156,27 +164,9 @@ static int unmap_check(const struct quoll_engine *engine, const struct quoll_str
 static int fence_check(const struct quoll_stream_entry *entry)
 {
 	if (entry->flags & ~QUOLL_STREAM_SILENT || entry->reserved || entry->buffer || entry->va || entry->iova ||
-	    entry->size_bytes || memchr_inv(entry->reserved2, 0, sizeof(entry->reserved2)))
+	    entry->size_bytes || reserved_used(entry))
 		return -EINVAL;
 	return 0;
-}
-
-/* Take the slots of those that make sense. */
-static void maps_take(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to)
-{
-	struct quoll_stream_entry *entry;
-	unsigned int i;
-	int rc;
-
-	for (i = from; i < to; i++) {
-		entry = &ring->batch[i];
-		rc = map_check(engine, entry);
-		if (!rc)
-			rc = slots_take(engine, entry_slot(engine, entry), entry_pages(entry));
-		if (!rc && entry->flags & QUOLL_STREAM_REGISTERED)
-			engine->slots[entry_slot(engine, entry)].buffer = NULL;
-		ring->results[i] = rc;
-	}
 }
 
 /* A map came to nothing: let go of the first @nr pages that it has pinned, or of its buffer; then of its slots. */
@@ -193,6 +183,55 @@ static void map_undo(struct quoll_engine *engine, struct quoll_ring *ring, unsig
 		refcount_dec(&slot->buffer->uses);
 	unpin_flush(&ring->unpin);
 	slots_free(engine, first, entry_pages(entry));
+}
+
+/* Within the SRCU. The mapping counts as a use of the buffer from now on. */
+static int buffer_use(struct quoll_engine *engine, const struct quoll_stream_entry *entry, struct quoll_slot *slot)
+{
+	unsigned long first = entry->va >> PAGE_SHIFT;
+	struct quoll_buffer *buffer;
+
+	slot->buffer = NULL;
+	/* pairs with buffer_install() */
+	buffer = smp_load_acquire(&engine->buffers[entry->buffer]);
+	if (!buffer || !refcount_inc_not_zero(&buffer->uses))
+		return -ENOENT;
+	slot->buffer = buffer;
+	if (first >= buffer->memory.nr || entry_pages(entry) > buffer->memory.nr - first)
+		return -EFAULT;
+	return entry->flags & QUOLL_STREAM_WRITE && !buffer->memory.write ? -EFAULT : 0;
+}
+
+/*
+ * Within the SRCU: take the slots of those that make sense, and the buffers of those that name one. Return: whether
+ * there is memory to be pinned.
+ */
+static bool maps_take(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to)
+{
+	struct quoll_stream_entry *entry;
+	unsigned int i;
+	bool pin = false;
+	int rc;
+
+	for (i = from; i < to; i++) {
+		entry = &ring->batch[i];
+		rc = map_check(engine, entry);
+		if (!rc)
+			rc = slots_take(engine, entry_slot(engine, entry), entry_pages(entry));
+		ring->results[i] = rc;
+		if (rc)
+			continue;
+		ring->slots[i] = &engine->slots[entry_slot(engine, entry)];
+		if (!(entry->flags & QUOLL_STREAM_REGISTERED)) {
+			pin = true;
+			continue;
+		}
+		rc = buffer_use(engine, entry, ring->slots[i]);
+		ring->results[i] = rc;
+		if (rc)
+			map_undo(engine, ring, i, 0);
+	}
+	return pin;
 }
 
 /* Whether entry @i of a ring goes on where the one before it ends, to the process. */
@@ -252,22 +291,6 @@ static void maps_pin(struct quoll_engine *engine, struct quoll_ring *ring, unsig
 	}
 }
 
-/* Within the SRCU. The mapping counts as a use of the buffer from now on. */
-static int buffer_use(struct quoll_engine *engine, const struct quoll_stream_entry *entry)
-{
-	unsigned long first = entry->va >> PAGE_SHIFT;
-	struct quoll_buffer *buffer;
-
-	/* pairs with buffer_install() */
-	buffer = smp_load_acquire(&engine->buffers[entry->buffer]);
-	if (!buffer || !refcount_inc_not_zero(&buffer->uses))
-		return -ENOENT;
-	engine->slots[entry_slot(engine, entry)].buffer = buffer;
-	if (first >= buffer->memory.nr || entry_pages(entry) > buffer->memory.nr - first)
-		return -EFAULT;
-	return entry->flags & QUOLL_STREAM_WRITE && !buffer->memory.write ? -EFAULT : 0;
-}
-
 static bool iova_goes_on(const struct quoll_ring *ring, unsigned int i)
 {
 	const struct quoll_stream_entry *entry = &ring->batch[i], *before = entry - 1;
@@ -292,18 +315,18 @@ static unsigned int iova_run(const struct quoll_engine *engine, const struct quo
 }
 
 /* Return: whether there was room for it. */
-static bool sg_add(struct quoll_ring *ring, struct page *page)
+static __always_inline bool sg_add(struct quoll_ring *ring, struct page *page)
 {
-	struct scatterlist *last = ring->nr_sg ? &ring->sg[ring->nr_sg - 1] : NULL;
+	unsigned long pfn = page_to_pfn(page);
 
-	if (last && page_to_pfn(page) == ring->next_pfn && last->length < SG_MAX_BYTES) {
-		last->length += PAGE_SIZE;
+	if (pfn == ring->next_pfn && ring->sg[ring->nr_sg - 1].length < SG_MAX_BYTES) {
+		ring->sg[ring->nr_sg - 1].length += PAGE_SIZE;
 	} else {
 		if (ring->nr_sg == ARRAY_SIZE(ring->sg))
 			return false;
 		sg_set_page(&ring->sg[ring->nr_sg++], page, PAGE_SIZE, 0);
 	}
-	ring->next_pfn = page_to_pfn(page) + 1;
+	ring->next_pfn = pfn + 1;
 	return true;
 }
 
@@ -314,26 +337,42 @@ static ssize_t sg_map(struct quoll_engine *engine, struct quoll_ring *ring, unsi
 
 	got = compat_iommu_map_sg(engine->domain, iova, ring->sg, ring->nr_sg, prot);
 	ring->nr_sg = 0;
+	ring->next_pfn = 0; /* which is no process's */
 	return got;
 }
 
-static struct page *entry_page(const struct quoll_engine *engine, const struct quoll_stream_entry *entry,
-			       unsigned long i)
+/* Add the pages of entry @at at @iova, which goes on with what is mapped meanwhile. Return: 0, -errno. */
+static int entry_add(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int at, unsigned long *iova,
+		     int prot)
 {
-	const struct quoll_slot *slot = &engine->slots[entry_slot(engine, entry)];
+	const struct quoll_stream_entry *entry = &ring->batch[at];
+	struct quoll_slot *slot = ring->slots[at];
+	struct page **registered = NULL, *page;
+	unsigned long i, nr = entry_pages(entry);
+	ssize_t got;
 
 	if (entry->flags & QUOLL_STREAM_REGISTERED)
-		return slot->buffer->memory.pages[(entry->va >> PAGE_SHIFT) + i];
-	return slot[i].page;
+		registered = slot->buffer->memory.pages + (entry->va >> PAGE_SHIFT);
+	for (i = 0; i < nr; i++) {
+		page = registered ? registered[i] : slot[i].page;
+		if (sg_add(ring, page))
+			continue;
+		got = sg_map(engine, ring, *iova, prot);
+		if (got < 0)
+			return got;
+		*iova += got;
+		sg_add(ring, page);
+		cond_resched();
+	}
+	return 0;
 }
 
 /* Map @from .. @to, which are contiguous to devices and of one permission. Return: 0, -errno: none is mapped. */
 static int maps_map_run(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to)
 {
-	unsigned long start = ring->batch[from].iova, iova = start, k;
+	unsigned long start = ring->batch[from].iova, iova = start;
 	u8 flags = ring->batch[from].flags;
 	int prot = IOMMU_CACHE;
-	struct page *page;
 	unsigned int i;
 	ssize_t got;
 
@@ -342,17 +381,9 @@ static int maps_map_run(struct quoll_engine *engine, struct quoll_ring *ring, un
 	if (flags & QUOLL_STREAM_WRITE)
 		prot |= IOMMU_WRITE;
 	for (i = from; i < to; i++) {
-		for (k = 0; k < entry_pages(&ring->batch[i]); k++) {
-			page = entry_page(engine, &ring->batch[i], k);
-			if (sg_add(ring, page))
-				continue;
-			got = sg_map(engine, ring, iova, prot);
-			if (got < 0)
-				goto err_unmap;
-			iova += got;
-			sg_add(ring, page);
-			cond_resched();
-		}
+		got = entry_add(engine, ring, i, &iova, prot);
+		if (got < 0)
+			goto err_unmap;
 	}
 	got = sg_map(engine, ring, iova, prot);
 	if (got >= 0)
@@ -364,59 +395,55 @@ err_unmap:
 	return got;
 }
 
-static void map_done(struct quoll_engine *engine, const struct quoll_stream_entry *entry)
+static void map_done(struct quoll_ring *ring, unsigned int i)
 {
+	const struct quoll_stream_entry *entry = &ring->batch[i];
 	u32 state = SLOT_MAPPED | entry_pages(entry) << SLOT_NR_SHIFT;
 
 	if (entry->flags & QUOLL_STREAM_WRITE)
 		state |= SLOT_WRITE;
 	if (entry->flags & QUOLL_STREAM_REGISTERED)
 		state |= SLOT_REGISTERED;
-	/* from here on an unmap finds it: pairs with unmap_take() */
-	smp_store_release(&engine->slots[entry_slot(engine, entry)].state, state);
+	/* from here on an unmap finds it: pairs with slot_zap_state() */
+	smp_store_release(&ring->slots[i]->state, state);
 }
 
 /* Within the SRCU. Return: a bit for each entry that has slots, and came to nothing. */
 static u64 maps_map(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to)
 {
-	int *results = ring->results, gone = READ_ONCE(engine->live) ? 0 : -ENODEV;
-	unsigned int i, k, end;
+	bool live = READ_ONCE(engine->live);
+	int *results = ring->results, rc;
+	unsigned int i, end;
 	u64 failed = 0;
 
-	for (i = from; i < to; i++) {
-		if (results[i])
-			continue;
-		results[i] = gone;
-		if (!gone && ring->batch[i].flags & QUOLL_STREAM_REGISTERED)
-			results[i] = buffer_use(engine, &ring->batch[i]);
-		if (results[i])
-			failed |= BIT_ULL(i);
-	}
-	for (i = from; i < to; i = end) {
+	for (i = from; i < to;) {
 		end = i + 1;
-		if (results[i])
-			continue;
-		end = iova_run(engine, ring, i, to);
-		gone = maps_map_run(engine, ring, i, end);
-		for (k = i; k < end; k++) {
-			results[k] = gone;
-			if (gone)
-				failed |= BIT_ULL(k);
-			else
-				map_done(engine, &ring->batch[k]);
+		if (!results[i]) {
+			end = iova_run(engine, ring, i, to);
+			rc = live ? maps_map_run(engine, ring, i, end) : -ENODEV;
+			for (; rc && i < end; i++) {
+				results[i] = rc;
+				failed |= BIT_ULL(i);
+			}
+			for (; i < end; i++)
+				map_done(ring, i);
 		}
+		i = end;
 	}
 	return failed;
 }
 
 static void do_maps(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to)
 {
+	int idx = srcu_read_lock(&engine->srcu);
 	unsigned int i;
 	u64 failed;
-	int idx;
+	bool pin;
 
-	maps_take(engine, ring, from, to);
-	maps_pin(engine, ring, from, to);
+	pin = maps_take(engine, ring, from, to);
+	srcu_read_unlock(&engine->srcu, idx);
+	if (pin)
+		maps_pin(engine, ring, from, to);
 	idx = srcu_read_lock(&engine->srcu);
 	failed = maps_map(engine, ring, from, to);
 	srcu_read_unlock(&engine->srcu, idx);
@@ -441,10 +468,10 @@ static bool slots_zap(struct quoll_engine *engine, struct iommu_iotlb_gather *ga
 			bytes);
 }
 
-/* Within the SRCU: one mapping becomes zapped, and nobody else's. */
-static int unmap_take(struct quoll_engine *engine, const struct quoll_stream_entry *entry)
+/* Within the SRCU: one mapping becomes zapped, and nobody else's. Return: its pages, -errno. */
+static long slot_zap_state(u32 *state, unsigned long most)
 {
-	u32 *state = &engine->slots[entry_slot(engine, entry)].state, was;
+	u32 was;
 
 	/* pairs with map_done() */
 	was = smp_load_acquire(state);
@@ -456,9 +483,33 @@ static int unmap_take(struct quoll_engine *engine, const struct quoll_stream_ent
 	default:
 		return -ENOENT;
 	}
-	if (state_pages(was) != entry_pages(entry))
+	if (state_pages(was) > most)
 		return -EINVAL;
-	return cmpxchg(state, was, (was & ~SLOT_KIND) | SLOT_ZAPPED) == was ? 0 : -ENOENT;
+	return cmpxchg(state, was, (was & ~SLOT_KIND) | SLOT_ZAPPED) == was ? (long)state_pages(was) : -ENOENT;
+}
+
+/* The same for all that an entry names, or for none. Return: how many mappings, -errno. */
+static int unmap_take(struct quoll_engine *engine, const struct quoll_stream_entry *entry)
+{
+	struct quoll_slot *slots = &engine->slots[entry_slot(engine, entry)];
+	unsigned long at, back, pages = entry_pages(entry);
+	int nr = 0;
+	long got;
+
+	for (at = 0; at < pages; at += got, nr++) {
+		got = slot_zap_state(&slots[at].state, pages - at);
+		if (got < 0)
+			goto err_back;
+		if (nr % SLOTS_AT_ONCE == SLOTS_AT_ONCE - 1)
+			cond_resched();
+	}
+	return nr;
+
+err_back:
+	for (back = 0; back < at; back += state_pages(slots[back].state))
+		/* nobody else changes what is zapped; pairs with slot_zap_state() */
+		smp_store_release(&slots[back].state, (slots[back].state & ~SLOT_KIND) | SLOT_MAPPED);
+	return got;
 }
 
 static void zapped_add(struct quoll_engine *engine, struct quoll_ring *ring, u32 first)
@@ -476,7 +527,7 @@ static void slot_lost(struct quoll_slot *slot)
 	WRITE_ONCE(slot->state, (slot->state & ~SLOT_KIND) | SLOT_LOST);
 }
 
-/* What unmaps span, and how many runs they are. */
+/* What unmaps span, how many mappings they are, and how many runs. */
 struct span {
 	unsigned long low;
 	unsigned long high;
@@ -484,66 +535,93 @@ struct span {
 	unsigned int runs;
 };
 
-static void span_add(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int i, struct span *span)
+static void span_add(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int i, struct span *span, int nr)
 {
 	unsigned long first = entry_slot(engine, &ring->batch[i]);
 
 	span->low = min(span->low, first);
 	span->high = max(span->high, first + entry_pages(&ring->batch[i]) - 1);
 	span->runs += !span->nr || ring->results[i - 1] || !iova_goes_on(ring, i);
-	span->nr++;
+	span->nr += nr;
 }
 
-/* Within the SRCU. */
-static void unmaps_zap_run(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to,
-			   const struct span *span)
+/* Within the SRCU: @nr slots from @first are whole mappings. Return: whether they are out. */
+static bool run_zap(struct quoll_engine *engine, struct quoll_ring *ring, unsigned long first, unsigned long nr,
+		    const struct span *span)
 {
-	unsigned long first = entry_slot(engine, &ring->batch[from]), slot;
-	unsigned long end = entry_slot(engine, &ring->batch[to - 1]) + entry_pages(&ring->batch[to - 1]);
-	unsigned int i;
+	unsigned long at;
 	bool out;
 
 	ring->unflushed = true;
-	out = slots_zap(engine, &ring->gather, first, end - first, span->low, span->high);
-	for (i = from; i < to; i++) {
-		slot = entry_slot(engine, &ring->batch[i]);
-		if (out) {
-			zapped_add(engine, ring, slot);
-		} else {
-			slot_lost(&engine->slots[slot]);
-			ring->results[i] = -EIO;
-		}
+	out = slots_zap(engine, &ring->gather, first, nr, span->low, span->high);
+	for (at = first; at < first + nr; at += state_pages(engine->slots[at].state)) {
+		if (out)
+			zapped_add(engine, ring, at);
+		else
+			slot_lost(&engine->slots[at]);
 	}
+	return out;
+}
+
+/* The same, mapping by mapping. */
+static bool mappings_zap(struct quoll_engine *engine, struct quoll_ring *ring, unsigned long first, unsigned long nr,
+			 const struct span *span)
+{
+	unsigned long at, pages;
+	bool out = true;
+
+	for (at = first; at < first + nr; at += pages) {
+		pages = state_pages(engine->slots[at].state);
+		out &= run_zap(engine, ring, at, pages, span);
+		cond_resched();
+	}
+	return out;
 }
 
 /*
  * Some drivers flush when the size of an unmap is not that of the one before. So a few long runs go down whole; where
  * they are many, and short, it is a call for each mapping, as these tend to be of one size.
  */
+static void unmaps_zap(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to,
+		       const struct span *span)
+{
+	bool whole = span->runs * 4 <= span->nr, out;
+	unsigned int i, end;
+	unsigned long first;
+
+	for (i = from; i < to; i = end) {
+		end = i + 1;
+		if (ring->results[i])
+			continue;
+		if (whole)
+			end = iova_run(engine, ring, i, to);
+		first = entry_slot(engine, &ring->batch[i]);
+		out = (whole ? run_zap : mappings_zap)(
+			engine, ring, first,
+			entry_slot(engine, &ring->batch[end - 1]) + entry_pages(&ring->batch[end - 1]) - first, span);
+		for (; !out && i < end; i++)
+			ring->results[i] = -EIO;
+	}
+}
+
 static void do_unmaps(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to)
 {
 	struct span span = {.low = ULONG_MAX};
 	int idx = srcu_read_lock(&engine->srcu);
 	bool live = READ_ONCE(engine->live);
-	unsigned int i, end;
+	unsigned int i;
 	int rc;
 
 	for (i = from; i < to; i++) {
 		rc = unmap_check(engine, &ring->batch[i]);
 		if (!rc)
 			rc = live ? unmap_take(engine, &ring->batch[i]) : -ENODEV;
-		ring->results[i] = rc;
-		if (!rc)
-			span_add(engine, ring, i, &span);
+		ring->results[i] = min(rc, 0);
+		if (rc > 0)
+			span_add(engine, ring, i, &span, rc);
 	}
-	for (i = from; i < to; i = end) {
-		end = i + 1;
-		if (ring->results[i])
-			continue;
-		if (span.runs * 4 <= span.nr)
-			end = iova_run(engine, ring, i, to);
-		unmaps_zap_run(engine, ring, i, end, &span);
-	}
+	if (span.nr)
+		unmaps_zap(engine, ring, from, to, &span);
 	srcu_read_unlock(&engine->srcu, idx);
 }
 

@@ -70,6 +70,8 @@ struct quoll_unpin {
  * @gather:    what is zapped and not flushed, if @unflushed; written within the engine's SRCU
  * @zapped_first, @zapped_last: slots
  * @batch, @results: entries that are being done
+ * @slots:     the first one of each map that has some
+ * @nr_sg, @next_pfn, @sg: what is going to be mapped; next_pfn would go on with it
  */
 struct quoll_ring {
 	struct mutex mutex;
@@ -86,6 +88,7 @@ struct quoll_ring {
 	u32 zapped_last;
 	struct quoll_stream_entry batch[QUOLL_BATCH];
 	int results[QUOLL_BATCH];
+	struct quoll_slot *slots[QUOLL_BATCH];
 	unsigned int nr_sg;
 	unsigned long next_pfn;
 	struct scatterlist sg[QUOLL_BATCH];

@@ -245,7 +245,8 @@ struct quoll_window {
  * @flags:     QUOLL_STREAM_*
  * @buffer:    with QUOLL_STREAM_REGISTERED: which
  * @va:        map: of the process; with QUOLL_STREAM_REGISTERED an offset in the buffer
- * @iova, @size_bytes: map: where, in the window; unmap: exactly one mapping; 0 for a fence. All multiples of a page
+ * @iova, @size_bytes: map: where, in the window; unmap: a mapping, or several that lie one behind the other, all of
+ * them or none; 0 for a fence. All multiples of a page
  * @user_data: comes back in the completion
  */
 struct quoll_stream_entry {
@@ -269,7 +270,7 @@ struct quoll_stream_entry {
 
 /**
  * struct quoll_stream_done - a completion
- * @result: 0, or -errno: EINVAL: malformed, or an unmap that isn't one mapping; ERANGE: not in the window; EEXIST: a
+ * @result: 0, or -errno: EINVAL: malformed, or an unmap that cuts a mapping; ERANGE: not in the window; EEXIST: a
  * slot isn't free; ENOENT: unmap: nothing is mapped there, map: no such buffer; EFAULT: no memory at va, or none of
  *          that permission; ENOMEM; EINTR; ENODEV: the group is lost; EIO: unmap: the IOMMU has not let go of it, and
  *          its slots are lost

@@ -139,6 +139,7 @@ struct stream_window {
 	int results[STREAM_RING_ENTRIES];
 	struct stream_buffer *buffers; /* by va */
 	unsigned int nr_buffers;
+	unsigned int last_buffer; /* that was asked for */
 };
 
 /* Also after a failure fini is called. @bytes: 0 for the default. */

@@ -8,7 +8,7 @@
 
 #include "stream/pages.h"
 
-#define WORD_BITS 64u
+#define WORD_BITS PAGE_RUNS_WORD_BITS
 
 int page_runs_init(struct page_runs *runs, uint64_t nr)
 {

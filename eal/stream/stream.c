@@ -146,11 +146,10 @@ static int pick(struct quoll_stream *stream, struct quoll_stream_seg *seg, unsig
 {
 	int rc = -EFAULT;
 
-	for (; way < QUOLL_NR_WAYS; way++) {
+	for (unsigned int ways = stream->ways >> way << way; ways; ways &= ways - 1) {
 		int last = rc;
 
-		if (!allows(stream, way))
-			continue;
+		way = (unsigned int)__builtin_ctz(ways);
 		seg->way = way;
 		rc = try(stream, seg);
 		if (!rc)

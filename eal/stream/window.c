@@ -25,13 +25,27 @@
 
 /* The ring. */
 
-static struct quoll_stream_entry *entry_add(struct stream_window *window)
+/* The rest of it stays zero. */
+static inline struct quoll_stream_entry *entry_add(struct stream_window *window, uint8_t op, uint8_t flags)
 {
 	struct quoll_stream_entry *entry = &window->entries[window->tail++ % STREAM_RING_ENTRIES];
 
-	*entry = (struct quoll_stream_entry){.flags = QUOLL_STREAM_SILENT, .user_data = window->nr_staged};
-	window->results[window->nr_staged] = 0;
-	window->staged[window->nr_staged++] = (struct stream_run){0};
+	*entry = (struct quoll_stream_entry){
+		.op = op,
+		.flags = flags | QUOLL_STREAM_SILENT,
+		.user_data = window->nr_staged,
+	};
+	return entry;
+}
+
+static inline struct quoll_stream_entry *entry_of(struct stream_window *window, uint8_t op, uint8_t flags,
+						  struct stream_run run)
+{
+	struct quoll_stream_entry *entry = entry_add(window, op, flags);
+
+	entry->iova = window->iova + run.first * STREAM_PAGE_BYTES;
+	entry->size_bytes = run.nr * STREAM_PAGE_BYTES;
+	window->staged[window->nr_staged++] = run;
 	return entry;
 }
 
@@ -70,6 +84,7 @@ static void run_staged(struct stream_window *window)
 {
 	uint32_t taken = 0;
 
+	memset(window->results, 0, window->nr_staged * sizeof(*window->results));
 	/* pairs with the kernel's acquire: entries are written */
 	__atomic_store_n(&window->head->tail, window->tail, __ATOMIC_RELEASE);
 	while (!window->dead && taken < window->nr_staged) {
@@ -89,7 +104,7 @@ static void run_staged(struct stream_window *window)
 
 /* One I/O. */
 
-static int stage(struct stream_window *window, struct quoll_stream_seg *seg, const struct stream_buffer *buffer)
+static inline int stage(struct stream_window *window, struct quoll_stream_seg *seg, const struct stream_buffer *buffer)
 {
 	uintptr_t va = (uintptr_t)seg->va & ~(uintptr_t)(STREAM_PAGE_BYTES - 1);
 	uint64_t nr = stream_pages((uintptr_t)seg->va - va + seg->bytes);
@@ -100,23 +115,20 @@ static int stage(struct stream_window *window, struct quoll_stream_seg *seg, con
 		return window->dead;
 	if (nr > window->pages.nr)
 		return -E2BIG;
-	if (!page_runs_take(&window->pages, nr, &first))
+	if (!(nr == 1 && page_runs_take_next(&window->pages, &first)) && !page_runs_take(&window->pages, nr, &first))
 		return -EAGAIN;
-	entry = entry_add(window);
-	entry->op = QUOLL_STREAM_MAP;
-	entry->flags |= (seg->dir & QUOLL_SEG_READ ? QUOLL_STREAM_READ : 0) |
-			(seg->dir & QUOLL_SEG_WRITE ? QUOLL_STREAM_WRITE : 0);
+	entry = entry_of(window, QUOLL_STREAM_MAP,
+			 (seg->dir & QUOLL_SEG_READ ? QUOLL_STREAM_READ : 0) |
+				 (seg->dir & QUOLL_SEG_WRITE ? QUOLL_STREAM_WRITE : 0) |
+				 (buffer ? QUOLL_STREAM_REGISTERED : 0),
+			 (struct stream_run){first, (uint32_t)nr});
 	entry->va = va;
 	if (buffer) {
-		entry->flags |= QUOLL_STREAM_REGISTERED;
 		entry->buffer = buffer->id;
 		entry->va = va - buffer->va;
 	}
-	entry->iova = window->iova + first * STREAM_PAGE_BYTES;
-	entry->size_bytes = nr * STREAM_PAGE_BYTES;
-	window->staged[window->nr_staged - 1] = (struct stream_run){first, (uint32_t)nr};
 	seg->token = first;
-	seg->iova = entry->iova + ((uintptr_t)seg->va - va);
+	seg->iova = window->iova + first * STREAM_PAGE_BYTES + ((uintptr_t)seg->va - va);
 	return 0;
 }
 
@@ -144,11 +156,18 @@ static unsigned int buffer_at(const struct stream_window *window, uintptr_t va)
 int stream_window_stage_registered(struct stream_window *window, struct quoll_stream_seg *seg)
 {
 	uintptr_t va = (uintptr_t)seg->va;
-	unsigned int at = buffer_at(window, va);
-	const struct stream_buffer *buffer = &window->buffers[at];
+	const struct stream_buffer *buffer = &window->buffers[window->last_buffer];
 
-	if (at == window->nr_buffers || va < buffer->va || seg->bytes > buffer->bytes - (va - buffer->va) ||
-	    (seg->dir & QUOLL_SEG_WRITE && !buffer->write))
+	/* Neighbours are mostly of one buffer; those that are none have no bytes. */
+	if (va - buffer->va >= buffer->bytes) {
+		unsigned int at = buffer_at(window, va);
+
+		buffer = &window->buffers[at];
+		if (at == window->nr_buffers || va < buffer->va)
+			return -EFAULT;
+		window->last_buffer = at;
+	}
+	if (seg->bytes > buffer->bytes - (va - buffer->va) || (seg->dir & QUOLL_SEG_WRITE && !buffer->write))
 		return -EFAULT;
 	return stage(window, seg, buffer);
 }
@@ -167,19 +186,28 @@ void stream_window_map(struct stream_window *window)
 	window->nr_staged = 0;
 }
 
-static void stage_unmap(struct stream_window *window, uint32_t first)
+/* What lies behind the one before goes with it: an entry takes any number of whole mappings. */
+static bool goes_on(struct stream_window *window, uint32_t first, uint32_t nr)
+{
+	struct stream_run *last = &window->staged[window->nr_staged - 1];
+
+	if (!window->nr_staged || !nr || last->first + last->nr != first)
+		return false;
+	last->nr += nr;
+	window->entries[(window->tail - 1) % STREAM_RING_ENTRIES].size_bytes = last->nr * STREAM_PAGE_BYTES;
+	return true;
+}
+
+static inline void stage_unmap(struct stream_window *window, uint32_t first)
 {
 	uint32_t nr = window->lengths[first];
-	struct quoll_stream_entry *entry;
 
+	window->lengths[first] = 0;
+	if (goes_on(window, first, nr))
+		return;
 	if (window->nr_staged == STREAM_BATCH)
 		stream_window_unmap(window);
-	entry = entry_add(window);
-	entry->op = QUOLL_STREAM_UNMAP;
-	entry->iova = window->iova + first * STREAM_PAGE_BYTES;
-	entry->size_bytes = nr * STREAM_PAGE_BYTES;
-	window->staged[window->nr_staged - 1] = (struct stream_run){first, nr};
-	window->lengths[first] = 0;
+	entry_of(window, QUOLL_STREAM_UNMAP, 0, (struct stream_run){first, nr});
 }
 
 void stream_window_stage_unmap(struct stream_window *window, const struct quoll_stream_seg *seg)
@@ -191,7 +219,8 @@ void stream_window_unmap(struct stream_window *window)
 {
 	uint32_t nr = window->nr_staged;
 
-	entry_add(window)->op = QUOLL_STREAM_FENCE;
+	entry_add(window, QUOLL_STREAM_FENCE, 0);
+	window->nr_staged++;
 	run_staged(window);
 	if (!window->dead && window->results[nr])
 		dies(window, window->results[nr]);
@@ -231,6 +260,7 @@ int stream_window_register(struct stream_window *window, uintptr_t va, uint64_t 
 	memmove(&window->buffers[at + 1], &window->buffers[at], (window->nr_buffers - at) * sizeof(*window->buffers));
 	window->buffers[at] = (struct stream_buffer){va, bytes, (uint32_t)rc, dir & QUOLL_SEG_WRITE};
 	window->nr_buffers++;
+	window->last_buffer = at;
 	return 0;
 }
 
@@ -246,6 +276,8 @@ int stream_window_unregister(struct stream_window *window, uintptr_t va)
 		return rc;
 	window->nr_buffers--;
 	memmove(&window->buffers[at], &window->buffers[at + 1], (window->nr_buffers - at) * sizeof(*window->buffers));
+	window->buffers[window->nr_buffers].bytes = 0;
+	window->last_buffer = 0;
 	return 0;
 }
 

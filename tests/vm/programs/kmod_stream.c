@@ -243,8 +243,8 @@ static void test_slots(struct ring *ring, char *memory)
 	check(!one_map(ring, memory, WINDOW + 4 * PAGE, PAGE, RW), "the page after them is free");
 	check(one_unmap(ring, WINDOW, PAGE) == -EINVAL && one_unmap(ring, WINDOW + PAGE, PAGE) == -EINVAL &&
 		      one_unmap(ring, WINDOW + PAGE, 3 * PAGE) == -EINVAL &&
-		      one_unmap(ring, WINDOW, 5 * PAGE) == -EINVAL,
-	      "an unmap is of one mapping");
+		      one_unmap(ring, WINDOW + 3 * PAGE, 2 * PAGE) == -EINVAL,
+	      "an unmap is of whole mappings");
 	check(!one_unmap(ring, WINDOW, 4 * PAGE) && one_unmap(ring, WINDOW, 4 * PAGE) == -ENOENT, "and works once");
 	check(one_map(ring, memory, WINDOW, PAGE, RW) == -EEXIST &&
 		      one_map(ring, memory, WINDOW + 3 * PAGE, PAGE, RW) == -EEXIST,
@@ -266,6 +266,37 @@ static void test_slots(struct ring *ring, char *memory)
 	check(enter(ring) == 5 && !result(ring) && result(ring) == -ENOENT && !result(ring) && !result(ring) &&
 		      !result(ring),
 	      "one of a batch that fails leaves the others");
+}
+
+static bool maps_there(struct ring *ring, char *memory, const uint8_t *pages, unsigned int nr, int want)
+{
+	uint64_t at = 0;
+	bool all = true;
+
+	for (unsigned int i = 0; i < nr; at += pages[i++])
+		all &= one_map(ring, memory + at * PAGE, WINDOW + at * PAGE, pages[i] * PAGE, RW) == want;
+	return all;
+}
+
+static void test_ranges(struct ring *ring, char *memory)
+{
+	static const uint8_t pages[] = {2, 1, 1, 3};
+
+	check(maps_there(ring, memory, pages, 4, 0), "four mappings, one behind the other");
+	check(one_unmap(ring, WINDOW, 6 * PAGE) == -EINVAL && one_unmap(ring, WINDOW + PAGE, 3 * PAGE) == -EINVAL &&
+		      one_unmap(ring, WINDOW, 8 * PAGE) == -ENOENT,
+	      "an unmap of several cuts none, and has no holes");
+	check(maps_there(ring, memory, pages, 4, -EEXIST) && !one_unmap(ring, WINDOW + 2 * PAGE, PAGE) &&
+		      one_unmap(ring, WINDOW, 7 * PAGE) == -ENOENT && !one_unmap(ring, WINDOW, 2 * PAGE) &&
+		      !one_unmap(ring, WINDOW + 3 * PAGE, 4 * PAGE),
+	      "where it fails all stay mapped");
+	check(maps_there(ring, memory, pages, 4, -EEXIST) && !one_fence(ring) && maps_there(ring, memory, pages, 4, 0),
+	      "their addresses are free after the fence");
+	check(!one_unmap(ring, WINDOW, 7 * PAGE) && one_unmap(ring, WINDOW + 3 * PAGE, PAGE) == -ENOENT &&
+		      maps_there(ring, memory, pages, 4, -EEXIST) && !one_fence(ring),
+	      "all of them are unmapped by one");
+	check(!one_map(ring, memory, WINDOW, 7 * PAGE, RW) && !one_unmap(ring, WINDOW, 7 * PAGE) && !one_fence(ring),
+	      "and their addresses are one mapping's");
 }
 
 static void test_memory(struct ring *ring, char *memory)
@@ -386,6 +417,7 @@ static void test_entries(const char *addr)
 	ring = ring_open(fd, 64);
 	test_bad_entries(&ring, memory);
 	test_slots(&ring, memory);
+	test_ranges(&ring, memory);
 	test_many(fd);
 	test_memory(&ring, memory + PAGE);
 	test_registered(fd, &ring);

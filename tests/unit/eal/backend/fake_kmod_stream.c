@@ -145,22 +145,38 @@ static int map(struct fake_stream *stream, const struct quoll_stream_entry *entr
 	return 0;
 }
 
-static int unmap(struct fake_stream *stream, const struct quoll_stream_entry *entry, unsigned int ring_id)
+static struct fake_streamed *map_from(struct fake_stream *stream, uint64_t iova)
 {
-	if (entry->buffer || entry->va || entry->flags & ~QUOLL_STREAM_SILENT)
-		return -EINVAL;
 	for (unsigned int i = 0; i < FAKE_MAX_STREAMED; i++) {
 		struct fake_streamed *m = &stream->maps[i];
 
-		if (!m->bytes || m->zapped || m->iova != entry->iova)
-			continue;
-		if (m->bytes != entry->size_bytes)
+		if (m->bytes && iova >= m->iova && iova - m->iova < m->bytes)
+			return m;
+	}
+	return NULL;
+}
+
+/* Whole mappings, one behind the other, all or none. */
+static int unmap(struct fake_stream *stream, const struct quoll_stream_entry *entry, unsigned int ring_id)
+{
+	uint64_t end = entry->iova + entry->size_bytes;
+	struct fake_streamed *m;
+
+	if (entry->buffer || entry->va || entry->flags & ~QUOLL_STREAM_SILENT)
+		return -EINVAL;
+	for (uint64_t at = entry->iova; at < end; at += m->bytes) {
+		m = map_from(stream, at);
+		if (!m || m->zapped)
+			return -ENOENT;
+		if (m->iova != at || m->bytes > end - at)
 			return -EINVAL;
+	}
+	for (uint64_t at = entry->iova; at < end; at += m->bytes) {
+		m = map_from(stream, at);
 		m->zapped = true;
 		m->ring = ring_id;
-		return 0;
 	}
-	return -ENOENT;
+	return 0;
 }
 
 static int work(struct fake_stream *stream, const struct quoll_stream_entry *entry, unsigned int ring_id)

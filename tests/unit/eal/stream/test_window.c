@@ -140,11 +140,39 @@ static void many_segments_are_one_call_and_share_a_flush(void)
 		CU_ASSERT_EQUAL(KERNEL->nr_fences, 1);
 		CU_ASSERT_EQUAL(fake_stream_maps(KERNEL), MANY);
 		quoll_stream_unmap(stream, segs + MANY, MANY);
-		/* More than a ring has room for. */
+		CU_ASSERT_EQUAL(KERNEL->nr_fences, 2);
+		/* More than a ring has room for, and so that no two neighbours are unmapped one after the other. */
 		CU_ASSERT_EQUAL_FATAL(quoll_stream_map(stream, segs, 2 * MANY), 2 * MANY);
+		for (unsigned int i = 0; i < MANY; i += 2) {
+			struct quoll_stream_seg swapped = segs[i];
+
+			segs[i] = segs[2 * MANY - 1 - i];
+			segs[2 * MANY - 1 - i] = swapped;
+		}
 		quoll_stream_unmap(stream, segs, 2 * MANY);
 		CU_ASSERT_EQUAL(KERNEL->nr_fences, 4);
 	}
+	has_its_room(OUTSIDE_BYTES);
+	end();
+}
+
+static void neighbours_are_unmapped_by_one_entry(void)
+{
+	struct quoll_stream_seg segs[6];
+
+	begin(NULL);
+	for (unsigned int i = 0; i < 6; i++)
+		segs[i] = seg_of(outside + 2 * i * PAGE, i % 2 ? 2 * PAGE : PAGE, QUOLL_SEG_READ);
+	CU_ASSERT_EQUAL_FATAL(quoll_stream_map(stream, segs, 6), 6);
+	CU_ASSERT_EQUAL(KERNEL->nr_entries, 6);
+	quoll_stream_unmap(stream, segs, 2); /* two, and a fence */
+	CU_ASSERT_EQUAL(KERNEL->nr_entries, 8);
+	CU_ASSERT_EQUAL(fake_stream_maps(KERNEL), 4);
+	CU_ASSERT_PTR_NULL(fake_stream_at(KERNEL, segs[1].iova + PAGE, QUOLL_STREAM_READ));
+	CU_ASSERT_PTR_NOT_NULL(fake_stream_at(KERNEL, segs[2].iova, QUOLL_STREAM_READ));
+	quoll_stream_unmap(stream, segs + 5, 1);
+	quoll_stream_unmap(stream, segs + 2, 3);
+	CU_ASSERT_EQUAL(KERNEL->nr_entries, 12);
 	has_its_room(OUTSIDE_BYTES);
 	end();
 }
@@ -468,6 +496,7 @@ static void a_fence_that_fails_ends_it(void)
 static const struct unit_test tests[] = {
 	{"devices reach memory for one I/O only", devices_reach_memory_for_one_io_only},
 	{"many segments are one call and share a flush", many_segments_are_one_call_and_share_a_flush},
+	{"neighbours are unmapped by one entry", neighbours_are_unmapped_by_one_entry},
 	{"a call that takes few entries is repeated", a_call_that_takes_few_entries_is_repeated},
 	{"a full window says again", a_full_window_says_again},
 	{"what the kernel refuses goes another way", what_the_kernel_refuses_goes_another_way},
