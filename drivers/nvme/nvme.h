@@ -225,7 +225,7 @@ QUOLL_API void quoll_nvme_queue_destroy(struct quoll_nvme_queue *queue);
  * struct quoll_nvme_completion - one finished request
  * @user_data: as given to prep
  * @error:     0: the device answered, see @status; -ENODEV: device gone or being removed; -EIO: fatal status, broken;
- *             -ESTALE: formatted in the middle of a split request; -ECANCELED, -ETIMEDOUT: see nvme_recovery.h
+ *             -ESTALE: formatted in the middle of a split request; -ECANCELED, -ETIMEDOUT: nvme_recovery.h; or prep's
  * @status:    NVMe status without the phase bit: SCT << 8 | SC; 0 is success. Of a split request: the first failure
  * @dnr:       do not retry
  * @result:    completion dword 0
@@ -239,8 +239,7 @@ struct quoll_nvme_completion {
 };
 
 /**
- * quoll_nvme_prep_read(), quoll_nvme_prep_write(), quoll_nvme_prep_flush() - put a request into the queue; the device
- * does not see it yet
+ * quoll_nvme_prep_read(), quoll_nvme_prep_write(), quoll_nvme_prep_flush() - a request more, not yet seen
  * @nsid:      namespace
  * @va:        buffer in the heap, or any with a stream; dword aligned, nr_lbas × lba_bytes, the device's until
  * completion
@@ -251,7 +250,8 @@ struct quoll_nvme_completion {
  * Return: 0; -EAGAIN: no room until poll (of any queue of the stream's) returns something, or a reset goes on: poll;
  * -ENOENT: no such namespace; -ERANGE: beyond its end; -EFAULT: not DMA-able memory; -EINVAL: alignment or length 0;
  * -ENODEV: gone; else the namespace's @usable, or as quoll_stream_map(). Flush takes one namespace, not FFFFFFFFh, and
- * has no errors of memory. Thread rule: the queue's thread; hot path.
+ * has no errors of memory. With a window of quoll.ko's submit maps, once for all: what that says is the completion's
+ * @error; without room requests wait. Thread rule: the queue's thread; hot path.
  */
 QUOLL_API int quoll_nvme_prep_read(struct quoll_nvme_queue *queue, uint32_t nsid, void *va, uint64_t lba,
 				   uint32_t nr_lbas, uint64_t user_data);

@@ -254,7 +254,8 @@ struct nvme_parent {
 	uint16_t status;
 	uint8_t opcode;
 	bool dnr;
-	bool told; /* that it is late */
+	bool told;     /* that it is late */
+	bool unmapped; /* its memory is the stream's to map before anything is sent */
 	uint16_t prev;
 	uint16_t next;
 } QUOLL_CACHE_ALIGNED;
@@ -339,12 +340,17 @@ struct quoll_nvme_queue {
 	uint16_t nr_free_parents;
 	uint16_t split_last;
 	uint16_t split_reserve;
-	bool paused;  /* for a reset */
-	int32_t dead; /* 0, or the -errno that requests are handed back with */
+	uint16_t nr_unmapped; /* of the parents with something to send */
+	bool paused;	      /* for a reset */
+	int32_t dead;	      /* 0, or the -errno that requests are handed back with */
 	uint64_t nr_sq_doorbells;
 	uint64_t nr_cq_doorbells;
 	uint64_t nr_submitted;
-	struct quoll_stream_seg *segs; /* by parent: memory that is not in the heap, or no bytes; NULL: no stream */
+	/*
+	 * By parent: memory that is not in the heap, or no bytes; NULL: no stream. While a parent is unmapped its bytes
+	 * are in valid_bytes.
+	 */
+	struct quoll_stream_seg *segs;
 
 	/* line 3: an empty poll looks whether a millisecond is over; then cold */
 	uint64_t last_check QUOLL_CACHE_ALIGNED;
@@ -355,6 +361,7 @@ struct quoll_nvme_queue {
 	uint64_t nr_bad_sqhd;
 	struct quoll_nvme *nvme;
 	struct quoll_stream *stream;
+	bool maps_late;			    /* a map is a system call, which those that are submitted together share */
 	struct quoll_stream_seg *done_segs; /* split.nr_done of them */
 	const struct nvme_ns_set *set;	    /* what the thread works with; @ns is in it */
 	quoll_iova_t sq_iova;

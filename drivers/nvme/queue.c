@@ -159,10 +159,14 @@ static __attribute__((noinline)) void queue_ring_long(struct quoll_nvme_queue *q
 
 void quoll_nvme_submit(struct quoll_nvme_queue *queue)
 {
-	uint16_t tail = queue->sq_tail;
-	/* One entry always stays empty, so a difference of 0 means that nothing was prepared. */
-	int32_t nr = (int32_t)tail - queue->sq_rung;
+	uint16_t tail;
+	int32_t nr;
 
+	if (QUOLL_UNLIKELY(queue->nr_unmapped))
+		nvme_split_continue(queue, NULL, 0, 0);
+	/* One entry always stays empty, so a difference of 0 means that nothing was prepared. */
+	tail = queue->sq_tail;
+	nr = (int32_t)tail - queue->sq_rung;
 	if (!nr)
 		return;
 	if (nr < 0)

@@ -229,6 +229,8 @@ static int queue_make(struct quoll_nvme_queue *queue, const struct quoll_nvme_qu
 	int rc;
 
 	queue->stream = opts ? opts->stream : NULL;
+	queue->maps_late = queue->stream && quoll_stream_ways(queue->stream) & (QUOLL_WAY_BIT(QUOLL_WAY_REGISTERED) |
+										QUOLL_WAY_BIT(QUOLL_WAY_WINDOW));
 	rc = alloc_bookkeeping(queue);
 	if (!rc)
 		rc = nvme_queue_recover_init(queue, opts ? opts->on_reset : QUOLL_NVME_RESET_FAIL);

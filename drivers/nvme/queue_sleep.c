@@ -154,7 +154,7 @@ int quoll_nvme_queue_arm(struct quoll_nvme_queue *queue)
 		return nvme_queue_completion_is_there(queue);
 	/* With nothing in flight nothing can complete; the device's events come all the same. */
 	if (queue->nr_free == queue->nr_slots)
-		return 0;
+		return queue->nr_unmapped != 0; /* these wait for other queues' room in the stream */
 	rc = quoll_irq_attach(queue->nvme->dev, QUOLL_PCI_IRQ_MSIX, queue->vector, queue->irq_fd);
 	if (rc)
 		return rc;

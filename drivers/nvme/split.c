@@ -11,6 +11,8 @@
 
 #include "nvme_internal.h"
 
+#define MAP_AT_ONCE 64u
+
 static void list_append(struct quoll_nvme_queue *queue, uint16_t idx)
 {
 	struct nvme_parent *parent = &queue->parents[idx];
@@ -81,6 +83,18 @@ static bool send_part(struct quoll_nvme_queue *queue, uint16_t idx)
 	return parent->remaining;
 }
 
+static void parent_init(struct nvme_parent *parent, const struct nvme_io *io)
+{
+	*parent = (struct nvme_parent){
+		.user_data = io->user_data,
+		.iova = io->iova,
+		.lba = io->lba,
+		.ns = io->ns,
+		.remaining = io->nr_lbas,
+		.opcode = io->opcode,
+	};
+}
+
 int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io)
 {
 	struct nvme_parent *parent;
@@ -90,20 +104,35 @@ int nvme_split_start(struct quoll_nvme_queue *queue, const struct nvme_io *io)
 		return -EAGAIN;
 	idx = queue->free_parents[--queue->nr_free_parents];
 	parent = &queue->parents[idx];
-	*parent = (struct nvme_parent){
-		.user_data = io->user_data,
-		.iova = io->iova,
-		.lba = io->lba,
-		.ns = io->ns,
-		.remaining = io->nr_lbas,
-		.opcode = io->opcode,
-	};
+	parent_init(parent, io);
 	/* The first part at once, there is a slot; more only if nobody waits before us and the reserve stays. */
 	while (send_part(queue, idx))
 		if (queue->split.first != NVME_NO_PARENT || queue->nr_free <= queue->split_reserve)
 			break;
 	if (parent->remaining)
 		list_append(queue, idx);
+	return 0;
+}
+
+static unsigned int seg_dir(const struct nvme_io *io)
+{
+	return io->opcode == nvme_cmd_read ? QUOLL_SEG_WRITE : QUOLL_SEG_READ;
+}
+
+/* It waits in the list for submit, which has the memory of all that wait mapped; each has a slot then. */
+static int start_unmapped(struct quoll_nvme_queue *queue, const struct nvme_io *io, const void *va, uint64_t bytes)
+{
+	uint16_t idx;
+
+	if (queue->nr_unmapped >= queue->nr_free)
+		return -EAGAIN;
+	idx = queue->free_parents[--queue->nr_free_parents];
+	parent_init(&queue->parents[idx], io);
+	queue->parents[idx].unmapped = true;
+	queue->nr_unmapped++;
+	queue->segs[idx] =
+		(struct quoll_stream_seg){.va = (void *)(uintptr_t)va, .valid_bytes = bytes, .dir = seg_dir(io)};
+	list_append(queue, idx);
 	return 0;
 }
 
@@ -114,12 +143,14 @@ int nvme_split_start_streamed(struct quoll_nvme_queue *queue, struct nvme_io *io
 
 	if (!queue->nr_free_parents)
 		return -EAGAIN;
+	if (queue->maps_late)
+		return start_unmapped(queue, io, va, bytes);
 	/* Of the parent that comes next. */
 	seg = &queue->segs[queue->free_parents[queue->nr_free_parents - 1]];
 	*seg = (struct quoll_stream_seg){
 		.va = (void *)(uintptr_t)va,
 		.bytes = bytes,
-		.dir = io->opcode == nvme_cmd_read ? QUOLL_SEG_WRITE : QUOLL_SEG_READ,
+		.dir = seg_dir(io),
 	};
 	rc = quoll_stream_map(queue->stream, seg, 1);
 	if (rc != 1) {
@@ -156,9 +187,18 @@ void nvme_split_unmap_all(struct quoll_nvme_queue *queue)
 	nvme_split_unmap_done(queue);
 }
 
+static void is_mapped(struct quoll_nvme_queue *queue, struct nvme_parent *parent)
+{
+	parent->unmapped = false;
+	queue->nr_unmapped--;
+}
+
 static void finish(struct quoll_nvme_queue *queue, uint16_t idx, struct quoll_nvme_completion *comp)
 {
-	const struct nvme_parent *parent = &queue->parents[idx];
+	struct nvme_parent *parent = &queue->parents[idx];
+
+	if (QUOLL_UNLIKELY(parent->unmapped))
+		is_mapped(queue, parent); /* nor will be */
 
 	*comp = (struct quoll_nvme_completion){
 		.user_data = parent->user_data,
@@ -191,6 +231,36 @@ static bool stop_stale(struct quoll_nvme_queue *queue, uint16_t idx, int refuse,
 }
 
 /*
+ * From @idx on, the memory of those in the list that wait for it, as far as there are slots, by one call of the
+ * kernel's. What is refused is its request's error. Return: false: the stream has no room for the first of them now.
+ */
+static bool map_waiting(struct quoll_nvme_queue *queue, uint16_t idx)
+{
+	struct quoll_stream_seg segs[MAP_AT_ONCE];
+	uint16_t of[MAP_AT_ONCE];
+	unsigned int n = 0;
+	int rc;
+
+	for (; idx != NVME_NO_PARENT && n < MAP_AT_ONCE && n < queue->nr_free; idx = queue->parents[idx].next) {
+		if (!queue->parents[idx].unmapped || queue->parents[idx].error)
+			continue;
+		of[n] = idx;
+		segs[n] = queue->segs[idx];
+		segs[n].bytes = segs[n].valid_bytes;
+		n++;
+	}
+	rc = quoll_stream_map(queue->stream, segs, n);
+	for (int i = 0; i < rc; i++) {
+		is_mapped(queue, &queue->parents[of[i]]);
+		queue->parents[of[i]].iova = segs[i].iova;
+		queue->segs[of[i]] = segs[i];
+	}
+	if (rc < 0 && rc != -EAGAIN)
+		queue->parents[of[0]].error = rc;
+	return rc != -EAGAIN;
+}
+
+/*
  * If parts were sent, the doorbell also shows the device what the user has prepared and not yet submitted: entries are
  * in one order, and earlier is not wrong.
  */
@@ -200,6 +270,8 @@ unsigned int nvme_split_continue(struct quoll_nvme_queue *queue, struct quoll_nv
 	bool sent = false;
 	uint16_t idx;
 
+	if (queue->nr_unmapped)
+		nvme_split_unmap_done(queue); /* which makes room */
 	while (!queue->dead && !queue->paused && (idx = queue->split.first) != NVME_NO_PARENT) {
 		struct nvme_parent *parent = &queue->parents[idx];
 		/* An error that it has already: it was aborted. */
@@ -215,10 +287,16 @@ unsigned int nvme_split_continue(struct quoll_nvme_queue *queue, struct quoll_nv
 		}
 		if (!queue->nr_free || (queue->nr_free <= queue->split_reserve && parent->in_flight))
 			break;
+		if (parent->unmapped) {
+			if (!map_waiting(queue, idx))
+				break;
+			continue;
+		}
 		if (!send_part(queue, idx))
 			list_remove(queue, idx);
 		sent = true;
 	}
+	/* Which may come here again, and finds nothing more to be sent. */
 	if (sent)
 		quoll_nvme_submit(queue);
 	nvme_split_unmap_done(queue);

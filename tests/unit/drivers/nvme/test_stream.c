@@ -341,6 +341,114 @@ static void what_a_device_that_goes_has_is_given_back(void)
 	CU_ASSERT_EQUAL(fx.close_rc, -ENODEV);
 }
 
+static void requests_that_are_submitted_together_are_mapped_by_one_call(void)
+{
+	const struct quoll_stream_opts opts = {.ways = WINDOW};
+	struct quoll_nvme_completion comps[9];
+
+	open_with(&opts, QUOLL_NVME_RESET_FAIL, 16);
+	fixture_fill_random(&fx, fx.fake.ns[0].disk, 8 * 4096);
+	for (unsigned int i = 0; i < 8; i++)
+		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
+	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, fx.buf, 0, 8, 8), 0); /* in the heap, between */
+	CU_ASSERT_EQUAL(kernel.nr_enters, 0);
+	quoll_nvme_submit(fx.queue);
+	CU_ASSERT_EQUAL(kernel.nr_enters, 1);
+	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 8);
+	fake_nvme_step(&fx.fake);
+	CU_ASSERT_EQUAL(quoll_nvme_poll(fx.queue, comps, 9), 9);
+	CU_ASSERT_EQUAL(kernel.nr_enters, 2);
+	CU_ASSERT_EQUAL(memcmp(outside, fx.fake.ns[0].disk, 8 * 4096), 0);
+	CU_ASSERT_EQUAL(memcmp(fx.buf, fx.fake.ns[0].disk, 4096), 0);
+	end();
+}
+
+static void memory_that_the_kernel_refuses_is_its_requests_error(void)
+{
+	const struct quoll_stream_opts opts = {.ways = WINDOW};
+	struct quoll_nvme_completion comps[5];
+	unsigned int good = 0;
+
+	open_with(&opts, QUOLL_NVME_RESET_FAIL, 16);
+	fixture_fill_random(&fx, fx.fake.ns[0].disk, 5 * 4096);
+	for (unsigned int i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
+	kernel.fail_op = QUOLL_STREAM_MAP;
+	kernel.fail_errno = -EFAULT;
+	quoll_nvme_submit(fx.queue);
+	fixture_collect(&fx, fx.queue, comps, 5);
+	for (unsigned int i = 0; i < 5; i++) {
+		CU_ASSERT_EQUAL(comps[i].error, comps[i].user_data == 0 ? -EFAULT : 0);
+		good += !comps[i].error && !memcmp(outside + comps[i].user_data * 4096,
+						   fx.fake.ns[0].disk + comps[i].user_data * 4096, 4096);
+	}
+	CU_ASSERT_EQUAL(good, 4);
+	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 0);
+	one_request(false, outside, 0, 8);
+	end();
+}
+
+static void where_the_window_is_full_requests_wait(void)
+{
+	const struct quoll_stream_opts opts = {.ways = WINDOW, .window_bytes = 4 * 4096};
+	struct quoll_nvme_completion comps[10];
+
+	open_with(&opts, QUOLL_NVME_RESET_FAIL, 16);
+	fixture_fill_random(&fx, fx.fake.ns[0].disk, 10 * 4096);
+	for (unsigned int i = 0; i < 10; i++)
+		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
+	quoll_nvme_submit(fx.queue);
+	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 4);
+	fixture_collect(&fx, fx.queue, comps, 10);
+	for (unsigned int i = 0; i < 10; i++)
+		CU_ASSERT_EQUAL(comps[i].error | comps[i].status, 0);
+	CU_ASSERT_EQUAL(memcmp(outside, fx.fake.ns[0].disk, 10 * 4096), 0);
+	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside, 0, 40, 9), 0);
+	quoll_nvme_submit(fx.queue);
+	fixture_collect(&fx, fx.queue, comps, 1);
+	CU_ASSERT_EQUAL(comps[0].error, -E2BIG);
+	end();
+}
+
+static void each_request_that_waits_to_be_mapped_has_a_slot(void)
+{
+	const struct quoll_stream_opts opts = {.ways = WINDOW};
+	struct quoll_nvme_completion comps[16];
+
+	open_with(&opts, QUOLL_NVME_RESET_FAIL, 16);
+	for (unsigned int round = 0; round < 3; round++) {
+		for (unsigned int i = 0; i < 15; i++)
+			CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
+		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside, 0, 8, 15), -EAGAIN);
+		quoll_nvme_submit(fx.queue);
+		fixture_collect(&fx, fx.queue, comps, 15);
+	}
+	end();
+}
+
+/* Prepared, and the device goes, or the request is aborted, before it was mapped. */
+static void what_was_not_mapped_is_given_back(void)
+{
+	const struct quoll_stream_opts opts = {.ways = WINDOW};
+	struct quoll_nvme_completion comp;
+
+	open_with(&opts, QUOLL_NVME_RESET_FAIL, 16);
+	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside, 0, 8, 4), 0);
+	CU_ASSERT_EQUAL(quoll_nvme_abort(fx.queue, 4), 0);
+	quoll_nvme_submit(fx.queue);
+	fixture_collect(&fx, fx.queue, &comp, 1);
+	CU_ASSERT_EQUAL(comp.error, -ECANCELED);
+	CU_ASSERT_EQUAL(kernel.nr_enters, 0);
+	for (unsigned int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside, 0, i ? 8 : 2048, i), 0);
+	fake_pci_yank(&fx.fake.pci);
+	drain_dead(3);
+	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 0);
+	CU_ASSERT_EQUAL(fx.queue->nr_unmapped, 0);
+	end();
+	CU_ASSERT_EQUAL(fx.close_rc, -ENODEV);
+}
+
 static void what_a_queue_that_goes_has_is_given_back(void)
 {
 	open_with(NULL, QUOLL_NVME_RESET_FAIL, 16);
@@ -420,6 +528,12 @@ static const struct unit_test tests[] = {
 	{"all slots may be in flight through the stream", all_slots_may_be_in_flight_through_the_stream},
 	{"a read that fails leaves memory as it was", a_read_that_fails_leaves_memory_as_it_was},
 	{"what a device that goes has is given back", what_a_device_that_goes_has_is_given_back},
+	{"requests that are submitted together are mapped by one call",
+	 requests_that_are_submitted_together_are_mapped_by_one_call},
+	{"memory that the kernel refuses is its request's error", memory_that_the_kernel_refuses_is_its_requests_error},
+	{"where the window is full requests wait", where_the_window_is_full_requests_wait},
+	{"each request that waits to be mapped has a slot", each_request_that_waits_to_be_mapped_has_a_slot},
+	{"what was not mapped is given back", what_was_not_mapped_is_given_back},
 	{"what a queue that goes has is given back", what_a_queue_that_goes_has_is_given_back},
 	{"a request that is sent again keeps its memory", a_request_that_is_sent_again_keeps_its_memory},
 	{"what a reset hands back was not touched", what_a_reset_hands_back_was_not_touched},
