@@ -267,6 +267,7 @@ lab_all() {
 		for kernel in "${kernels[@]}"; do
 			lab "kmod, $kernel" --kernel "$kernel" -- tests/vm/cases/run by-kmod-all
 		done
+		lab 'newest kernel' --kernel 7 -- tests/vm/cases/run kmod kmod-stream kmod-nvme
 	else
 		lab "kmod, ${kernels[0]}" --kernel "${kernels[0]}" -- tests/vm/cases/run by-kmod
 	fi

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 lab=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
-for part in common apt image root kernel own-kernel kmod qemu; do
+for part in common apt image later root kernel own-kernel kmod qemu; do
 	# shellcheck source=/dev/null
 	. "$lab/lib/$part.sh"
 done

@@ -11,7 +11,7 @@ root_key() { printf 'root-%s-%s\n' "$(host_codename)" "$(recipe "$lab/lib/root.s
 kmod_key() {
 	printf 'kmod-%s-%s\n' "$opt_kernel" "$( (printf '%s\n' "${1##*/}"; recipe "$lab/lib/kmod.sh" "$lab"/../../kmod/*) | sha256sum | cut -c1-12)"
 }
-kernel_key() { printf 'kernel-%s-%s\n' "$1" "$(recipe "$lab/lib/kernel.sh" "$lab/guest/modules")"; }
+kernel_key() { printf 'kernel-%s-%s\n' "$1" "$(recipe "$lab"/lib/{kernel,later}.sh "$lab/guest/modules")"; }
 own_kernel_key() {
 	printf 'own-%s-%s\n' "$1" "$(recipe "$lab"/lib/{own-kernel,kernel}.sh "$lab"/guest/{modules,"config-$1"})"
 }
@@ -44,6 +44,13 @@ image() {
 	[[ -n $old ]] || return 1
 	say "could not build $key; using ${old##*/}, made from an older recipe"
 	printf '%s\n' "$old"
+}
+
+# make_tree TREE: a folder to unpack packages into.
+make_tree() {
+	local name
+	mkdir -p "$1"/usr/{bin,sbin,lib,lib64}
+	for name in bin sbin lib lib64; do ln -s "usr/$name" "$1/$name"; done
 }
 
 # unpack DEB ROOT TAR-ARGS...: /lib, /bin and /sbin may be links into /usr.

@@ -8,8 +8,16 @@ kernel_suites() {
 	case $1:$(host_codename) in
 	6.1:*) echo bookworm ;;
 	6.12:bookworm) echo bookworm-backports trixie ;;
+	7*) echo sid ;;
 	*) echo trixie bookworm-backports ;;
 	esac
+}
+
+# kernel_state SUITE: the private apt state in which kernels of a suite are, its security updates with them.
+kernel_state() {
+	local suites=("$1")
+	[[ $1 == *-* || $1 == sid ]] || suites+=("$1-security")
+	apt_state "kernel-$1" "${suites[@]}"
 }
 
 # newest_kernel STATE SERIES: the name of the newest plain amd64 image package of the series.
@@ -19,45 +27,77 @@ newest_kernel() {
 }
 
 build_kernel() {
-	local series=$1 out=$2 suite state package='' deb version
+	local series=$1 out=$2 suite state package='' version
 	for suite in $(kernel_suites "$series"); do
-		suites=("$suite")
-		[[ $suite == *-* ]] || suites+=("$suite-security")
-		if state=$(apt_state "kernel-$suite" "${suites[@]}"); then
+		if state=$(kernel_state "$suite"); then
 			package=$(newest_kernel "$state" "$series") || true
 			[[ -z $package ]] || break
 		fi
 	done
 	[[ -n $package ]] || { say "no kernel $series in $(kernel_suites "$series")"; return 1; }
-	say "fetching $package"
-	deb=$(fetch_one "$state" "$package")
-	mkdir "$out/tree"
-	unpack "$deb" "$out/tree" --exclude='./usr/share/*'
 	version=${package#linux-image-}
 	printf '%s\n' "$version" >"$out/version"
-	cp "$out/tree/boot/vmlinuz-$version" "$out/vmlinuz"
-	cp "$out/tree/boot/config-$version" "$out/config"
+	say "fetching $package"
+	unpack_parts "$state" "$package" 'linux-(base|binary|modules)-[0-9][^ ]*' "$out/tree" --exclude='./usr/share/*'
+	cp "$(kernel_file "$out/tree" vmlinuz "$version")" "$out/vmlinuz"
+	cp "$(kernel_file "$out/tree" config "$version")" "$out/config"
 	extract_vmlinux "$out/vmlinuz" "$out/vmlinux"
 	say "choosing the modules of $version"
 	build_modules "$out" "$version"
 	say "fetching the headers of $version"
 	unpack_headers "$state" "$version" "$out/headers"
+	[[ $suite != sid ]] || unpack_compiler "$state" "$version" "$out/headers"
 	rm -rf "$out/tree"
+}
+
+# kernel_file TREE NAME VERSION: since 7.x they are in several packages, and beside the modules.
+kernel_file() {
+	local file=$1/boot/$2-$3
+	[[ -e $file ]] || file=$1/usr/lib/modules/$3/$2
+	printf '%s\n' "$file"
+}
+
+# unpack_parts STATE PACKAGE REGEX FOLDER TAR-ARGS...: the package, and those of what it depends on that REGEX matches.
+unpack_parts() {
+	local state=$1 package=$2 regex=$3 folder=$4 deb
+	shift 4
+	mkdir -p "$folder"
+	while read -r package; do
+		deb=$(fetch_one "$state" "$package")
+		unpack "$deb" "$folder" "$@"
+	done < <(printf '%s\n' "$package" && private_apt "$state" apt-cache show --no-all-versions "$package" |
+		sed -n 's/^Depends: //p' | sed 's/[,|]/\n/g' | sed -nE "s/^ *($regex).*/\\1/p")
 }
 
 # unpack_headers STATE VERSION FOLDER: with FOLDER/build as a module's KDIR. Debian's makefile names its other half by an
 # absolute path, which would be the host's.
 unpack_headers() {
-	local state=$1 version=$2 folder=$3 package deb
-	mkdir -p "$folder"
-	while read -r package; do
-		deb=$(fetch_one "$state" "$package")
-		unpack "$deb" "$folder" --exclude='./usr/share/*' --exclude='vmlinux'
-	done < <(printf 'linux-headers-%s\n' "$version" && private_apt "$state" apt-cache show --no-all-versions "linux-headers-$version" |
-		sed -n 's/^Depends: //p' | sed 's/[,|]/\n/g' | sed -nE 's/^ *(linux-headers-[^ ]*-common|linux-kbuild-[^ ]*).*/\1/p')
+	local version=$2 folder=$3
+	unpack_parts "$1" "linux-headers-$version" 'linux-headers-[^ ]*-common|linux-kbuild-[^ ]*' "$folder" \
+		--exclude='./usr/share/*' --exclude='vmlinux'
 	# shellcheck disable=SC2016 # make's variables
 	sed -i 's@/usr/src/@$(dir $(realpath $(lastword $(MAKEFILE_LIST))))../@' "$folder/usr/src/linux-headers-$version/Makefile"
 	ln -s "usr/src/linux-headers-$version" "$folder/build"
+}
+
+# unpack_compiler STATE VERSION FOLDER: for a kernel of a Debian that is later than the host's: the compiler that its headers want, as
+# FOLDER/tools/usr/bin/gcc with what it calls, and their own programs, run on the host.
+unpack_compiler() {
+	local folder=$3 tree=$3/tree tools=$3/tools deb name program
+	mkdir -p "$tools/debs" "$tools/usr/bin"
+	make_tree "$tree"
+	fetch_closure "$1" "$tools/debs" "linux-headers-$2"
+	for deb in "$tools"/debs/*.deb; do
+		[[ ${deb##*/} == linux-* ]] || unpack "$deb" "$tree" --no-same-permissions --exclude='./usr/share/*'
+	done
+	for name in as ld nm objcopy objdump ar strip readelf; do cp "$tree/usr/bin/x86_64-linux-gnu-$name" "$tools/usr/bin/"; done
+	cp "$tree"/usr/bin/x86_64-linux-gnu-gcc-[0-9]* "$tools/usr/bin/gcc"
+	for program in "$tree"/usr/libexec/gcc/x86_64-linux-gnu/*/cc1; do
+		mkdir -p "$tools$(dirname "${program#"$tree"}")"
+		cp "$program" "$tools${program#"$tree"}"
+	done
+	while read -r program; do wrap_later "$tree" "$tools/lib" "$program"; done < <(later_programs "$tools/usr" "$folder/usr")
+	rm -rf "$tree" "$tools/debs"
 }
 
 # extract_vmlinux BZIMAGE OUT: the ELF kernel inside (boot protocol: payload_offset and payload_length, 2.08), so that

@@ -23,11 +23,9 @@ check_build_host() {
 
 # fetch_source SERIES: prints the path of the package with the kernel's source.
 fetch_source() {
-	local suite suites state
+	local suite state
 	for suite in $(kernel_suites "$1"); do
-		suites=("$suite")
-		[[ $suite == *-* ]] || suites+=("$suite-security")
-		if state=$(apt_state "kernel-$suite" "${suites[@]}") && fetch_one "$state" "linux-source-$1"; then return; fi
+		if state=$(kernel_state "$suite") && fetch_one "$state" "linux-source-$1"; then return; fi
 	done
 	say "no source of kernel $1 in $(kernel_suites "$1")"
 	return 1

@@ -5,7 +5,7 @@
 
 qemu_wanted=10.1 # the first with vfio-user-pci
 
-qemu_key() { printf 'qemu-%s\n' "$(recipe "$lab/lib/qemu.sh")"; }
+qemu_key() { printf 'qemu-%s\n' "$(recipe "$lab"/lib/{qemu,later}.sh)"; }
 
 # qemu_suites: where it is looked for, best first: each line is what apt is to prefer, and what it takes the rest from.
 qemu_suites() {
@@ -21,8 +21,8 @@ build_qemu() {
 	done < <(qemu_suites)
 	[[ -n $state ]] || { say "no QEMU >= $qemu_wanted in $(qemu_suites | paste -sd' ')"; return 1; }
 	say "fetching a QEMU that has vfio-user-pci"
-	mkdir -p "$out/debs" "$out/tree"/usr/{bin,sbin,lib,lib64}
-	for deb in bin sbin lib lib64; do ln -s "usr/$deb" "$out/tree/$deb"; done
+	mkdir "$out/debs"
+	make_tree "$out/tree"
 	fetch_closure "$state" "$out/debs" -t "${suites[0]}" qemu-system-x86
 	for deb in "$out"/debs/*.deb; do unpack "$deb" "$out/tree" --no-same-permissions --exclude='./usr/share/doc/*'; done
 	choose_qemu "$out/tree" "$out"
@@ -37,13 +37,10 @@ qemu_offered() {
 
 # choose_qemu TREE OUT: the program, the libraries that it names, its loader and firmware; not the rest of their packages.
 choose_qemu() {
-	local tree=$1 out=$2 libs=$1/usr/lib/x86_64-linux-gnu library
-	mkdir "$out/lib" "$out/share"
+	local tree=$1 out=$2
+	mkdir "$out/share"
 	cp "$tree/usr/bin/qemu-system-x86_64" "$out/"
-	cp -L "$libs/ld-linux-x86-64.so.2" "$out/lib/"
-	"$libs/ld-linux-x86-64.so.2" --library-path "$libs" --list "$out/qemu-system-x86_64" >"$out/libraries"
-	! grep 'not found' "$out/libraries" >&2
-	while read -r library; do cp -L "$library" "$out/lib/"; done < <(sed -n 's/^.* => \(\/.*\) (0x.*/\1/p' "$out/libraries")
+	later_libraries "$tree" "$out/qemu-system-x86_64" "$out/lib"
 	cp -L "$tree"/usr/share/qemu/*.bin "$tree"/usr/share/seabios/*.bin "$out/share/"
 	qemu_command "$out"
 	has_vfio_user
