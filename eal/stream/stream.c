@@ -146,10 +146,11 @@ static int pick(struct quoll_stream *stream, struct quoll_stream_seg *seg, unsig
 {
 	int rc = -EFAULT;
 
-	for (unsigned int ways = stream->ways >> way << way; ways; ways &= ways - 1) {
+	for (; way < QUOLL_NR_WAYS; way++) {
 		int last = rc;
 
-		way = (unsigned int)__builtin_ctz(ways);
+		if (!allows(stream, way))
+			continue;
 		seg->way = way;
 		rc = try(stream, seg);
 		if (!rc)
