@@ -28,7 +28,8 @@ static_assert(offsetof(struct quoll_buf, data_off) % 8 == 0 &&
 
 struct quoll_pool {
 	struct quoll_mpmc *store;
-	struct quoll_arena *arena;
+	struct quoll_arena *arena; /* NULL: the memory is the program's */
+	struct quoll_pool *of;	   /* of an annex: the pool whose buffers these are */
 	uint8_t *va;
 	uint64_t va_bytes;
 	struct quoll_buf *bufs;
@@ -41,7 +42,13 @@ struct quoll_pool {
 	uint8_t *out;	      /* atomic, one a buffer: QUOLL_BUF_DEBUG code has it */
 	pthread_mutex_t lock; /* of the list below: set-up and counting, never get and put */
 	struct quoll_buf_cache *caches;
+	unsigned int nr_annexes;
 };
+
+static const char *pool_name(const struct quoll_pool *pool)
+{
+	return pool->arena ? pool->arena->name : "outside";
+}
 
 static int check_opts(const struct quoll_pool_opts *o, struct quoll_error *err)
 {
@@ -65,94 +72,194 @@ static int check_opts(const struct quoll_pool_opts *o, struct quoll_error *err)
 /* Ordinary memory, near the data's node, there before the hot path touches it. */
 static int alloc_headers(struct quoll_pool *pool, struct quoll_error *err)
 {
-	const struct heap *heap = pool->arena->heap;
-	struct chunk_want want = {.name = pool->arena->name, .numa_node = heap->numa_node, .numa_preferred = true};
+	struct chunk_want want = {.name = pool_name(pool), .numa_preferred = true};
 	void *va;
 
 	want.size_bytes = pool->bufs_bytes = round_up(pool->nr_bufs * sizeof(*pool->bufs), SMALL_PAGE_BYTES);
 	va = mmap(NULL, pool->bufs_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (va == MAP_FAILED)
-		return quoll_error_set(err, ENOMEM, "pool", pool->arena->name, "no memory for %" PRIu32 " headers",
+		return quoll_error_set(err, ENOMEM, "pool", pool_name(pool), "no memory for %" PRIu32 " headers",
 				       pool->nr_bufs);
-	chunk_bind(&heap->env, &want, va);
 	pool->bufs = va;
+	if (!pool->arena)
+		return 0;
+	want.numa_node = pool->arena->heap->numa_node;
+	chunk_bind(&pool->arena->heap->env, &want, va);
 	return 0;
 }
 
 static void fill(struct quoll_pool *pool)
 {
 	uint64_t stride = pool->stride_bytes;
-	quoll_iova_t iova = quoll_heap_iova(&pool->arena->heap->pub, pool->va, pool->va_bytes);
+	quoll_iova_t iova = QUOLL_IOVA_INVALID;
 
+	if (pool->arena)
+		iova = quoll_heap_iova(&pool->arena->heap->pub, pool->va, pool->va_bytes);
 	for (uint32_t i = 0; i < pool->nr_bufs; i++) {
 		struct quoll_buf *buf = &pool->bufs[i];
 		void *obj = buf;
 
 		buf->pool = pool;
 		buf->va = pool->va + i * stride;
-		buf->iova = iova + i * stride;
+		buf->iova = pool->arena ? iova + i * stride : iova;
 		quoll_buf_reset_(buf, quoll_buf_fresh_(pool->headroom_bytes));
 		(void)quoll_mpmc_enqueue_bulk(pool->store, &obj, 1);
 	}
 }
 
-int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *opts, struct quoll_pool **result,
-		      struct quoll_error *err)
+static void pool_free(struct quoll_pool *pool)
+{
+	if (pool->bufs && !pool->of)
+		munmap(pool->bufs, pool->bufs_bytes);
+	quoll_mpmc_destroy(pool->store);
+	pthread_mutex_destroy(&pool->lock);
+	if (!pool->of)
+		free(pool->out);
+	free(pool);
+}
+
+static struct quoll_pool *pool_new(void)
+{
+	struct quoll_pool *pool = calloc(1, sizeof(*pool));
+
+	if (pool)
+		pthread_mutex_init(&pool->lock, NULL);
+	return pool;
+}
+
+/* All but the memory of the buffers, and who is in the store. @arena: NULL for none. */
+static int pool_make(struct quoll_arena *arena, const struct quoll_pool_opts *opts, struct quoll_pool **result,
+		     struct quoll_error *err)
 {
 	uint64_t align = opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES;
 	struct quoll_pool *pool;
-	void *va;
 	int rc = check_opts(opts, err);
 
 	if (rc)
 		return rc;
-	pool = calloc(1, sizeof(*pool));
+	pool = pool_new();
 	if (!pool)
-		return quoll_error_set(err, ENOMEM, "pool", arena->name, "out of memory");
+		return quoll_error_set(err, ENOMEM, "pool", arena ? arena->name : "outside", "out of memory");
 	pool->arena = arena;
 	pool->nr_bufs = opts->nr_bufs;
 	pool->buf_bytes = (uint32_t)round_up(opts->buf_bytes, QUOLL_CACHE_LINE_BYTES);
 	pool->headroom_bytes = (uint16_t)opts->headroom_bytes;
-	pthread_mutex_init(&pool->lock, NULL);
 	pool->stride_bytes = (uint32_t)round_up(pool->buf_bytes, align);
 	pool->va_bytes = (uint64_t)pool->nr_bufs * pool->stride_bytes;
 	pool->out = calloc(pool->nr_bufs, 1);
-	if (!pool->out || quoll_mpmc_create(quoll_round_up_pow2(pool->nr_bufs), &pool->store)) {
-		rc = quoll_error_set(err, ENOMEM, "pool", arena->name, "out of memory");
-		goto err_free;
+	if (!pool->out || quoll_mpmc_create(quoll_round_up_pow2(pool->nr_bufs), &pool->store))
+		rc = quoll_error_set(err, ENOMEM, "pool", pool_name(pool), "out of memory");
+	else
+		rc = alloc_headers(pool, err);
+	if (rc)
+		pool_free(pool);
+	else
+		*result = pool;
+	return rc;
+}
+
+int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *opts, struct quoll_pool **result,
+		      struct quoll_error *err)
+{
+	struct quoll_pool *pool;
+	void *va;
+	int rc = pool_make(arena, opts, &pool, err);
+
+	if (rc)
+		return rc;
+	rc = quoll_arena_alloc(arena, pool->va_bytes, opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES, &va, err);
+	if (rc) {
+		pool_free(pool);
+		return rc;
 	}
-	rc = alloc_headers(pool, err);
-	if (rc)
-		goto err_free;
-	rc = quoll_arena_alloc(arena, pool->va_bytes, align, &va, err);
-	if (rc)
-		goto err_unmap;
 	pool->va = va;
 	fill(pool);
 	*result = pool;
 	return 0;
+}
 
-err_unmap:
-	munmap(pool->bufs, pool->bufs_bytes);
-err_free:
-	quoll_mpmc_destroy(pool->store);
-	free(pool->out);
-	free(pool);
-	return rc;
+int quoll_pool_create_outside(void *va, uint64_t bytes, const struct quoll_pool_opts *opts, struct quoll_pool **result,
+			      struct quoll_error *err)
+{
+	uint64_t align = opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES;
+	struct quoll_pool *pool;
+	int rc = pool_make(NULL, opts, &pool, err);
+
+	if (rc)
+		return rc;
+	if (!va || (uintptr_t)va & (align - 1))
+		rc = quoll_error_set(err, EINVAL, "pool", "va", "%p is not a multiple of %" PRIu64, va, align);
+	else if (bytes < pool->va_bytes)
+		rc = quoll_error_set(err, EINVAL, "pool", "bytes",
+				     "%" PRIu64 " are not enough for %" PRIu32 " buffers of %" PRIu32, bytes,
+				     pool->nr_bufs, pool->stride_bytes);
+	if (rc) {
+		pool_free(pool);
+		return rc;
+	}
+	pool->va = va;
+	fill(pool);
+	*result = pool;
+	return 0;
+}
+
+bool quoll_pool_is_outside(const struct quoll_pool *pool)
+{
+	return !pool->arena;
+}
+
+int quoll_pool_create_annex(struct quoll_pool *of, struct quoll_pool **result, struct quoll_error *err)
+{
+	struct quoll_pool *annex;
+
+	if (of->of)
+		return quoll_error_set(err, EINVAL, "pool", pool_name(of), "an annex has none itself");
+	annex = pool_new();
+	if (!annex || quoll_mpmc_create(quoll_round_up_pow2(of->nr_bufs), &annex->store)) {
+		if (annex)
+			pool_free(annex);
+		return quoll_error_set(err, ENOMEM, "pool", pool_name(of), "out of memory");
+	}
+	annex->of = of;
+	annex->arena = of->arena;
+	annex->va = of->va;
+	annex->va_bytes = of->va_bytes;
+	annex->bufs = of->bufs;
+	annex->nr_bufs = of->nr_bufs;
+	annex->buf_bytes = of->buf_bytes;
+	annex->stride_bytes = of->stride_bytes;
+	annex->headroom_bytes = of->headroom_bytes;
+	annex->out = of->out; /* a buffer is out, or it is not, whichever of them has it */
+	pthread_mutex_lock(&of->lock);
+	of->nr_annexes++;
+	pthread_mutex_unlock(&of->lock);
+	*result = annex;
+	return 0;
+}
+
+static void annex_free(struct quoll_pool *annex)
+{
+	struct quoll_pool *of = annex->of;
+
+	pool_free(annex);
+	pthread_mutex_lock(&of->lock);
+	of->nr_annexes--;
+	pthread_mutex_unlock(&of->lock);
 }
 
 int quoll_pool_destroy(struct quoll_pool *pool)
 {
 	if (!pool)
 		return 0;
-	if (pool->caches || quoll_pool_nr_free(pool) != pool->nr_bufs)
+	if (pool->caches || pool->nr_annexes || quoll_pool_nr_free(pool) != (pool->of ? 0 : pool->nr_bufs))
 		return -EBUSY;
-	(void)quoll_arena_free(pool->arena, pool->va, pool->va_bytes);
-	munmap(pool->bufs, pool->bufs_bytes);
-	quoll_mpmc_destroy(pool->store);
-	pthread_mutex_destroy(&pool->lock);
-	free(pool->out);
-	free(pool);
+	if (pool->of) {
+		annex_free(pool);
+		return 0;
+	}
+	if (pool->arena)
+		(void)quoll_arena_free(pool->arena, pool->va, pool->va_bytes);
+	pool_free(pool);
 	return 0;
 }
 

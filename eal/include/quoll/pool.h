@@ -21,7 +21,7 @@ struct quoll_pool;
  * @next:        following link, NULL at the end
  * @pool:        where it goes back to; quoll_pool_buf_bytes() tells the size of its memory
  * @va:          start of its memory, headroom included
- * @iova:        the same place as devices see it
+ * @iova:        the same place as devices see it; QUOLL_IOVA_INVALID: no device does now
  * @data_bytes:  data in this link
  * @total_bytes: data in the chain; in the first link only
  * @data_off:    where data begins, from @va
@@ -94,8 +94,35 @@ QUOLL_API int quoll_pool_create(struct quoll_arena *arena, const struct quoll_po
 				struct quoll_error *err);
 
 /**
+ * quoll_pool_create_outside() - buffers in memory of the program's own, outside of any heap
+ * @va, @bytes: room for all of them; stays the program's, and where it is, until the pool is destroyed
+ * @opts: @align: devices are shown whole pages: with a page's size no two buffers share one
+ * @err:  -EINVAL: an option out of its range, not aligned, too little; -ENOMEM
+ *
+ * Devices find none of it (iova is QUOLL_IOVA_INVALID) but what is mapped by a stream, while it is: quoll_port_start().
+ */
+QUOLL_API int quoll_pool_create_outside(void *va, uint64_t bytes, const struct quoll_pool_opts *opts,
+					struct quoll_pool **pool, struct quoll_error *err);
+
+/**
+ * quoll_pool_is_outside() - whether its buffers, or those of the pool that it is an annex of, are outside of any heap
+ */
+QUOLL_API bool quoll_pool_is_outside(const struct quoll_pool *pool);
+
+/**
+ * quoll_pool_create_annex() - an empty pool, for buffers of another one: those that are ready for a device, say
+ * @of:    outlives it
+ * @annex: as any pool, with caches. Whoever has a buffer of @of out makes it the annex's by quoll_buf.pool = annex, and
+ *         gives it back by quoll_buf.pool = of; where it is put it goes back to the one that is named there. Destroyed
+ *         once there are no buffers in it; those that are out have to be @of's again by then
+ * @err:   -EINVAL: @of is an annex; -ENOMEM
+ */
+QUOLL_API int quoll_pool_create_annex(struct quoll_pool *of, struct quoll_pool **annex, struct quoll_error *err);
+
+/**
  * quoll_pool_destroy() - free a pool
- * Return: 0, or -EBUSY while buffers or caches are out (nothing is changed then; quoll_pool_nr_free() tells how many).
+ * Return: 0, or -EBUSY while buffers, caches or annexes are out (nothing is changed then; quoll_pool_nr_free() tells
+ * how many buffers are not).
  */
 QUOLL_API int quoll_pool_destroy(struct quoll_pool *pool);
 

@@ -388,6 +388,80 @@ static void a_buffer_has_one_owner_at_a_time(void)
 	quoll_heap_destroy(heap);
 }
 
+static void buffers_may_lie_in_memory_of_the_programs_own(void)
+{
+	struct quoll_pool_opts opts = {.nr_bufs = 16, .buf_bytes = 2000, .headroom_bytes = 128, .align = 4096};
+	static uint8_t memory[17 * 4096] __attribute__((aligned(4096)));
+	struct quoll_buf_cache *cache;
+	struct quoll_buf *bufs[16];
+	struct quoll_pool *pool;
+	struct quoll_error err;
+
+	CU_ASSERT_EQUAL(quoll_pool_create_outside(memory + 64, sizeof(memory) - 64, &opts, &pool, &err), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_pool_create_outside(NULL, sizeof(memory), &opts, &pool, &err), -EINVAL);
+	CU_ASSERT_EQUAL(quoll_pool_create_outside(memory, 16 * 4096 - 1, &opts, &pool, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.what, "16 buffers of 4096"));
+	CU_ASSERT_EQUAL_FATAL(quoll_pool_create_outside(memory, 16 * 4096, &opts, &pool, &err), 0);
+	CU_ASSERT_TRUE(quoll_pool_is_outside(pool));
+	cache = new_cache(pool, 16);
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(cache, bufs, 16), 0);
+	for (unsigned int i = 0; i < 16; i++) {
+		CU_ASSERT_TRUE(fresh(bufs[i], pool, 128));
+		CU_ASSERT_EQUAL(bufs[i]->iova, QUOLL_IOVA_INVALID);
+		CU_ASSERT_EQUAL((uintptr_t)bufs[i]->va % 4096, 0);
+		CU_ASSERT(bufs[i]->va >= memory && bufs[i]->va <= memory + 15 * 4096);
+		for (unsigned int other = 0; other < i; other++)
+			CU_ASSERT_PTR_NOT_EQUAL(bufs[i]->va, bufs[other]->va);
+	}
+	quoll_buf_put(cache, bufs, 16);
+	quoll_buf_cache_destroy(cache);
+	CU_ASSERT_EQUAL(quoll_pool_destroy(pool), 0);
+	memory[0] = 1; /* still the program's */
+}
+
+static void an_annex_has_buffers_of_its_pool_for_a_while(void)
+{
+	struct quoll_buf_cache *cache, *inner;
+	struct quoll_pool *pool, *annex, *no;
+	struct quoll_buf *bufs[16], *one;
+	struct quoll_error err;
+
+	setup();
+	pool = new_pool(16, 1024, 64, 0);
+	cache = new_cache(pool, 16);
+	CU_ASSERT_EQUAL_FATAL(quoll_pool_create_annex(pool, &annex, &err), 0);
+	CU_ASSERT_EQUAL(quoll_pool_create_annex(annex, &no, &err), -EINVAL);
+	CU_ASSERT_FALSE(quoll_pool_is_outside(annex));
+	CU_ASSERT_EQUAL(quoll_pool_buf_bytes(annex), 1024);
+	inner = new_cache(annex, 4);
+	CU_ASSERT_EQUAL(quoll_buf_get(inner, &one, 1), -ENOBUFS);
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(cache, bufs, 16), 0);
+	for (unsigned int i = 0; i < 10; i++)
+		bufs[i]->pool = annex;
+	/* Where they are put they go to the one that they are of. */
+	quoll_buf_put(inner, bufs, 5);
+	quoll_buf_put(cache, bufs + 5, 11);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(annex), 10);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(pool), 6);
+	CU_ASSERT_EQUAL(quoll_pool_destroy(pool), -EBUSY);
+	CU_ASSERT_EQUAL(quoll_pool_destroy(annex), -EBUSY);
+	for (unsigned int i = 0; i < 10; i++) {
+		CU_ASSERT_EQUAL_FATAL(quoll_buf_get(inner, &one, 1), 0);
+		CU_ASSERT_TRUE(fresh(one, annex, 64));
+		one->pool = pool;
+		quoll_buf_put(cache, &one, 1);
+	}
+	CU_ASSERT_EQUAL(quoll_buf_get(inner, &one, 1), -ENOBUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(pool), 16);
+	CU_ASSERT_EQUAL(quoll_pool_destroy(annex), -EBUSY); /* the cache */
+	quoll_buf_cache_destroy(inner);
+	quoll_buf_cache_destroy(cache);
+	CU_ASSERT_EQUAL(quoll_pool_destroy(pool), -EBUSY); /* the annex */
+	CU_ASSERT_EQUAL(quoll_pool_destroy(annex), 0);
+	CU_ASSERT_EQUAL(quoll_pool_destroy(pool), 0);
+	quoll_heap_destroy(heap);
+}
+
 static const struct unit_test tests[] = {
 	{"options out of range are refused", options_out_of_range_are_refused},
 	{"every buffer is fresh, aligned and its own", every_buffer_is_fresh_aligned_and_its_own},
@@ -400,6 +474,8 @@ static const struct unit_test tests[] = {
 	{"buffers of other pools go home", buffers_of_other_pools_go_home},
 	{"a chain goes back whole", a_chain_goes_back_whole},
 	{"a buffer has one owner at a time", a_buffer_has_one_owner_at_a_time},
+	{"buffers may lie in memory of the program's own", buffers_may_lie_in_memory_of_the_programs_own},
+	{"an annex has buffers of its pool for a while", an_annex_has_buffers_of_its_pool_for_a_while},
 };
 
 UNIT_MAIN("pool", tests)
