@@ -196,6 +196,7 @@ static struct quoll_port *port_new(struct quoll_net *net, const struct net_drive
 	quoll_addr_short(addr, port->name, sizeof(port->name));
 	port->info.name = port->name;
 	port->info.driver = driver->name;
+	port->info.memory = driver->memory;
 	port->info.numa_node = info.numa_node;
 	return port;
 }

@@ -115,6 +115,7 @@ QUOLL_API void quoll_port_close(struct quoll_port *port);
  * @max_tx_links: longest chain that transmit takes
  * @max_tso_bytes: longest frame with QUOLL_BUF_TX_TSO, headers included; 0 without that
  * @tx_writable: what is sent must lie in an arena of QUOLL_ARENA_DEVICE_READ_WRITE, as who receives it maps no other
+ * @memory:    where its buffers may lie
  * @rss_types: QUOLL_RSS_* that it can spread by; 0 if it spreads as it likes, or can't be told
  * @rss_table_entries: of its redirection table, a power of two; 0 if it has none
  * @numa_node: -1 if unknown
@@ -133,6 +134,7 @@ struct quoll_port_info {
 	unsigned int max_tx_links;
 	unsigned int max_tso_bytes;
 	bool tx_writable;
+	enum quoll_port_memory memory;
 	uint32_t rss_types;
 	unsigned int rss_table_entries;
 	int numa_node;
@@ -163,30 +165,11 @@ struct quoll_port_settings {
 };
 
 /**
- * struct quoll_port_queues - which queues a port shall have
- * @nr_rxqs, @nr_txqs: either may be 0, not both. With several receive queues frames are spread by a hash of their flow
- *              (@rss of the settings), if the port does that itself
- * @entries:    descriptors a queue, rounded up to what the device can; 0 for QUOLL_PORT_DEFAULT_ENTRIES, or as
- *              many as it can
- * @rx_caches:  one a receive queue: where empty buffers come from. Their pool's buffers must hold a frame, unless
- *              QUOLL_OFFLOAD_RX_SCATTER is set
- * @tx_caches:  one a transmit queue: where buffers go that were sent. Buffers of other pools find home too, only slower
- *
- * A cache belongs to the thread that polls the queue; two queues of one thread may share it.
- */
-struct quoll_port_queues {
-	unsigned int nr_rxqs;
-	unsigned int nr_txqs;
-	unsigned int entries;
-	struct quoll_buf_cache *const *rx_caches;
-	struct quoll_buf_cache *const *tx_caches;
-};
-
-/**
  * quoll_port_start() - rings, buffers, receiver and transmitter on
  * @settings: NULL for the defaults
  * @err:      -EINVAL: out of range, named; -ENOTSUP: an offload that the port lacks, named; -EBUSY: it runs; -ENOBUFS:
- *            a pool has too few buffers to fill a ring (how many are needed is named); -ENODEV, -EIO, -ETIMEDOUT
+ *            a pool has too few buffers to fill a ring (how many are needed is named); -ENODEV, -EIO, -ETIMEDOUT. With
+ *            buffers outside of the heap also -ENOTSUP: this port takes the heap's only, and as quoll_stream_map()
  * Thread rule: the port's thread, before its queues are polled.
  */
 QUOLL_API int quoll_port_start(struct quoll_port *port, const struct quoll_port_queues *queues,

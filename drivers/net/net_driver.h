@@ -28,6 +28,7 @@
 #define NET_MAX_XSTATS 64u
 
 struct net_driver;
+struct net_stage;
 
 /* A device that a driver is for. */
 struct net_device_id {
@@ -39,7 +40,8 @@ struct net_device_id {
  * struct quoll_port - the common half; a driver's own port has it as its first member
  * @info:     filled in by open
  * @settings: what was applied last; zero values replaced by what they stand for
- * @queues:   as started, entries rounded; arrays of cache pointers are the port's copies
+ * @queues:   as started, entries rounded; arrays of cache pointers are the port's copies, and may have other caches of
+ *            the same buffers (net_stage.h): a driver looks here only
  * @rxqs, @txqs: set by start, freed by stop; their common halves are filled in by net_rxq_init() and net_txq_init()
  * @rx_fds:   what a sleeper on a receive queue waits for; -1: nothing. Set by start
  * @lock:     held while queues come and go and while the driver counts, so that stats may be asked for by any thread
@@ -64,6 +66,8 @@ struct quoll_port {
 	struct quoll_buf_cache *rx_caches[QUOLL_PORT_MAX_QUEUES]; /* what queues points to */
 	struct quoll_buf_cache *tx_caches[QUOLL_PORT_MAX_QUEUES];
 	int rx_fds[QUOLL_PORT_MAX_QUEUES];
+	struct net_stage *rx_stages[QUOLL_PORT_MAX_QUEUES]; /* NULL: the driver has the caller's cache itself */
+	struct net_stage *tx_stages[QUOLL_PORT_MAX_QUEUES];
 
 	/* Any thread; see net_health.c. */
 	struct {
@@ -82,6 +86,9 @@ struct quoll_port {
  * @scheme:  of the addresses it takes
  * @ids:     of several drivers of pci: the devices that are its own, up to one of zeroes; NULL: any
  * @port_bytes: size of its port, whose first member is struct quoll_port; zeroed by net.c
+ * @memory:  where buffers may lie. HEAP where nothing is said. STREAMED: all that the device reads and writes of a
+ * buffer is data, from the headroom on, at the IOVA that the buffer has while it is the driver's; and the driver itself
+ * reads none that was received. ANY: there is no DMA in them
  * @options: address options it reads, NULL-terminated; NULL for none. A value that cannot be is -EINVAL at the stage
  *           "address", as an option that is none
  * @xstats:  names of what only it counts, NULL-terminated, at most NET_MAX_XSTATS; NULL for none
@@ -104,6 +111,7 @@ struct net_driver {
 	enum quoll_addr_scheme scheme;
 	const struct net_device_id *ids;
 	size_t port_bytes;
+	enum quoll_port_memory memory;
 	const char *const *options;
 	const char *const *xstats;
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "net_driver.h"
+#include "net_stage.h"
 
 /* Start, apply, stop. */
 
@@ -30,6 +31,7 @@ static void keep_queues(struct quoll_port *port, const struct quoll_port_queues 
 	port->queues.entries = net_round_entries(port, queues->entries);
 	port->queues.rx_caches = port->rx_caches;
 	port->queues.tx_caches = port->tx_caches;
+	port->queues.rx_streams = port->queues.tx_streams = NULL; /* the stages' */
 	for (unsigned int i = 0; i < queues->nr_rxqs; i++)
 		port->rx_caches[i] = queues->rx_caches[i];
 	for (unsigned int i = 0; i < queues->nr_txqs; i++)
@@ -43,6 +45,7 @@ static int stop_locked(struct quoll_port *port)
 
 	net_add_queues(port, &port->ended);
 	rc = port->driver->stop(port);
+	net_stages_close(port); /* no device has the buffers any more */
 	memset(port->rxqs, 0, sizeof(port->rxqs));
 	memset(port->txqs, 0, sizeof(port->txqs));
 	return rc;
@@ -66,11 +69,15 @@ int quoll_port_start(struct quoll_port *port, const struct quoll_port_queues *qu
 	pthread_mutex_lock(&port->lock);
 	port->settings = wanted;
 	keep_queues(port, queues);
-	rc = port->driver->start(port, err);
-	if (rc)
+	rc = net_stages_open(port, queues, err);
+	if (!rc)
+		rc = port->driver->start(port, err);
+	if (rc) {
 		(void)stop_locked(port);
-	else
+	} else {
+		net_stages_enter(port);
 		port->running = true;
+	}
 	pthread_mutex_unlock(&port->lock);
 	if (!rc)
 		quoll_log(net_env(port), QUOLL_LOG_DEBUG, "net",

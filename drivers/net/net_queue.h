@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * net_queue.h - the data path of ports: what buffers carry, receive and transmit, waiting for frames.
+ * net_queue.h - the queues of ports, and their data path: what buffers carry, receive and transmit, waiting for frames.
  *
  * A queue belongs to one thread; it comes from quoll_port_rxq() or quoll_port_txq() (net.h).
  */
@@ -14,6 +14,41 @@ extern "C" {
 #endif
 
 struct quoll_port;
+struct quoll_stream;
+
+/* Which memory buffers may lie in. */
+enum quoll_port_memory {
+	QUOLL_PORT_MEMORY_HEAP,	    /* the heap's */
+	QUOLL_PORT_MEMORY_STREAMED, /* that, or any other, which streams map while the port has it */
+	QUOLL_PORT_MEMORY_ANY,	    /* any: it is the CPU that reads and writes it */
+};
+
+/**
+ * struct quoll_port_queues - which queues a port shall have
+ * @nr_rxqs, @nr_txqs: either may be 0, not both. With several receive queues frames are spread by a hash of their flow
+ *              (@rss of the settings), if the port does that itself
+ * @entries:    descriptors a queue, rounded up to what the device can; 0 for QUOLL_PORT_DEFAULT_ENTRIES, or as
+ *              many as it can
+ * @rx_caches:  one a receive queue: where empty buffers come from. Their pool's buffers must hold a frame, unless
+ *              QUOLL_OFFLOAD_RX_SCATTER is set
+ * @tx_caches:  one a transmit queue: where buffers go that were sent. Buffers of other pools find home too, only slower
+ * @rx_streams, @tx_streams: one a queue, of the device's IOAS, where the caches' pool is outside of the heap
+ *              (quoll_pool_create_outside()) and the port says QUOLL_PORT_MEMORY_STREAMED; else not looked at. They map
+ *              a buffer before the port has it, and unmap it before anybody else does. Of several such pools a queue
+ *              takes the one of its cache only. A frame that cannot be mapped is dropped: tx_bad; what cannot be mapped
+ *              to be received into is missing: rx_no_buf. They outlive the queues
+ *
+ * A cache belongs to the thread that polls the queue, as does a stream; two queues of one thread may share them.
+ */
+struct quoll_port_queues {
+	unsigned int nr_rxqs;
+	unsigned int nr_txqs;
+	unsigned int entries;
+	struct quoll_buf_cache *const *rx_caches;
+	struct quoll_buf_cache *const *tx_caches;
+	struct quoll_stream *const *rx_streams;
+	struct quoll_stream *const *tx_streams;
+};
 
 /* quoll_buf.flags set by receive. Not known to be good and not known to be bad: nobody looked. */
 #define QUOLL_BUF_RX_IP_GOOD (1u << 0) /* IPv4 header checksum */

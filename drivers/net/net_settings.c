@@ -136,6 +136,27 @@ static int check_room(const struct quoll_port *port, const struct quoll_port_que
 	return 0;
 }
 
+/* Buffers outside of the heap are for ports that can do with them. */
+static int check_memory(const struct quoll_port *port, struct quoll_buf_cache *const *caches,
+			struct quoll_stream *const *streams, unsigned int n, struct quoll_error *err)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		if (port->info.memory == QUOLL_PORT_MEMORY_ANY || !quoll_pool_is_outside(caches[i]->pool))
+			continue;
+		if (port->info.memory == QUOLL_PORT_MEMORY_HEAP) {
+			quoll_error_set(err, ENOTSUP, "settings", port->name,
+					"driver %s takes buffers of the heap only, and these are outside of it",
+					port->info.driver);
+			quoll_error_hint(err, "a pool in an arena of the heap, for this port");
+			return -ENOTSUP;
+		}
+		if (!streams || !streams[i])
+			return quoll_error_set(err, EINVAL, "settings", port->name,
+					       "queue %u has no stream, and its buffers are outside of the heap", i);
+	}
+	return 0;
+}
+
 int net_check_queues(const struct quoll_port *port, const struct quoll_port_queues *q,
 		     const struct quoll_port_settings *s, struct quoll_error *err)
 {
@@ -152,5 +173,9 @@ int net_check_queues(const struct quoll_port *port, const struct quoll_port_queu
 	rc = check_caches(port, "rx_caches", q->rx_caches, q->nr_rxqs, err);
 	if (!rc)
 		rc = check_caches(port, "tx_caches", q->tx_caches, q->nr_txqs, err);
+	if (!rc)
+		rc = check_memory(port, q->rx_caches, q->rx_streams, q->nr_rxqs, err);
+	if (!rc)
+		rc = check_memory(port, q->tx_caches, q->tx_streams, q->nr_txqs, err);
 	return rc ? rc : check_room(port, q, s, err);
 }

@@ -144,6 +144,7 @@ const struct net_driver net_e1000e = {
 	.ids = ids,
 	.xstats = e1000e_xstats,
 	.port_bytes = sizeof(struct e1000e_port),
+	.memory = QUOLL_PORT_MEMORY_STREAMED,
 	.open = e1000e_open,
 	.close = e1000e_close,
 	.start = e1000e_start,

@@ -170,6 +170,7 @@ const struct net_driver net_null = {
 	.name = "null",
 	.scheme = QUOLL_ADDR_NULL,
 	.port_bytes = sizeof(struct null_port),
+	.memory = QUOLL_PORT_MEMORY_ANY,
 	.options = options,
 	.open = null_open,
 	.close = null_close,

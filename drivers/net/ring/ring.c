@@ -260,6 +260,7 @@ const struct net_driver net_ring = {
 	.name = "ring",
 	.scheme = QUOLL_ADDR_RING,
 	.port_bytes = sizeof(struct ring_port),
+	.memory = QUOLL_PORT_MEMORY_ANY,
 	.options = options,
 	.open = ring_open,
 	.close = ring_close,

@@ -263,6 +263,7 @@ const struct net_driver net_tap = {
 	.name = "tap",
 	.scheme = QUOLL_ADDR_TAP,
 	.port_bytes = sizeof(struct tap_port),
+	.memory = QUOLL_PORT_MEMORY_ANY,
 	.options = options,
 	.open = tap_open,
 	.close = tap_close,

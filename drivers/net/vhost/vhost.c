@@ -178,6 +178,7 @@ const struct net_driver net_vhost = {
 	.name = "vhost",
 	.scheme = QUOLL_ADDR_VHOST,
 	.port_bytes = sizeof(struct vhost_port),
+	.memory = QUOLL_PORT_MEMORY_ANY,
 	.options = options,
 	.xstats = xstats,
 	.open = vhost_open,

@@ -248,6 +248,38 @@ static void buffers_must_hold_a_frame_unless_scattered(void)
 	fix_close(&f);
 }
 
+static void buffers_outside_of_the_heap_are_for_ports_that_can_do_with_them(void)
+{
+	struct quoll_pool_opts opts = {.nr_bufs = 16, .buf_bytes = 2048, .align = 4096};
+	static uint8_t memory[16 * 4096] __attribute__((aligned(4096)));
+	struct quoll_buf_cache *outside;
+	struct fake_port *fake;
+	struct quoll_pool *pool;
+	struct fix f;
+
+	fix_open(&f);
+	CU_ASSERT_EQUAL_FATAL(quoll_pool_create_outside(memory, sizeof(memory), &opts, &pool, &f.err), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_cache_create(pool, 16, &outside, &f.err), 0);
+	fake_port_defaults();
+	fake = fake_port_open(&f);
+	CU_ASSERT_EQUAL(fix_start_with(&f, &fake->port, outside, 1, NULL), -ENOTSUP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.what, "driver fake takes buffers of the heap only"));
+	quoll_port_close(&fake->port);
+	fake_port_can.info.memory = QUOLL_PORT_MEMORY_STREAMED;
+	fake = fake_port_open(&f);
+	CU_ASSERT_EQUAL(fix_start_with(&f, &fake->port, outside, 1, NULL), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.what, "no stream"));
+	CU_ASSERT_EQUAL(fake->nr_starts, 0);
+	quoll_port_close(&fake->port);
+	fake_port_can.info.memory = QUOLL_PORT_MEMORY_ANY;
+	fake = fake_port_open(&f);
+	CU_ASSERT_EQUAL(fix_start_with(&f, &fake->port, outside, 1, NULL), 0);
+	quoll_port_close(&fake->port);
+	quoll_buf_cache_destroy(outside);
+	CU_ASSERT_EQUAL(quoll_pool_destroy(pool), 0);
+	fix_close(&f);
+}
+
 static const struct unit_test tests[] = {
 	{"an mtu out of range is refused with the range", mtu_has_two_ends},
 	{"offloads that it lacks are named", offloads_that_it_lacks_are_named},
@@ -260,6 +292,8 @@ static const struct unit_test tests[] = {
 	{"queues out of range are refused by name", queues_out_of_range_are_refused},
 	{"one direction is enough", one_direction_is_enough},
 	{"buffers must hold a frame, unless it is scattered", buffers_must_hold_a_frame_unless_scattered},
+	{"buffers outside of the heap are for ports that can do with them",
+	 buffers_outside_of_the_heap_are_for_ports_that_can_do_with_them},
 };
 
 UNIT_MAIN("drivers/net/net_settings", tests)

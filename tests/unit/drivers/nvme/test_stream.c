@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "eal/backend/fake_kmod.h"
+#include "drivers/fake_window.h"
 #include "nvme/nvme_internal.h"
 #include "nvme_fixture.h"
 #include "unit.h"
@@ -22,78 +22,6 @@
 static struct nvme_fixture fx;
 static struct quoll_stream *stream;
 static uint8_t *outside;
-static struct fake_stream kernel;
-
-/* The fixture's back-end, and a kernel that maps for one I/O. */
-
-static int ask(unsigned long request, void *arg)
-{
-	int rc = fake_stream_ioctl(&kernel, request, arg);
-
-	return rc < 0 ? -errno : rc;
-}
-
-static int ask_window(const struct quoll_group *group, const struct quoll_iova_range *range)
-{
-	struct quoll_window window = {
-		.argsz = sizeof(window), .iova = range->first, .size_bytes = range->last - range->first + 1};
-
-	(void)group;
-	return ask(QUOLL_STREAM_WINDOW, &window);
-}
-
-static int ask_ring(const struct quoll_group *group, void *va, uint64_t bytes, uint32_t nr_entries)
-{
-	struct quoll_stream_ring ring = {
-		.argsz = sizeof(ring), .nr_entries = nr_entries, .va = (uintptr_t)va, .size_bytes = bytes};
-	int rc = ask(QUOLL_STREAM_RING, &ring);
-
-	(void)group;
-	return rc ? rc : (int)ring.ring;
-}
-
-static int ask_ring_free(const struct quoll_group *group, uint32_t ring)
-{
-	struct quoll_stream_free arg = {.argsz = sizeof(arg), .id = ring};
-
-	(void)group;
-	return ask(QUOLL_STREAM_RING_FREE, &arg);
-}
-
-static int ask_enter(const struct quoll_group *group, uint32_t ring, uint32_t nr_entries)
-{
-	struct quoll_stream_enter enter = {.argsz = sizeof(enter), .ring = ring, .nr_entries = nr_entries};
-
-	(void)group;
-	return ask(QUOLL_STREAM_ENTER, &enter);
-}
-
-static const struct stream_ops kernel_ops = {
-	.window = ask_window,
-	.ring = ask_ring,
-	.ring_free = ask_ring_free,
-	.enter = ask_enter,
-};
-
-static uint8_t *in_window(quoll_iova_t iova, uint64_t len, bool write)
-{
-	unsigned int access = write ? QUOLL_STREAM_WRITE : QUOLL_STREAM_READ;
-	uint8_t *first = fake_stream_at(&kernel, iova, access),
-		*last = fake_stream_at(&kernel, iova + (len - 1), access);
-
-	return first && last == first + (len - 1) ? first : NULL;
-}
-
-static void kernel_add(void)
-{
-	static struct backend_ops ops;
-
-	kernel = (struct fake_stream){0};
-	ops = *fx.ioas->ops;
-	ops.stream = &kernel_ops;
-	fx.ioas->ops = &ops;
-	fx.fake.pci.stream_at = in_window;
-}
 
 static void open_with(const struct quoll_stream_opts *opts, enum quoll_nvme_on_reset on_reset, unsigned int entries)
 {
@@ -106,7 +34,7 @@ static void open_with(const struct quoll_stream_opts *opts, enum quoll_nvme_on_r
 	fixture_init(&fx);
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx, &nvme_opts), 0);
 	if (opts && opts->ways & WINDOW)
-		kernel_add();
+		fake_window_add(fx.ioas, &fx.fake.pci);
 	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.ioas, fx.heap, opts, &stream, NULL), 0);
 	queue_opts.stream = stream;
 	fake_nvme_pump_start(&fx.fake);
@@ -208,12 +136,12 @@ static void requests_that_finish_in_one_poll_share_a_flush(void)
 	for (unsigned int i = 0; i < 8; i++)
 		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
 	quoll_nvme_submit(fx.queue);
-	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 8);
+	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 8);
 	fake_nvme_step(&fx.fake);
 	CU_ASSERT_EQUAL(quoll_nvme_poll(fx.queue, comps, 8), 8);
 	/* Who has the completions has the memory, and the device has not. */
-	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 0);
-	CU_ASSERT_EQUAL(kernel.nr_fences, 1);
+	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 0);
+	CU_ASSERT_EQUAL(fake_window.nr_fences, 1);
 	CU_ASSERT_EQUAL(memcmp(outside, fx.fake.ns[0].disk, 8 * 4096), 0);
 	end();
 }
@@ -351,13 +279,13 @@ static void requests_that_are_submitted_together_are_mapped_by_one_call(void)
 	for (unsigned int i = 0; i < 8; i++)
 		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
 	CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, fx.buf, 0, 8, 8), 0); /* in the heap, between */
-	CU_ASSERT_EQUAL(kernel.nr_enters, 0);
+	CU_ASSERT_EQUAL(fake_window.nr_enters, 0);
 	quoll_nvme_submit(fx.queue);
-	CU_ASSERT_EQUAL(kernel.nr_enters, 1);
-	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 8);
+	CU_ASSERT_EQUAL(fake_window.nr_enters, 1);
+	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 8);
 	fake_nvme_step(&fx.fake);
 	CU_ASSERT_EQUAL(quoll_nvme_poll(fx.queue, comps, 9), 9);
-	CU_ASSERT_EQUAL(kernel.nr_enters, 2);
+	CU_ASSERT_EQUAL(fake_window.nr_enters, 2);
 	CU_ASSERT_EQUAL(memcmp(outside, fx.fake.ns[0].disk, 8 * 4096), 0);
 	CU_ASSERT_EQUAL(memcmp(fx.buf, fx.fake.ns[0].disk, 4096), 0);
 	end();
@@ -373,8 +301,8 @@ static void memory_that_the_kernel_refuses_is_its_requests_error(void)
 	fixture_fill_random(&fx, fx.fake.ns[0].disk, 5 * 4096);
 	for (unsigned int i = 0; i < 5; i++)
 		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
-	kernel.fail_op = QUOLL_STREAM_MAP;
-	kernel.fail_errno = -EFAULT;
+	fake_window.fail_op = QUOLL_STREAM_MAP;
+	fake_window.fail_errno = -EFAULT;
 	quoll_nvme_submit(fx.queue);
 	fixture_collect(&fx, fx.queue, comps, 5);
 	for (unsigned int i = 0; i < 5; i++) {
@@ -383,7 +311,7 @@ static void memory_that_the_kernel_refuses_is_its_requests_error(void)
 						   fx.fake.ns[0].disk + comps[i].user_data * 4096, 4096);
 	}
 	CU_ASSERT_EQUAL(good, 4);
-	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 0);
+	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 0);
 	one_request(false, outside, 0, 8);
 	end();
 }
@@ -398,7 +326,7 @@ static void where_the_window_is_full_requests_wait(void)
 	for (unsigned int i = 0; i < 10; i++)
 		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside + i * 4096, 8ull * i, 8, i), 0);
 	quoll_nvme_submit(fx.queue);
-	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 4);
+	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 4);
 	fixture_collect(&fx, fx.queue, comps, 10);
 	for (unsigned int i = 0; i < 10; i++)
 		CU_ASSERT_EQUAL(comps[i].error | comps[i].status, 0);
@@ -438,12 +366,12 @@ static void what_was_not_mapped_is_given_back(void)
 	quoll_nvme_submit(fx.queue);
 	fixture_collect(&fx, fx.queue, &comp, 1);
 	CU_ASSERT_EQUAL(comp.error, -ECANCELED);
-	CU_ASSERT_EQUAL(kernel.nr_enters, 0);
+	CU_ASSERT_EQUAL(fake_window.nr_enters, 0);
 	for (unsigned int i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL(quoll_nvme_prep_read(fx.queue, 1, outside, 0, i ? 8 : 2048, i), 0);
 	fake_pci_yank(&fx.fake.pci);
 	drain_dead(3);
-	CU_ASSERT_EQUAL(fake_stream_maps(&kernel), 0);
+	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 0);
 	CU_ASSERT_EQUAL(fx.queue->nr_unmapped, 0);
 	end();
 	CU_ASSERT_EQUAL(fx.close_rc, -ENODEV);
