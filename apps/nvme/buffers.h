@@ -5,32 +5,9 @@
 #ifndef QUOLL_APPS_NVME_BUFFERS_H
 #define QUOLL_APPS_NVME_BUFFERS_H
 
-#include <quoll/stream.h>
+#include "quoll/buffers.h"
 
 #include "session.h"
-
-enum nvme_buffers_where {
-	NVME_BUFFERS_HEAP,
-	NVME_BUFFERS_STREAM, /* the stream's choice */
-	NVME_BUFFERS_REGISTERED,
-	NVME_BUFFERS_CACHED,
-	NVME_BUFFERS_BOUNCE,
-};
-
-#define NVME_BUFFERS_WORDS "heap|stream|registered|cached|bounce"
-
-#define NVME_OPTION_BUFFERS(type)                                                                                      \
-	{                                                                                                              \
-		"buffers", CLI_CHOICE, offsetof(type, buffers), NVME_BUFFERS_WORDS,                                    \
-			"the heap's; or ordinary memory, by a stream's choice or this way; heap unless told "          \
-			"otherwise",                                                                                   \
-			0, 0                                                                                           \
-	}
-
-/* The same in a verb's details. */
-#define NVME_BUFFERS_DETAILS                                                                                           \
-	"Buffers outside of the heap (all but --buffers heap) go through a stream: registered are pinned\n"            \
-	"before and mapped for each request, cached mapped at their first use and left so, bounce are copied.\n"
 
 /**
  * struct nvme_buffers_opts - what is needed
@@ -40,7 +17,7 @@ enum nvme_buffers_where {
  * @device_writes: some of them are reads
  */
 struct nvme_buffers_opts {
-	enum nvme_buffers_where where;
+	enum buffers_where where;
 	uint64_t nr;
 	uint64_t io_bytes;
 	bool device_writes;

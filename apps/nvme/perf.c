@@ -63,7 +63,7 @@ static const struct cli_option options[] = {
 	 "sleep so long whenever nothing is in flight: what does a device take that has gone idle?", 0, 1000000},
 	{"seed", CLI_NUMBER, offsetof(struct perf_values, seed), "N", "of the random places; 1 unless told otherwise",
 	 0, 0},
-	NVME_OPTION_BUFFERS(struct perf_values),
+	BUFFERS_OPTION(struct perf_values),
 	NVME_OPTION_TIMEOUT(struct perf_values),
 	CLAIMS_OPTION_PAGES(struct perf_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
@@ -107,7 +107,7 @@ static int make_job(struct perf_run *run, const struct perf_values *v, struct qu
 	job->nr_queues = (unsigned int)v->nr_queues;
 	job->max_ios = v->nr_ios;
 	job->time_ns = (v->seconds ? v->seconds : v->nr_ios ? 0 : 10) * 1000000000u;
-	job->where = (enum nvme_buffers_where)v->buffers;
+	job->where = (enum buffers_where)v->buffers;
 	job->pause_ns = v->pause_ms * 1000000u;
 	job->stall_ms = nvme_session_stall_ms(run->session);
 	job->live = cli_progress_wanted() ? live_line : NULL;
@@ -288,7 +288,7 @@ const struct cli_verb verb_nvme_perf = {
 	.min_args = 1,
 	.max_args = 1,
 	.summary = "measure a namespace: IOPS, throughput, latency, cost of a request",
-	.details = NVME_BUFFERS_DETAILS
+	.details = BUFFERS_DETAILS
 	"Random places cover the whole namespace. randwrite, randrw, write and rw overwrite it.\n"
 	"useful_ns_per_io is the time in driver calls that prepared, submitted or collected something; polls\n"
 	"that found nothing are not counted. Requests that are late, aborted or cut off by a reset count as\n"

@@ -48,7 +48,7 @@ struct perf_job {
 	unsigned int batch;
 	uint64_t max_ios;
 	uint64_t time_ns;
-	enum nvme_buffers_where where;
+	enum buffers_where where;
 	uint64_t pause_ns;
 	unsigned int stall_ms;
 	void (*live)(double iops, double mib_per_s, double avg_ns, uint64_t max_ns);

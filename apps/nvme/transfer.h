@@ -48,7 +48,7 @@ struct transfer {
 	const struct nvme_session *session;
 	struct quoll_nvme_ns_info ns;
 	struct quoll_nvme_queue *queue;
-	enum nvme_buffers_where where;
+	enum buffers_where where;
 	struct nvme_buffers buffers;
 	struct quoll_clock clock;
 	unsigned int nr_slots;

@@ -48,7 +48,7 @@ static const struct cli_option options[] = {
 	 "of one write or read; 256k unless told otherwise; small ones are as frequent as large", 512, 64 << 20},
 	{"qd", CLI_NUMBER, offsetof(struct verify_values, qd), "N", "requests in flight; 8 unless told otherwise", 1,
 	 64},
-	NVME_OPTION_BUFFERS(struct verify_values),
+	BUFFERS_OPTION(struct verify_values),
 	NVME_OPTION_TIMEOUT(struct verify_values),
 	CLAIMS_OPTION_PAGES(struct verify_values),
 	{NULL, CLI_FLAG, 0, NULL, NULL, 0, 0},
@@ -114,7 +114,7 @@ static int run_verify(struct cli *cli, const void *values)
 				       .depth = (unsigned int)v->qd};
 	struct quoll_error err = {0};
 	struct nvme_session session;
-	struct verify run = {.t.session = &session, .t.where = (enum nvme_buffers_where)v->buffers, .job = job};
+	struct verify run = {.t.session = &session, .t.where = (enum buffers_where)v->buffers, .job = job};
 	int status, ret;
 
 	cli_catch_signals();
@@ -149,7 +149,7 @@ const struct cli_verb verb_nvme_verify = {
 	.min_args = 1,
 	.max_args = 1,
 	.summary = "write random data of random size to random places, read it back, compare checksums",
-	.details = NVME_BUFFERS_DETAILS
+	.details = BUFFERS_DETAILS
 	"Overwrites the range. Exit status 1 if a block does not hold what was written to it last.",
 	.has_json = true,
 	.options = options,

@@ -17,32 +17,32 @@
 #define SPDK_VENDOR_ID 0x4e58u
 #define SPDK_TARGET_DEVICE_ID 0x0001u
 
-/* The claimed group that a device is in, NULL if none is. */
-static struct quoll_group *find_group(const struct claims *claims, const char *device_name)
+/* The number of the claimed group that a device is in; nr_groups if none is. */
+static unsigned int find_group(const struct claims *claims, const char *device_name)
 {
 	const char *name;
 
 	for (unsigned int g = 0; g < claims->nr_groups; g++)
 		for (unsigned int i = 0; (name = quoll_group_device_name(claims->groups[g], i)); i++)
 			if (!strcmp(name, device_name))
-				return claims->groups[g];
-	return NULL;
+				return g;
+	return claims->nr_groups;
 }
 
-/* The address space of the back-end that an address needs; opened if it is the first one. */
+/* An address space of the back-end that an address needs; opened if it is the first one, or each has its own. */
 static int find_ioas(struct claims *claims, const struct quoll_addr *addr, struct quoll_ioas **ioas,
 		     struct quoll_error *err)
 {
 	const char *backend = quoll_claim_backend(addr);
 	int ret;
 
-	for (unsigned int i = 0; i < claims->nr_ioases; i++)
+	for (unsigned int i = 0; i < claims->nr_ioases && !claims->separate; i++)
 		if (claims->backends[i] == backend) {
 			*ioas = claims->ioases[i];
 			return 0;
 		}
 	if (claims->nr_ioases == CLAIMS_MAX_IOASES)
-		return quoll_error_set(err, ENOSPC, "open", addr->target, "more than %d kinds of devices",
+		return quoll_error_set(err, ENOSPC, "open", addr->target, "more than %d address spaces",
 				       CLAIMS_MAX_IOASES);
 	ret = quoll_ioas_open(claims->env, backend, ioas, err);
 	if (ret)
@@ -55,25 +55,37 @@ static int find_ioas(struct claims *claims, const struct quoll_addr *addr, struc
 int claims_device(struct claims *claims, const struct quoll_addr *addr, struct quoll_device **device,
 		  struct quoll_error *err)
 {
-	struct quoll_group *group = find_group(claims, addr->target);
+	unsigned int g = find_group(claims, addr->target);
+	struct quoll_group *group;
 	struct quoll_ioas *ioas;
-	int ret;
+	int ret = 0;
 
 	if (claims->nr_devices == CLAIMS_MAX_DEVICES)
 		return quoll_error_set(err, ENOSPC, "open", addr->target, "more than %d devices", CLAIMS_MAX_DEVICES);
-	ret = find_ioas(claims, addr, &ioas, err);
-	if (!ret && !group) {
-		ret = quoll_group_claim(ioas, addr, &group, err);
+	if (g == claims->nr_groups) {
+		ret = find_ioas(claims, addr, &ioas, err);
 		if (!ret)
-			claims->groups[claims->nr_groups++] = group;
+			ret = quoll_group_claim(ioas, addr, &group, err);
+		if (ret)
+			return ret;
+		claims->group_ioases[g] = ioas;
+		claims->groups[claims->nr_groups++] = group;
 	}
-	if (!ret)
-		ret = quoll_device_open(group, addr->target, device, err);
+	ret = quoll_device_open(claims->groups[g], addr->target, device, err);
 	if (ret)
 		return ret;
+	claims->device_ioases[claims->nr_devices] = claims->group_ioases[g];
 	claims->devices[claims->nr_devices++] = *device;
 	guard_add(*device);
 	return 0;
+}
+
+struct quoll_ioas *claims_ioas(const struct claims *claims, const struct quoll_device *device)
+{
+	for (unsigned int i = 0; i < claims->nr_devices; i++)
+		if (claims->devices[i] == device)
+			return claims->device_ioases[i];
+	return NULL;
 }
 
 int claims_node(const struct claims *claims)

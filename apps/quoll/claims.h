@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * claims.h - the devices that a verb works with: the groups claimed, devices, a heap, and one address space a back-end.
+ * claims.h - the devices that a verb works with: the groups claimed, devices, a heap, and one address space a back-end,
+ * or a group.
  *
- * They share what the heap places: devices that work on the same buffers gain nothing from being kept apart.
+ * They share what the heap places: devices that work on the same buffers gain nothing from being kept apart. What lies
+ * outside of it, and goes through streams, is each device's own.
  */
 #ifndef QUOLL_APPS_CLAIMS_H
 #define QUOLL_APPS_CLAIMS_H
@@ -11,7 +13,7 @@
 #include <quoll/heap.h>
 
 #define CLAIMS_MAX_DEVICES 32
-#define CLAIMS_MAX_IOASES 4 /* no more back-ends than that */
+#define CLAIMS_MAX_IOASES CLAIMS_MAX_DEVICES
 
 /* The --pages option; the order of its words is that of enum quoll_heap_pages. */
 #define CLAIMS_OPTION_PAGES(type)                                                                                      \
@@ -23,12 +25,14 @@
 /**
  * struct claims - zeroed and with @env set at first
  * @env:     of the verb; stays the caller's
+ * @separate: an address space for each group; set before the first device
  * @ioases:  one for each of @backends, as quoll_claim_backend() names them; none while there is no device
  * @heap:    NULL before claims_heap()
- * @devices: in the order in which they were opened
+ * @devices: in the order in which they were opened; @device_ioases: the address space of each
  */
 struct claims {
 	const struct quoll_env *env;
+	bool separate;
 	unsigned int nr_ioases;
 	struct quoll_ioas *ioases[CLAIMS_MAX_IOASES];
 	const char *backends[CLAIMS_MAX_IOASES];
@@ -36,7 +40,9 @@ struct claims {
 	unsigned int nr_groups;
 	unsigned int nr_devices;
 	struct quoll_group *groups[CLAIMS_MAX_DEVICES];
+	struct quoll_ioas *group_ioases[CLAIMS_MAX_DEVICES];
 	struct quoll_device *devices[CLAIMS_MAX_DEVICES];
+	struct quoll_ioas *device_ioases[CLAIMS_MAX_DEVICES];
 };
 
 /**
@@ -47,6 +53,11 @@ struct claims {
  */
 int claims_device(struct claims *claims, const struct quoll_addr *addr, struct quoll_device **device,
 		  struct quoll_error *err);
+
+/**
+ * claims_ioas() - the address space of an open device
+ */
+struct quoll_ioas *claims_ioas(const struct claims *claims, const struct quoll_device *device);
 
 /**
  * claims_node() - the NUMA node that all devices are at; -1 if they differ, or one is unknown, or there is none
