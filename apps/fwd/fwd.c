@@ -34,6 +34,7 @@ struct fwd_values {
 	uint64_t frame_bytes;
 	bool never_sleep;
 	unsigned int pages;
+	unsigned int buffers;
 	uint64_t heap_bytes;
 	uint64_t interval;
 };
@@ -85,6 +86,7 @@ static const struct cli_option options[] = {
 	NUMBER("frame-bytes", frame_bytes, "N", "of those, without FCS; 60 unless told otherwise", 60, 9000),
 	{"never-sleep", CLI_FLAG, offsetof(struct fwd_values, never_sleep), NULL,
 	 "poll without end: a CPU a thread, for the lowest latency", 0, 0},
+	BUFFERS_OPTION(struct fwd_values),
 	CLAIMS_OPTION_PAGES(struct fwd_values),
 	{"heap", CLI_SIZE, offsetof(struct fwd_values, heap_bytes), "SIZE",
 	 "addresses set aside for DMA memory, which is placed as needed; 64G unless told otherwise.\n"
@@ -175,6 +177,7 @@ static int take_options(const struct cli *cli, const struct fwd_values *v, struc
 	opts->frame_bytes = (unsigned int)v->frame_bytes;
 	opts->never_sleep = v->never_sleep;
 	opts->pages = (enum quoll_heap_pages)v->pages;
+	opts->buffers = (enum buffers_where)v->buffers;
 	opts->heap_bytes = v->heap_bytes;
 	opts->live_ns = v->interval * 1000000000u;
 	opts->live = cli_progress_wanted() ? show_live : NULL;
@@ -258,7 +261,8 @@ const struct cli_verb verb_fwd = {
 		"vhost:/run/y.sock[?queues=N&client=1&packed=0] (a virtual machine's network device),\n"
 		"tap:NAME (made if it is not there), virtio-user:PATH[?queues=N&packed=1&server=1&mac=MAC] (a\n"
 		"vhost-user back end), null:[?size=BYTES], ring:NAME[?loop=1]. The PCI ports of one forwarder share\n"
-		"their buffers, and so one address space.\n"
+		"their buffers, and so one address space.\n" BUFFERS_DETAILS
+		"Then each PCI port has an address space of its own, and in it what it receives or sends just now.\n"
 		"useful_ns_per_packet is the time in polls that forwarded something; polls that found nothing are not\n"
 		"counted. Where the CPU's counter counts instructions (QEMU -icount shift=0) it is instructions a "
 		"packet.",

@@ -39,6 +39,7 @@ enum fwd_end {
  * @time_ns:    0 for no limit
  * @max_packets: 0 for no limit
  * @nr_prime:   frames of @frame_bytes that each queue sends before anything is received
+ * @buffers:   where they lie
  * @heap_bytes: of the heap's window; 0 for the default
  * @live_ns:    how often @live is called
  * @live:       told in words how it goes; may be NULL
@@ -65,6 +66,7 @@ struct fwd_opts {
 	unsigned int frame_bytes;
 	bool never_sleep;
 	enum quoll_heap_pages pages;
+	enum buffers_where buffers;
 	uint64_t heap_bytes;
 	uint64_t live_ns;
 	void (*live)(const char *line);

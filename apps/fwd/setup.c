@@ -24,6 +24,12 @@ static uint32_t nr_bufs_undone(const struct fwd_run *run)
 	       run->p.nr_ports * run->opts.nr_queues * nr_links;
 }
 
+/* For what queues have mapped beside their rings. */
+static uint32_t nr_bufs_outside(const struct fwd_run *run)
+{
+	return run->opts.buffers == BUFFERS_HEAP ? 0 : run->p.nr_ports * run->opts.nr_queues * QUOLL_PORT_MORE_MAPPED;
+}
+
 static int make_pool(struct fwd_run *run, struct quoll_error *err)
 {
 	struct quoll_pool_opts opts = {.nr_bufs = run->opts.nr_bufs, .headroom_bytes = PLAN_HEADROOM_BYTES};
@@ -35,11 +41,13 @@ static int make_pool(struct fwd_run *run, struct quoll_error *err)
 		nr_entries += 2 * run->opts.nr_queues * ports_ring_entries(&run->p.ports[i].info, run->opts.entries);
 	run->cache_size = 4 * run->opts.burst > MIN_CACHE_SIZE ? 4 * run->opts.burst : MIN_CACHE_SIZE;
 	if (!opts.nr_bufs)
-		opts.nr_bufs =
-			plan_nr_bufs(nr_entries, nr_threads, run->cache_size, run->opts.burst) + nr_bufs_undone(run);
+		opts.nr_bufs = plan_nr_bufs(nr_entries, nr_threads, run->cache_size, run->opts.burst) +
+			       nr_bufs_undone(run) + nr_bufs_outside(run);
 	if (run->cache_size > opts.nr_bufs / nr_threads)
 		run->cache_size = opts.nr_bufs / nr_threads;
 	opts.buf_bytes = run->buf_bytes;
+	if (run->opts.buffers != BUFFERS_HEAP)
+		return ports_make_pool_outside(&run->p, run->opts.buffers, &opts, err);
 	return ports_make_pool(&run->p, 0, "fwd", QUOLL_ARENA_DEVICE_READ_WRITE, &opts, err);
 }
 
@@ -69,9 +77,41 @@ static uint32_t offloads_for(const struct fwd_run *run, const struct quoll_port_
 	return info->offloads & offloads;
 }
 
+/* A port's queues as a thread's stream sees them: each may have its share mapped. */
+static unsigned int nr_mapped(const struct fwd_run *run, unsigned int port, unsigned int thread)
+{
+	unsigned int entries = ports_ring_entries(&run->p.ports[port].info, run->opts.entries), nr = 0;
+
+	for (unsigned int i = 0; i < run->nr_paths; i++) {
+		const struct plan_queue *plan = &run->paths[i].plan;
+
+		if (plan->thread == thread)
+			nr += (plan->port == port) + (plan->out_port == port);
+	}
+	return nr * (entries + QUOLL_PORT_MORE_MAPPED);
+}
+
+static int find_streams(struct fwd_run *run, unsigned int idx, struct quoll_stream **rx, struct quoll_stream **tx,
+			struct quoll_error *err)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < run->nr_paths; i++) {
+		const struct plan_queue *plan = &run->paths[i].plan;
+		unsigned int nr = nr_mapped(run, idx, plan->thread);
+
+		if (plan->port == idx)
+			ret = ports_stream(&run->p, plan->thread, idx, nr, &rx[plan->queue], err);
+		if (!ret && plan->out_port == idx)
+			ret = ports_stream(&run->p, plan->thread, idx, nr, &tx[plan->queue], err);
+	}
+	return ret;
+}
+
 static int start_port(struct fwd_run *run, unsigned int idx, struct quoll_error *err)
 {
 	struct quoll_buf_cache *rx_caches[QUOLL_PORT_MAX_QUEUES], *tx_caches[QUOLL_PORT_MAX_QUEUES];
+	struct quoll_stream *rx_streams[QUOLL_PORT_MAX_QUEUES], *tx_streams[QUOLL_PORT_MAX_QUEUES];
 	struct ports_port *port = &run->p.ports[idx];
 	struct quoll_port_settings settings = {
 		.mtu = run->opts.mtu, .promiscuous = run->opts.promiscuous, .offloads = offloads_for(run, &port->info)};
@@ -79,8 +119,13 @@ static int start_port(struct fwd_run *run, unsigned int idx, struct quoll_error 
 					   .nr_txqs = run->opts.nr_queues,
 					   .entries = run->opts.entries,
 					   .rx_caches = rx_caches,
-					   .tx_caches = tx_caches};
-	int ret;
+					   .tx_caches = tx_caches,
+					   .rx_streams = rx_streams,
+					   .tx_streams = tx_streams};
+	int ret = find_streams(run, idx, rx_streams, tx_streams, err);
+
+	if (ret)
+		return ret;
 
 	for (unsigned int i = 0; i < run->nr_paths; i++) {
 		const struct plan_queue *plan = &run->paths[i].plan;
@@ -192,6 +237,8 @@ int fwd_open(struct fwd_run *run, const struct quoll_addr *addrs, unsigned int n
 {
 	int ret;
 
+	/* A window of quoll.ko's is of one group. */
+	run->p.claims.separate = run->opts.buffers != BUFFERS_HEAP;
 	ret = ports_open(&run->p, addrs, nr_addrs, run->opts.pages, run->opts.heap_bytes, err);
 	if (!ret)
 		ret = make_pool(run, err);

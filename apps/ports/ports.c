@@ -32,6 +32,7 @@ int ports_open(struct ports *p, const struct quoll_addr *addrs, unsigned int nr_
 		ret = quoll_port_open(p->net, &addrs[i], devices[i], &port->port, err);
 		if (ret)
 			break;
+		port->ioas = claims_ioas(&p->claims, devices[i]);
 		p->nr_ports++;
 		quoll_port_info(port->port, &port->info);
 	}
@@ -217,6 +218,7 @@ void ports_close(struct ports *p)
 	for (unsigned int i = 0; i < PORTS_MAX_POOLS; i++)
 		if (p->pools[i])
 			quoll_pool_destroy(p->pools[i]);
+	ports_outside_close(p);
 	guard_remove_net(p->net);
 	if (p->net)
 		quoll_net_destroy(p->net);

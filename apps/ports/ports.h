@@ -14,6 +14,7 @@
 #include <quoll/loop.h>
 #include <quoll/thread.h>
 
+#include "quoll/buffers.h"
 #include "quoll/claims.h"
 
 #define PORTS_MAX CLAIMS_MAX_DEVICES
@@ -22,9 +23,11 @@
 
 /**
  * struct ports_port - @started: it is to be stopped
+ * @ioas: of its device; NULL: it has none
  */
 struct ports_port {
 	struct quoll_port *port;
+	struct quoll_ioas *ioas;
 	struct quoll_port_info info;
 	bool started;
 };
@@ -48,7 +51,22 @@ struct ports_thread {
 };
 
 /**
- * struct ports - zeroed before ports_open(), but for claims.env
+ * struct ports_outside - buffers in the process's own memory
+ * @va:      NULL: they are in the heap
+ * @streams: one a thread and port, of those that there are
+ */
+struct ports_outside {
+	enum buffers_where where;
+	uint8_t *va;
+	uint64_t bytes;
+	uint32_t nr_bufs;
+	uint32_t stride_bytes;
+	unsigned int nr_streams;
+	struct quoll_stream **streams;
+};
+
+/**
+ * struct ports - zeroed before ports_open(), but for claims.env and claims.separate
  * @control: the loop with signals and timers: that of the only thread where it need not be pinned, else one of the
  *           calling thread's own, which moves no packets, so that it need not be pinned
  * @nr_missing: of @nr_bufs, buffers that were not back in their pools at the end
@@ -64,6 +82,7 @@ struct ports {
 	struct quoll_pool *pools[PORTS_MAX_POOLS];
 	uint32_t nr_bufs[PORTS_MAX_POOLS];
 	uint32_t nr_missing;
+	struct ports_outside outside;
 	struct quoll_loop *control;
 	bool own_control;
 	struct quoll_timer look_timer;
@@ -86,6 +105,24 @@ unsigned int ports_ring_entries(const struct quoll_port_info *info, unsigned int
  */
 int ports_make_pool(struct ports *p, unsigned int which, const char *name, enum quoll_arena_access access,
 		    const struct quoll_pool_opts *opts, struct quoll_error *err);
+
+/**
+ * ports_make_pool_outside() - p->pools[0], in memory of the process's own, each buffer in pages of its own
+ * @where: not BUFFERS_HEAP
+ */
+int ports_make_pool_outside(struct ports *p, enum buffers_where where, const struct quoll_pool_opts *opts,
+			    struct quoll_error *err);
+
+/**
+ * ports_stream() - for a port's queues that a thread polls, once there are threads; the same one at each call
+ * @nr_mapped: buffers that all of them have at a time, at most
+ * @stream:    NULL: they need none; goes with ports_close()
+ */
+int ports_stream(struct ports *p, unsigned int thread, unsigned int port, unsigned int nr_mapped,
+		 struct quoll_stream **stream, struct quoll_error *err);
+
+/* For ports_close(): the ports are closed, and the pool is destroyed. */
+void ports_outside_close(struct ports *p);
 
 /**
  * ports_make_threads() - their loops, and the control loop

@@ -23,6 +23,9 @@ enum quoll_port_memory {
 	QUOLL_PORT_MEMORY_ANY,	    /* any: it is the CPU that reads and writes it */
 };
 
+/* A queue has its entries, rounded up to a power of two, and so many more buffers mapped by its stream at most. */
+#define QUOLL_PORT_MORE_MAPPED 256u
+
 /**
  * struct quoll_port_queues - which queues a port shall have
  * @nr_rxqs, @nr_txqs: either may be 0, not both. With several receive queues frames are spread by a hash of their flow

@@ -3,6 +3,7 @@
  * net_stage.c - see net_stage.h. A burst is one map, and one unmap of all that the driver is done with: with a window
  * of quoll.ko's one call of the kernel each, and one fence.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -17,6 +18,9 @@
 #define STAGE_CHAIN 64u	 /* a frame that is not complete has no more */
 /* Beside those on the ring, so that the driver can always post a batch. */
 #define STAGE_SPARE (STAGE_FRAMES + STAGE_REFILL + STAGE_CHAIN)
+
+static_assert(STAGE_SEGS <= QUOLL_PORT_MORE_MAPPED && STAGE_SPARE <= QUOLL_PORT_MORE_MAPPED,
+	      "what callers make room for");
 
 /**
  * struct net_stage - of one queue, and its thread's

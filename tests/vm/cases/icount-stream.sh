@@ -95,3 +95,31 @@ aim '4 KiB, batches of 64, contiguous' 6 "$(cost kmod window 4096 64 false | med
 aim '4 KiB, batches of 64, registered' 12 "$(cost kmod registered 4096 64 true | median)"
 check 'icount-stream: a batch of 64 is cheaper than type1' awk -v a="$type1" -v b="$(cost kmod window 4096 64 true | median)" \
 	'BEGIN { exit !(b > 0 && b < a) }'
+
+# Packets: 1,600 frames of 60 bytes in bursts of 32, from net0 to net1, and the buffers lie where --buffers says.
+icount_fwd=("$(addr net0)" "$(addr net1)") frames=()
+fwd_links_up() { [ "$(grep -c 'link up' /tmp/fwd.log)" = 2 ]; }
+check 'icount-stream: the module loads again' insmod /lab/quoll.ko
+interface net2
+sysctl -qw net.ipv6.conf.net2.disable_ipv6=1
+ip link set net2 up
+for port in "${icount_fwd[@]}"; do kmod_bind "$port" quoll; done
+for buffers in heap registered stream cached bounce; do
+	rounds=''
+	for ((i = 0; i < 5; i++)); do
+		: >/tmp/fwd.log
+		QUOLL_BACKEND=kmod quoll fwd "${icount_fwd[@]}" --burst 32 --buffers "$buffers" --json >/tmp/fwd.json 2>/tmp/fwd.log &
+		pid=$!
+		wait_for 60 fwd_links_up
+		/quoll/build/tests/vm/programs/frames net2 1600 32 60 1000 >/dev/null
+		kill -TERM $pid
+		wait $pid
+		rounds="$rounds $(jq 'select(.ports[1].tx_packets == 1600 and .bufs_missing == 0) | .useful_ns_per_packet' /tmp/fwd.json)"
+	done
+	check "icount-stream: frames forwarded, --buffers $buffers" test "$(wc -w <<<"$rounds")" = 5
+	frames+=("$buffers=${rounds# }")
+	echo "figure | instructions of a forwarded frame | --buffers $buffers | $(median <<<"${rounds# }")"
+done
+figure icount-stream 'forward 60-byte frames, bursts of 32' 'instructions a frame' "${frames[@]/#heap=/quoll=}"
+for port in "${icount_fwd[@]}"; do kmod_bind "$port"; done
+check 'icount-stream: the module goes again' rmmod quoll

@@ -180,6 +180,24 @@ static void the_live_line_names_each_kind_of_drop_that_there_was(void)
 	CU_ASSERT_EQUAL(strlen(line), 9);
 }
 
+static void buffers_may_be_the_programs_own_memory(void)
+{
+	json_t *doc;
+
+	CU_ASSERT_EQUAL(fwd("null: ring:x?loop=1 --pages 4k --packets 1000 --buffers stream --json"), 0);
+	doc = json_loads(out, 0, NULL);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(doc, "buffers")), "stream");
+	CU_ASSERT(number(doc, "packets") >= 1000);
+	CU_ASSERT_EQUAL(number(doc, "bufs_missing"), 0);
+	/* The CPU moves these ports' bytes. */
+	CU_ASSERT_EQUAL(number(json_object_get(doc, "streamed"), "window"), 0);
+	CU_ASSERT_EQUAL(number(json_object_get(doc, "streamed"), "bounce"), 0);
+	json_decref(doc);
+	CU_ASSERT_EQUAL(fwd("null: --buffers heap --pages 4k --packets 10 --json"), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(out, "\"buffers\": \"heap\""));
+	CU_ASSERT_EQUAL(fwd("null: --buffers nonsense"), CLI_WRONG_USE);
+}
+
 static const struct unit_test tests[] = {
 	{"wrong use is said to be that", wrong_use_is_said_to_be_that},
 	{"a wrong option of an address is wrong use", a_wrong_option_of_an_address_is_wrong_use},
@@ -187,6 +205,7 @@ static const struct unit_test tests[] = {
 	{"the document has ports, queues, threads and pairs", the_document_has_ports_queues_threads_and_pairs},
 	{"the text starts with the map and ends with the sums", the_text_starts_with_the_map_and_ends_with_the_sums},
 	{"what fails while running still prints the sums", what_fails_while_running_still_prints_the_sums},
+	{"buffers may be the program's own memory", buffers_may_be_the_programs_own_memory},
 	{"the live line names each kind of drop that there was", the_live_line_names_each_kind_of_drop_that_there_was},
 };
 
