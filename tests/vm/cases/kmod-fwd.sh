@@ -1,8 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# kmod-fwd.sh - Quoll forwards between two NICs over quoll.ko, and its buffers are its own memory, not the heap's: mapped for each burst
-# in a window, or registered. Frames come through, all are counted, each went that way, and
-# nothing stays pinned.
+# kmod-fwd.sh - Quoll forwards between two NICs over quoll.ko, and its buffers are its own memory, not the heap's: mapped for
+# each burst in a window, or registered. Frames come through, all are counted, each went that way, and nothing stays pinned.
 
 : "${cases:?set by run}" "${sys:?set by lib.sh}"
 # shellcheck source=kmod-lib.sh
@@ -14,6 +13,9 @@ net_user=(env QUOLL_BACKEND=kmod)
 
 dmesg -C
 net_up
+# Else the kernel asks for its neighbour some seconds after it has last heard of it, while no forwarder is there to count that.
+in_c ip neigh replace 192.0.2.3 lladdr "$(in_d cat "/sys/class/net/${peers[1]}/address")" dev "${peers[0]}" nud permanent
+in_d ip neigh replace 192.0.2.2 lladdr "$(in_c cat "/sys/class/net/${peers[0]}/address")" dev "${peers[1]}" nud permanent
 check 'kmod-fwd: the module loads' insmod /lab/quoll.ko
 for port in "${ports[@]}"; do kmod_bind "$port" quoll; done
 pins=$(pinned)
