@@ -2,10 +2,10 @@
 /*
  * kmod_fuzz_device.c - a device's file under the fuzzer: linux/vfio.h's requests, regions; see kmod_fuzz.h.
  *
- * Written to are only edu's registers of arithmetic, and memory decoding and bus mastering in config space, which
- * vfio_pci_core emulates. All else is read: a controller that is enabled with queues at random, or capabilities and
- * MSI-X tables that are scribbled over, are a test of the emulator and not of the module, and what a device then writes
- * to where the local APICs are stops the guest.
+ * Written to are only edu's registers of arithmetic and of interrupts, and memory decoding and bus mastering in config
+ * space, which vfio_pci_core emulates. All else is read: a controller that is enabled with queues at random, or
+ * capabilities and MSI-X tables that are scribbled over, are a test of the emulator and not of the module, and what a
+ * device then writes to where the local APICs are stops the guest.
  */
 #include "kmod_fuzz.h"
 
@@ -15,6 +15,8 @@
 
 #define EDU_LIVENESS 4u
 #define EDU_FACTORIAL 8u
+#define EDU_IRQ_RAISE 0x60u
+#define EDU_IRQ_ACK 0x64u
 
 static off_t region_at(uint32_t region, uint64_t at)
 {
@@ -104,7 +106,8 @@ static void device_write(struct fuzzer *f, int dev)
 		(uint16_t)(one_in(f, 4) ? 0 : PCI_COMMAND_MEMORY) | (uint16_t)(one_in(f, 2) ? PCI_COMMAND_MASTER : 0);
 	const void *from = one_in(f, 8) ? f->life->areas[AREA_NONE] : f->args;
 	size_t bytes = 4;
-	off_t at = region_at(VFIO_PCI_BAR0_REGION_INDEX, one_in(f, 2) ? EDU_LIVENESS : EDU_FACTORIAL);
+	static const uint32_t registers[] = {EDU_LIVENESS, EDU_FACTORIAL, EDU_IRQ_RAISE, EDU_IRQ_RAISE, EDU_IRQ_ACK};
+	off_t at = region_at(VFIO_PCI_BAR0_REGION_INDEX, registers[below(f, 5)]);
 	ssize_t rc;
 
 	if (!f->life->edu || one_in(f, 3)) {
@@ -113,6 +116,8 @@ static void device_write(struct fuzzer *f, int dev)
 		memcpy(f->args, &command, sizeof(command));
 	} else if (one_in(f, 6)) {
 		at = region_at(VFIO_PCI_ROM_REGION_INDEX, 0); /* nothing to write to */
+	} else {
+		memcpy(f->args, &(uint32_t){1u << below(f, 2)}, 4);
 	}
 	rc = pwrite(dev, from, bytes, at);
 	count(f->life, DEV_WRITE, rc < 0 ? errno : 0);
