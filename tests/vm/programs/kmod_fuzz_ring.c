@@ -56,6 +56,8 @@ static enum call entry_unmap(struct fuzzer *f, struct quoll_stream_entry *entry)
 	entry->op = QUOLL_STREAM_UNMAP;
 	entry->iova = slot_iova(f->life, slot);
 	entry->size_bytes = (pages ?: 1) * PAGE;
+	if (one_in(f, 6)) /* with what may lie behind it */
+		entry->size_bytes += (1 + below(f, 8)) * PAGE;
 	if (one_in(f, 40))
 		entry->iova = (f->life->window + LARGE_BYTES) & ~(LARGE_BYTES - 1), entry->size_bytes = LARGE_BYTES;
 	return ENTRY_UNMAP;
