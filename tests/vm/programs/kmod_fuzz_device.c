@@ -45,25 +45,26 @@ static void ask_irqs(struct fuzzer *f, int dev)
 {
 	static const uint32_t actions[] = {VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_ACTION_MASK,
 					   VFIO_IRQ_SET_ACTION_UNMASK};
-	struct {
-		struct vfio_irq_set set;
-		int32_t fds[4];
-	} arg = {.set = {.index = one_in(f, 20) ? below(f, 9) : below(f, 5),
-			 .start = one_in(f, 8) ? below(f, 4) : 0,
-			 .count = one_in(f, 3) ? below(f, 5) : 1}};
+	struct vfio_irq_set set = {.index = one_in(f, 20) ? below(f, 9) : below(f, 5),
+				   .start = one_in(f, 8) ? below(f, 4) : 0,
+				   .count = one_in(f, 3) ? below(f, 5) : 1};
+	int32_t fds[4];
+	uint8_t arg[sizeof(set) + sizeof(fds)];
 
-	arg.set.flags = one_in(f, 4) ? actions[below(f, 3)] : VFIO_IRQ_SET_ACTION_TRIGGER;
-	arg.set.flags |= 1u << (one_in(f, 3) ? below(f, 3) : 2);
+	set.flags = one_in(f, 4) ? actions[below(f, 3)] : VFIO_IRQ_SET_ACTION_TRIGGER;
+	set.flags |= 1u << (one_in(f, 3) ? below(f, 3) : 2);
 	if (one_in(f, 30))
-		arg.set.count = (uint32_t)odd_number(f);
+		set.count = (uint32_t)odd_number(f);
 	if (one_in(f, 30))
-		arg.set.start = (uint32_t)odd_number(f);
+		set.start = (uint32_t)odd_number(f);
 	if (one_in(f, 4)) /* off */
-		arg.set.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, arg.set.count = 0;
-	arg.set.argsz = sizeof(arg);
+		set.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, set.count = 0;
+	set.argsz = sizeof(arg);
 	for (unsigned int i = 0; i < 4; i++)
-		arg.fds[i] = one_in(f, 10) ? (int32_t)below(f, 30) - 2 : f->life->events;
-	call(f, DEV_SET_IRQS, dev, VFIO_DEVICE_SET_IRQS, arg_put(f, &arg, sizeof(arg)));
+		fds[i] = one_in(f, 10) ? (int32_t)below(f, 30) - 2 : f->life->events;
+	memcpy(arg, &set, sizeof(set));
+	memcpy(arg + sizeof(set), fds, sizeof(fds));
+	call(f, DEV_SET_IRQS, dev, VFIO_DEVICE_SET_IRQS, arg_put(f, arg, sizeof(arg)));
 }
 
 static void *some_memory(struct fuzzer *f, size_t *bytes)
