@@ -189,9 +189,12 @@ void stream_window_map(struct stream_window *window)
 /* What lies behind the one before goes with it: an entry takes any number of whole mappings. */
 static bool goes_on(struct stream_window *window, uint32_t first, uint32_t nr)
 {
-	struct stream_run *last = &window->staged[window->nr_staged - 1];
+	struct stream_run *last;
 
-	if (!window->nr_staged || !nr || last->first + last->nr != first)
+	if (!window->nr_staged || !nr)
+		return false;
+	last = &window->staged[window->nr_staged - 1];
+	if (last->first + last->nr != first)
 		return false;
 	last->nr += nr;
 	window->entries[(window->tail - 1) % STREAM_RING_ENTRIES].size_bytes = last->nr * STREAM_PAGE_BYTES;
