@@ -153,7 +153,8 @@ void stream_window_fini(struct stream_window *window);
  */
 int stream_window_stage(struct stream_window *window, struct quoll_stream_seg *seg);
 int stream_window_stage_registered(struct stream_window *window, struct quoll_stream_seg *seg);
-void stream_window_map(struct stream_window *window);
+/* Return: whether all of them are mapped. */
+bool stream_window_map(struct stream_window *window);
 
 /* Stage an unmap, any number; devices reach none of it any more after stream_window_unmap(). */
 void stream_window_stage_unmap(struct stream_window *window, const struct quoll_stream_seg *seg);

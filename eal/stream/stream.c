@@ -176,7 +176,8 @@ static unsigned int map_staged(struct quoll_stream *stream, struct quoll_stream_
 {
 	unsigned int staged = 0, end = n;
 
-	stream_window_map(&stream->window);
+	if (QUOLL_LIKELY(stream_window_map(&stream->window)))
+		return n;
 	for (unsigned int i = 0; i < n; i++) {
 		int rc = is_staged(&segs[i]) ? stream->window.results[staged++] : 0;
 		int other = rc ? pick(stream, &segs[i], QUOLL_WAY_CACHED) : 0;
@@ -194,6 +195,22 @@ static unsigned int map_staged(struct quoll_stream *stream, struct quoll_stream_
 	return end;
 }
 
+/* Counters are memory, so that those of one way behind each other are counted together. */
+static void count(struct quoll_stream *stream, const struct quoll_stream_seg *segs, unsigned int n)
+{
+	uint64_t bytes;
+	unsigned int i, from, way;
+
+	for (from = 0; from < n; from = i) {
+		way = segs[from].way;
+		bytes = 0;
+		for (i = from; i < n && segs[i].way == way; i++)
+			bytes += segs[i].bytes;
+		quoll_count(&stream->segs[way], i - from);
+		quoll_count(&stream->bytes[way], bytes);
+	}
+}
+
 /* At most STREAM_BATCH. Return: how many are mapped; if not all, why is in @errnum. */
 static unsigned int map_batch(struct quoll_stream *stream, struct quoll_stream_seg *segs, unsigned int n, int *errnum)
 {
@@ -207,10 +224,7 @@ static unsigned int map_batch(struct quoll_stream *stream, struct quoll_stream_s
 	}
 	if (stream->window.nr_staged)
 		nr = map_staged(stream, segs, nr, errnum);
-	for (unsigned int i = 0; i < nr; i++) {
-		quoll_count(&stream->segs[segs[i].way], 1);
-		quoll_count(&stream->bytes[segs[i].way], segs[i].bytes);
-	}
+	count(stream, segs, nr);
 	return nr;
 }
 

@@ -79,10 +79,10 @@ static void failures_read(struct stream_window *window)
 	__atomic_store_n(&window->head->done_head, end, __ATOMIC_RELEASE);
 }
 
-/* Do what is staged; results has what comes of it. */
-static void run_staged(struct stream_window *window)
+/* Do what is staged; results has what comes of it. Return: whether all of it went well. */
+static bool run_staged(struct stream_window *window)
 {
-	uint32_t taken = 0;
+	uint32_t taken = 0, failures = window->done_head;
 
 	memset(window->results, 0, window->nr_staged * sizeof(*window->results));
 	/* pairs with the kernel's acquire: entries are written */
@@ -100,9 +100,13 @@ static void run_staged(struct stream_window *window)
 	if (window->dead)
 		for (uint32_t i = 0; i < window->nr_staged; i++)
 			window->results[i] = window->dead;
+	return !window->dead && window->done_head == failures;
 }
 
 /* One I/O. */
+
+/* Directions are flags of entries as they are. */
+_Static_assert(QUOLL_SEG_READ == QUOLL_STREAM_READ && QUOLL_SEG_WRITE == QUOLL_STREAM_WRITE, "directions");
 
 static inline int stage(struct stream_window *window, struct quoll_stream_seg *seg, const struct stream_buffer *buffer)
 {
@@ -117,10 +121,7 @@ static inline int stage(struct stream_window *window, struct quoll_stream_seg *s
 		return -E2BIG;
 	if (!(nr == 1 && page_runs_take_next(&window->pages, &first)) && !page_runs_take(&window->pages, nr, &first))
 		return -EAGAIN;
-	entry = entry_of(window, QUOLL_STREAM_MAP,
-			 (seg->dir & QUOLL_SEG_READ ? QUOLL_STREAM_READ : 0) |
-				 (seg->dir & QUOLL_SEG_WRITE ? QUOLL_STREAM_WRITE : 0) |
-				 (buffer ? QUOLL_STREAM_REGISTERED : 0),
+	entry = entry_of(window, QUOLL_STREAM_MAP, (uint8_t)(seg->dir | (buffer ? QUOLL_STREAM_REGISTERED : 0)),
 			 (struct stream_run){first, (uint32_t)nr});
 	entry->va = va;
 	if (buffer) {
@@ -172,18 +173,20 @@ int stream_window_stage_registered(struct stream_window *window, struct quoll_st
 	return stage(window, seg, buffer);
 }
 
-void stream_window_map(struct stream_window *window)
+bool stream_window_map(struct stream_window *window)
 {
-	run_staged(window);
+	bool good = run_staged(window);
+
 	for (uint32_t i = 0; i < window->nr_staged && !window->dead; i++) {
 		const struct stream_run *run = &window->staged[i];
 
-		if (window->results[i])
+		if (!good && window->results[i])
 			page_runs_give(&window->pages, run->first, run->nr);
 		else
 			window->lengths[run->first] = run->nr;
 	}
 	window->nr_staged = 0;
+	return good;
 }
 
 /* What lies behind the one before goes with it: an entry takes any number of whole mappings. */
@@ -196,8 +199,7 @@ static bool goes_on(struct stream_window *window, uint32_t first, uint32_t nr)
 	last = &window->staged[window->nr_staged - 1];
 	if (last->first + last->nr != first)
 		return false;
-	last->nr += nr;
-	window->entries[(window->tail - 1) % STREAM_RING_ENTRIES].size_bytes = last->nr * STREAM_PAGE_BYTES;
+	last->nr += nr; /* its entry is told once it has them all */
 	return true;
 }
 
@@ -222,6 +224,9 @@ void stream_window_unmap(struct stream_window *window)
 {
 	uint32_t nr = window->nr_staged;
 
+	for (uint32_t i = 0; i < nr; i++)
+		window->entries[(window->tail - nr + i) % STREAM_RING_ENTRIES].size_bytes =
+			window->staged[i].nr * STREAM_PAGE_BYTES;
 	entry_add(window, QUOLL_STREAM_FENCE, 0);
 	window->nr_staged++;
 	run_staged(window);
