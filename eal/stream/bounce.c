@@ -19,7 +19,8 @@ int stream_bounce_init(struct stream_bounce *bounce, struct quoll_heap *heap, ui
 				       bytes);
 	bounce->bytes = stream_pages(bytes) * STREAM_PAGE_BYTES;
 	/* One area for both directions: what a device writes where it was to read harms only what it reads. */
-	rc = quoll_arena_create(heap, "stream", QUOLL_ARENA_DEVICE_READ_WRITE, bounce->bytes, &bounce->arena, err);
+	rc = quoll_arena_create(heap, STREAM_BOUNCE_ARENA, QUOLL_ARENA_DEVICE_READ_WRITE, bounce->bytes, &bounce->arena,
+				err);
 	if (!rc)
 		rc = quoll_arena_alloc(bounce->arena, bounce->bytes, STREAM_PAGE_BYTES, &va, err);
 	if (rc) {

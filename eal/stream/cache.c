@@ -81,6 +81,19 @@ static uint32_t find(const struct stream_cache *cache, uintptr_t va, uint64_t by
 
 /* Registering and back. */
 
+/* quoll_stream_where() looks at these from other threads. */
+static void entry_set(struct stream_entry *entry, const struct stream_entry *new)
+{
+	__atomic_store_n(&entry->bytes, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->va, new->va, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->iova, new->iova, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->access, new->access, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->bytes, new->bytes, __ATOMIC_RELAXED);
+	entry->refs = 0;
+	entry->hash_next = new->hash_next;
+	entry->forgotten = false;
+}
+
 /* An entry that is in no list. On failure it stays what it is, out of everybody's reach, until the end. */
 static int drop(struct stream_cache *cache, uint32_t idx)
 {
@@ -88,7 +101,7 @@ static int drop(struct stream_cache *cache, uint32_t idx)
 	int rc = ioas_unmap(cache->ioas, entry->iova, entry->bytes);
 
 	if (rc) {
-		entry->stuck = true;
+		__atomic_store_n(&entry->stuck, true, __ATOMIC_RELAXED);
 		quoll_log(&cache->ioas->env, QUOLL_LOG_ERROR, "stream", "IOVA 0x%" PRIx64 " could not be unmapped: %s",
 			  entry->iova, strerrordesc_np(-rc));
 		return -EIO;
@@ -97,7 +110,7 @@ static int drop(struct stream_cache *cache, uint32_t idx)
 		       (uint32_t)(entry->bytes / STREAM_PAGE_BYTES));
 	quoll_count(&cache->bytes, -entry->bytes);
 	quoll_count(&cache->nr, -1ull);
-	*entry = (struct stream_entry){.hash_next = cache->free_entry};
+	entry_set(entry, &(struct stream_entry){.hash_next = cache->free_entry});
 	cache->free_entry = idx;
 	return 0;
 }
@@ -171,7 +184,7 @@ static int registration_make(struct stream_cache *cache, uintptr_t va, uint64_t 
 	bucket = &cache->buckets[bucket_of(cache, va)];
 	entry.hash_next = *bucket;
 	*bucket = *idx;
-	cache->entries[*idx] = entry;
+	entry_set(&cache->entries[*idx], &entry);
 	quoll_count(&cache->bytes, bytes);
 	quoll_count(&cache->nr, 1);
 	return 0;

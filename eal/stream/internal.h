@@ -21,6 +21,8 @@ static inline uint64_t stream_pages(uint64_t bytes)
 
 /* bounce.c */
 
+#define STREAM_BOUNCE_ARENA "stream" /* its name */
+
 struct stream_bounce {
 	struct quoll_arena *arena;
 	uint8_t *va;
@@ -106,6 +108,28 @@ struct stream_run {
 	uint32_t nr;
 };
 
+/*
+ * A page of the window where a mapping begins, or began last, has the address of its first page, with how it was mapped
+ * in the bits below, and a state: its number of pages, and once it is not mapped any more the number of the fence
+ * behind its unmap, which is not 0. Other pages have what was there when one began there; 0: none did. Written by the
+ * stream's thread, read by any (where.c).
+ */
+#define STREAM_SLOT_DIR_MASK (QUOLL_SEG_READ | QUOLL_SEG_WRITE)
+#define STREAM_SLOT_REGISTERED QUOLL_STREAM_REGISTERED
+#define STREAM_SLOT_NR_MASK 0x7fffffffull
+#define STREAM_SLOT_LOST (1ull << 31) /* the kernel did not unmap it */
+#define STREAM_SLOT_FENCE_SHIFT 32
+
+static inline uint32_t stream_slot_fence(uint64_t state)
+{
+	return (uint32_t)(state >> STREAM_SLOT_FENCE_SHIFT);
+}
+
+static inline bool stream_slot_mapped(uint64_t state)
+{
+	return state && !stream_slot_fence(state);
+}
+
 struct stream_buffer {
 	uintptr_t va;
 	uint64_t bytes;
@@ -124,7 +148,9 @@ struct stream_window {
 	uint32_t part_nr;
 	uint32_t nr_lost; /* pages that the kernel did not unmap */
 	struct page_runs pages;
-	uint32_t *lengths; /* by page: of the mapping that begins there, or 0 */
+	uint64_t *states;    /* by page */
+	uint64_t *pieces;    /* likewise */
+	uint64_t next_fence; /* its number, as in a state */
 	/* The ring, which the kernel writes to as well. */
 	uint32_t ring;
 	uint64_t shared_bytes;

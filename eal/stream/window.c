@@ -114,6 +114,7 @@ static inline int stage(struct stream_window *window, struct quoll_stream_seg *s
 	uint64_t nr = stream_pages((uintptr_t)seg->va - va + seg->bytes);
 	struct quoll_stream_entry *entry;
 	uint32_t first;
+	unsigned int flags;
 
 	if (window->dead)
 		return window->dead;
@@ -121,15 +122,15 @@ static inline int stage(struct stream_window *window, struct quoll_stream_seg *s
 		return -E2BIG;
 	if (!(nr == 1 && page_runs_take_next(&window->pages, &first)) && !page_runs_take(&window->pages, nr, &first))
 		return -EAGAIN;
-	entry = entry_of(window, QUOLL_STREAM_MAP, (uint8_t)(seg->dir | (buffer ? QUOLL_STREAM_REGISTERED : 0)),
-			 (struct stream_run){first, (uint32_t)nr});
-	entry->va = va;
-	if (buffer) {
-		entry->buffer = buffer->id;
-		entry->va = va - buffer->va;
-	}
+	flags = seg->dir | (buffer ? QUOLL_STREAM_REGISTERED : 0);
+	entry = entry_of(window, QUOLL_STREAM_MAP, (uint8_t)flags, (struct stream_run){first, (uint32_t)nr});
+	seg->iova = entry->iova + ((uintptr_t)seg->va - va);
 	seg->token = first;
-	seg->iova = window->iova + first * STREAM_PAGE_BYTES + ((uintptr_t)seg->va - va);
+	entry->va = buffer ? va - buffer->va : va;
+	if (buffer)
+		entry->buffer = buffer->id;
+	/* For quoll_stream_where(); the state is written once it is mapped. */
+	__atomic_store_n(&window->pieces[first], va + flags, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -173,6 +174,11 @@ int stream_window_stage_registered(struct stream_window *window, struct quoll_st
 	return stage(window, seg, buffer);
 }
 
+static inline void slot_set(struct stream_window *window, uint32_t page, uint64_t state)
+{
+	__atomic_store_n(&window->states[page], state, __ATOMIC_RELAXED);
+}
+
 bool stream_window_map(struct stream_window *window)
 {
 	bool good = run_staged(window);
@@ -180,10 +186,12 @@ bool stream_window_map(struct stream_window *window)
 	for (uint32_t i = 0; i < window->nr_staged && !window->dead; i++) {
 		const struct stream_run *run = &window->staged[i];
 
-		if (!good && window->results[i])
-			page_runs_give(&window->pages, run->first, run->nr);
-		else
-			window->lengths[run->first] = run->nr;
+		if (good || !window->results[i]) {
+			slot_set(window, run->first, run->nr);
+			continue;
+		}
+		slot_set(window, run->first, 0);
+		page_runs_give(&window->pages, run->first, run->nr);
 	}
 	window->nr_staged = 0;
 	return good;
@@ -203,16 +211,28 @@ static bool goes_on(struct stream_window *window, uint32_t first, uint32_t nr)
 	return true;
 }
 
+static void stage_unmap_full(struct stream_window *window, uint32_t first);
+
 static inline void stage_unmap(struct stream_window *window, uint32_t first)
 {
-	uint32_t nr = window->lengths[first];
+	uint64_t nr = window->states[first];
 
-	window->lengths[first] = 0;
-	if (goes_on(window, first, nr))
+	if (QUOLL_UNLIKELY(window->nr_staged == STREAM_BATCH)) {
+		stage_unmap_full(window, first);
 		return;
-	if (window->nr_staged == STREAM_BATCH)
-		stream_window_unmap(window);
-	entry_of(window, QUOLL_STREAM_UNMAP, 0, (struct stream_run){first, nr});
+	}
+	if (QUOLL_UNLIKELY(stream_slot_fence(nr)))
+		nr = 0; /* unmapped already */
+	slot_set(window, first, window->next_fence | nr);
+	if (!goes_on(window, first, (uint32_t)nr))
+		entry_of(window, QUOLL_STREAM_UNMAP, 0, (struct stream_run){first, (uint32_t)nr});
+}
+
+/* Apart, so that the usual way calls nothing. */
+static __attribute__((noinline)) void stage_unmap_full(struct stream_window *window, uint32_t first)
+{
+	stream_window_unmap(window);
+	stage_unmap(window, first);
 }
 
 void stream_window_stage_unmap(struct stream_window *window, const struct quoll_stream_seg *seg)
@@ -220,8 +240,27 @@ void stream_window_stage_unmap(struct stream_window *window, const struct quoll_
 	stage_unmap(window, seg->token);
 }
 
+/* What the kernel did not unmap, before a fence, is not used again. */
+static void lose(struct stream_window *window, const struct stream_run *run, uint64_t fence)
+{
+	window->nr_lost += run->nr;
+	for (uint32_t page = run->first; page < run->first + run->nr; page++)
+		if (stream_slot_fence(window->states[page]) == stream_slot_fence(fence))
+			slot_set(window, page, window->states[page] | STREAM_SLOT_LOST);
+}
+
+static void fence_passed(struct stream_window *window)
+{
+	uint64_t next = window->next_fence + (1ull << STREAM_SLOT_FENCE_SHIFT);
+
+	if (!next)
+		next = 1ull << STREAM_SLOT_FENCE_SHIFT;
+	__atomic_store_n(&window->next_fence, next, __ATOMIC_RELAXED);
+}
+
 void stream_window_unmap(struct stream_window *window)
 {
+	uint64_t fence = window->next_fence;
 	uint32_t nr = window->nr_staged;
 
 	for (uint32_t i = 0; i < nr; i++)
@@ -232,6 +271,8 @@ void stream_window_unmap(struct stream_window *window)
 	run_staged(window);
 	if (!window->dead && window->results[nr])
 		dies(window, window->results[nr]);
+	if (!window->dead)
+		fence_passed(window);
 	for (uint32_t i = 0; i < nr && !window->dead; i++) {
 		const struct stream_run *run = &window->staged[i];
 
@@ -239,7 +280,7 @@ void stream_window_unmap(struct stream_window *window)
 			page_runs_give(&window->pages, run->first, run->nr);
 			continue;
 		}
-		window->nr_lost += run->nr;
+		lose(window, run, fence);
 		quoll_log(&window->ioas->env, QUOLL_LOG_ERROR, "stream", "IOVA 0x%" PRIx64 " could not be unmapped: %s",
 			  (uint64_t)(window->iova + run->first * STREAM_PAGE_BYTES),
 			  strerrordesc_np(-window->results[i]));
@@ -393,8 +434,9 @@ static int part_take(struct stream_window *window, uint64_t bytes, struct quoll_
 	window->part_nr = (uint32_t)nr;
 	window->iova = ioas->window_iova + first * STREAM_PAGE_BYTES;
 	window->buffers = calloc(MAX_BUFFERS, sizeof(*window->buffers));
-	window->lengths = calloc(nr, sizeof(*window->lengths));
-	if (!window->buffers || !window->lengths || page_runs_init(&window->pages, nr))
+	window->states = calloc(nr, sizeof(*window->states));
+	window->pieces = calloc(nr, sizeof(*window->pieces));
+	if (!window->buffers || !window->states || !window->pieces || page_runs_init(&window->pages, nr))
 		return quoll_error_set(err, ENOMEM, "stream", "window", "out of memory");
 	return ring_make(window, err);
 }
@@ -419,7 +461,10 @@ int stream_window_init(struct stream_window *window, struct quoll_ioas *ioas, ui
 	rc = ioas->window_group ? 0 : make(ioas, &info, bytes, err);
 	if (rc)
 		return rc;
-	*window = (struct stream_window){.ioas = ioas, .group = ioas->window_group, .ops = ioas->ops->stream};
+	*window = (struct stream_window){.ioas = ioas,
+					 .group = ioas->window_group,
+					 .ops = ioas->ops->stream,
+					 .next_fence = 1ull << STREAM_SLOT_FENCE_SHIFT};
 	ioas->nr_window_streams++;
 	return part_take(window, bytes, err);
 }
@@ -428,7 +473,7 @@ int stream_window_init(struct stream_window *window, struct quoll_ioas *ioas, ui
 static void unmap_all(struct stream_window *window)
 {
 	for (uint32_t i = 0; i < window->pages.nr && !window->dead; i++)
-		if (window->lengths[i])
+		if (stream_slot_mapped(window->states[i]))
 			stage_unmap(window, i);
 	if (window->nr_staged)
 		stream_window_unmap(window);
@@ -450,6 +495,7 @@ void stream_window_fini(struct stream_window *window)
 		page_runs_give(&window->ioas->window_pages, window->part_first, window->part_nr);
 	window->ioas->nr_window_streams--;
 	page_runs_fini(&window->pages);
-	free(window->lengths);
+	free(window->states);
+	free(window->pieces);
 	free(window->buffers);
 }

@@ -5,7 +5,7 @@
  * The kernel has no interface by which a VFIO user learns of its devices' faults; it writes them to its log. What is
  * here reads that (/dev/kmsg) and knows the lines of Intel's VT-d, AMD-Vi and ARM's SMMUv3, Linux 5.14 to 6.18. The
  * kernel limits how many lines it writes (VT-d: ten in five seconds): a missing fault proves nothing, one that is there
- * does.
+ * does. Which buffer it was, where.h knows.
  */
 #ifndef QUOLL_FAULT_H
 #define QUOLL_FAULT_H
@@ -46,6 +46,7 @@ struct quoll_fault {
 };
 
 struct quoll_fault_log;
+struct quoll_where;
 
 /* quoll_fault_log_open(): only what is logged from now on. Other marks: what is behind the fault of that mark. */
 #define QUOLL_FAULT_NOW UINT64_MAX
@@ -85,6 +86,21 @@ QUOLL_API uint64_t quoll_fault_log_lost(const struct quoll_fault_log *log);
  * @name: as quoll_device_info() spells it, "0000:03:00.0"
  */
 QUOLL_API bool quoll_fault_is_of(const struct quoll_fault *fault, const char *name);
+
+/* Room for the line of quoll_fault_text(), but for a name of the caller's. */
+#define QUOLL_FAULT_TEXT_BYTES 512
+
+/**
+ * quoll_fault_text() - a fault in one line, without a line break:
+ *   0000:03:00.0: the IOMMU stopped a write at IOVA 0x140000000 (arena "rx", offset 0x2000, va 0x7f0000002000): not ...
+ * @name:  of the device; NULL for the log's
+ * @where: what is at its IOVA, by quoll_heap_where() and quoll_stream_where() (where.h); NULL: nobody has looked
+ * @text:  @text_bytes; what does not fit is cut
+ *
+ * Thread rule: any thread, does not block.
+ */
+QUOLL_API void quoll_fault_text(const struct quoll_fault *fault, const char *name, const struct quoll_where *where,
+				char *text, size_t text_bytes);
 
 #ifdef __cplusplus
 }
