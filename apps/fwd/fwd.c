@@ -102,14 +102,6 @@ static void show_live(const char *line)
 	cli_progress("%s", line);
 }
 
-static void say(void *arg, const char *line)
-{
-	const struct cli *cli = arg;
-
-	cli_progress_end();
-	fprintf(cli->err, "quoll %s: %s\n", cli->verb->name, line);
-}
-
 static int take_lists(const struct cli *cli, const struct fwd_values *v, struct fwd_opts *opts)
 {
 	int status, nr;
@@ -181,7 +173,7 @@ static int take_options(const struct cli *cli, const struct fwd_values *v, struc
 	opts->heap_bytes = v->heap_bytes;
 	opts->live_ns = v->interval * 1000000000u;
 	opts->live = cli_progress_wanted() ? show_live : NULL;
-	opts->say = say;
+	opts->say = cli_say;
 	opts->say_arg = (void *)(uintptr_t)cli;
 	return take_lists(cli, v, opts);
 }

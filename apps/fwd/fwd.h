@@ -11,6 +11,7 @@
 #include <quoll/pace.h>
 
 #include "ports/ports.h"
+#include "quoll/iommu_faults.h"
 
 #include "path.h"
 
@@ -43,7 +44,8 @@ enum fwd_end {
  * @heap_bytes: of the heap's window; 0 for the default
  * @live_ns:    how often @live is called
  * @live:       told in words how it goes; may be NULL
- * @say:        told of what happens on the way (a link that changes) and what looks wrong; may be NULL
+ * @say:        told of what happens on the way (a link that changes, the IOMMU's faults) and what looks wrong; may be
+ *              NULL
  */
 struct fwd_opts {
 	unsigned int nr_queues;
@@ -118,6 +120,7 @@ struct fwd_totals {
 struct fwd_run {
 	struct fwd_opts opts;
 	struct ports p;
+	struct iommu_faults *faults;
 	uint32_t cache_size;
 	uint32_t buf_bytes;
 	unsigned int nr_paths;

@@ -275,6 +275,8 @@ json_t *fwd_describe(const struct fwd_run *run)
 	}
 	if (doc)
 		buffers_describe(run->opts.buffers, run->p.outside.streams, run->p.outside.nr_streams, doc);
+	if (doc)
+		iommu_faults_describe(run->faults, doc);
 	json_decref(map);
 	json_decref(lists);
 	return doc;
@@ -344,6 +346,7 @@ void fwd_text(FILE *f, const json_t *doc)
 		{"clock ticks a packet, waiting included", "ticks_per_packet", RENDER_PLAIN, false},
 		{"ns in polls that forwarded something, a packet", "useful_ns_per_packet", RENDER_PLAIN, false},
 		{"link changes", "nr_link_changes", RENDER_PLAIN, false},
+		{"IOMMU faults", "faults", RENDER_PLAIN, false},
 		{"buffers", "buffers", RENDER_PLAIN, false},
 		{NULL, NULL, RENDER_PLAIN, false},
 	};

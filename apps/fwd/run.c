@@ -88,7 +88,7 @@ static void note_link(struct fwd_run *run, unsigned int idx, const struct quoll_
 	seen->link = *link;
 }
 
-/* Health and link of every port; also of those whose queues sleep. */
+/* Health and link of every port, also of those whose queues sleep, and what the IOMMU stopped. */
 static void look(void *arg)
 {
 	struct fwd_run *run = arg;
@@ -106,6 +106,7 @@ static void look(void *arg)
 		if (run->opts.say && fwd_link_line(&run->seen[i], run->p.ports[i].info.name, ns, line, sizeof(line)))
 			run->opts.say(run->opts.say_arg, line);
 	}
+	iommu_faults_look(run->faults, ns);
 }
 
 static void live(void *arg)

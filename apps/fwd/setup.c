@@ -240,6 +240,8 @@ int fwd_open(struct fwd_run *run, const struct quoll_addr *addrs, unsigned int n
 	/* A window of quoll.ko's is of one group. */
 	run->p.claims.separate = run->opts.buffers != BUFFERS_HEAP;
 	ret = ports_open(&run->p, addrs, nr_addrs, run->opts.pages, run->opts.heap_bytes, err);
+	if (!ret && run->opts.say)
+		run->faults = iommu_faults_open(&run->p.claims, run->opts.say, run->opts.say_arg);
 	if (!ret)
 		ret = make_pool(run, err);
 	if (!ret)
@@ -248,6 +250,7 @@ int fwd_open(struct fwd_run *run, const struct quoll_addr *addrs, unsigned int n
 		ret = make_paths(run, err);
 	for (unsigned int i = 0; !ret && i < run->p.nr_ports; i++)
 		ret = start_port(run, i, err);
+	iommu_faults_streams(run->faults, run->p.outside.streams, run->p.outside.nr_streams);
 	for (unsigned int i = 0; !ret && i < run->nr_paths; i++)
 		ret = join(run, &run->paths[i], err);
 	return ret;
@@ -255,14 +258,20 @@ int fwd_open(struct fwd_run *run, const struct quoll_addr *addrs, unsigned int n
 
 int fwd_stop(struct fwd_run *run, struct quoll_error *err)
 {
+	int ret;
+
 	for (unsigned int i = 0; i < run->nr_paths; i++)
 		quoll_loop_remove(&run->paths[i].poller);
-	return ports_stop(&run->p, err);
+	ret = ports_stop(&run->p, err);
+	iommu_faults_finish(run->faults);
+	return ret;
 }
 
 void fwd_close(struct fwd_run *run)
 {
 	fwd_stop(run, NULL);
+	iommu_faults_close(run->faults);
+	run->faults = NULL;
 	ports_close(&run->p);
 	free(run->paths);
 	run->paths = NULL;

@@ -16,8 +16,13 @@ static int open_stream(struct nvme_buffers *buffers, struct quoll_error *err)
 		.cached_bytes = 2 * nr * (io_bytes + BUFFERS_PAGE_BYTES),
 		.cached_entries = (unsigned int)(2 * nr),
 	};
+	int ret;
 
-	return quoll_stream_create(session->claims.ioases[0], session->heap, &opts, &buffers->stream, err);
+	ret = quoll_stream_create(session->claims.ioases[0], session->heap, &opts, &buffers->stream, err);
+
+	if (!ret)
+		iommu_faults_streams(session->faults, &buffers->stream, 1);
+	return ret;
 }
 
 int nvme_buffers_open(struct nvme_buffers *buffers, const struct nvme_session *session,
@@ -33,6 +38,8 @@ int nvme_buffers_open(struct nvme_buffers *buffers, const struct nvme_session *s
 
 void nvme_buffers_close(struct nvme_buffers *buffers)
 {
+	if (buffers->stream)
+		iommu_faults_streams(buffers->session->faults, NULL, 0);
 	quoll_stream_destroy(buffers->stream);
 	if (buffers->arena)
 		quoll_arena_destroy(buffers->arena);

@@ -215,6 +215,7 @@ static void perf_text(FILE *f, const json_t *doc)
 		{"time-outs", "timeouts", RENDER_PLAIN, false},
 		{"aborts", "aborts", RENDER_PLAIN, false},
 		{"resets", "resets", RENDER_PLAIN, false},
+		{"IOMMU faults", "faults", RENDER_PLAIN, false},
 		{NULL, NULL, RENDER_PLAIN, false},
 	};
 	static const struct render_field latency[] = {

@@ -209,6 +209,7 @@ static int look(struct perf_run *run, uint64_t now, struct quoll_error *err)
 {
 	/* Whether it is dead, polls tell. */
 	(void)quoll_nvme_ctrl_poll(run->session->nvme);
+	iommu_faults_look(run->session->faults, quoll_ticks_to_ns(&run->clock, now));
 	/* A drive that does nothing but abort, or be reset, makes no progress. */
 	if (run->completed != run->progress_completed) {
 		run->progress_completed = run->completed;

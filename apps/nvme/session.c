@@ -40,6 +40,8 @@ int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr
 	if (!ret)
 		ret = claims_heap(&s->claims, opts->pages, 0, err);
 	s->heap = s->claims.heap;
+	if (!ret && opts->say)
+		s->faults = iommu_faults_open(&s->claims, opts->say, opts->say_arg);
 	if (!ret)
 		ret = quoll_nvme_open(s->device, s->heap, &nvme_opts, &s->nvme, err);
 	if (ret)
@@ -53,6 +55,8 @@ int nvme_session_close(struct nvme_session *s)
 
 	if (s->nvme)
 		ret = quoll_nvme_close(s->nvme);
+	iommu_faults_finish(s->faults);
+	iommu_faults_close(s->faults);
 	claims_close(&s->claims);
 	memset(s, 0, sizeof(*s));
 	return ret;
@@ -60,13 +64,16 @@ int nvme_session_close(struct nvme_session *s)
 
 int nvme_session_start(const struct cli *cli, const struct nvme_session_opts *opts, struct nvme_session *s)
 {
+	struct nvme_session_opts with_say = *opts;
 	struct quoll_error err = {0};
 	struct quoll_addr *addrs;
 	int status = cli_device_addrs(cli, &addrs);
 
 	if (status)
 		return status;
-	if (nvme_session_open(&cli->env, &addrs[0], opts, s, &err))
+	with_say.say = cli_say;
+	with_say.say_arg = (void *)(uintptr_t)cli;
+	if (nvme_session_open(&cli->env, &addrs[0], &with_say, s, &err))
 		status = cli_error(cli, &err);
 	free(addrs);
 	return status;
@@ -128,6 +135,9 @@ void nvme_recovery_describe(const struct nvme_session *s, json_t *doc)
 	json_object_set_new(doc, "timeouts", json_integer((json_int_t)state.timeouts));
 	json_object_set_new(doc, "aborts", json_integer((json_int_t)state.aborts));
 	json_object_set_new(doc, "resets", json_integer((json_int_t)state.resets));
+	/* What nobody has looked for since, such as a verb's last request's. */
+	iommu_faults_finish(s->faults);
+	iommu_faults_describe(s->faults, doc);
 }
 
 void nvme_recovery_text(FILE *f, const json_t *doc)
@@ -135,10 +145,13 @@ void nvme_recovery_text(FILE *f, const json_t *doc)
 	json_int_t timeouts = json_integer_value(json_object_get(doc, "timeouts"));
 	json_int_t aborts = json_integer_value(json_object_get(doc, "aborts"));
 	json_int_t resets = json_integer_value(json_object_get(doc, "resets"));
+	json_int_t faults = json_integer_value(json_object_get(doc, "faults"));
 
 	if (timeouts || aborts || resets)
 		fprintf(f, "on the way: %lld time-outs, %lld aborts, %lld resets\n", (long long)timeouts,
 			(long long)aborts, (long long)resets);
+	if (faults)
+		fprintf(f, "the IOMMU stopped %lld accesses\n", (long long)faults);
 }
 
 int nvme_check_range(const struct nvme_session *s, const struct quoll_nvme_ns_info *ns, uint64_t lba, uint64_t nr_lbas,

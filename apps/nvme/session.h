@@ -10,6 +10,7 @@
 
 #include "quoll/claims.h"
 #include "quoll/cli.h"
+#include "quoll/iommu_faults.h"
 
 #define NVME_OPTION_NSID(type)                                                                                         \
 	{                                                                                                              \
@@ -30,11 +31,13 @@
 /**
  * struct nvme_session - everything between a verb and its controller
  * @claims: what @device and @heap belong to
+ * @faults: of the IOMMU; verbs that take long look there
  * @timeout_ms: of I/O commands; recovery is by abort and reset, for verbs that call quoll_nvme_ctrl_poll()
  */
 struct nvme_session {
 	char name[QUOLL_ADDR_MAX_BYTES];
 	struct claims claims;
+	struct iommu_faults *faults;
 	struct quoll_device *device;
 	struct quoll_heap *heap;
 	struct quoll_nvme *nvme;
@@ -43,11 +46,14 @@ struct nvme_session {
 
 /**
  * struct nvme_session_opts - how to open one
+ * @say, @say_arg: told of the IOMMU's faults; NULL: nobody is
  * @pages:     of the heap
  * @nr_queues: I/O queues to ask for; 0 for 1
  * @timeout_ms: of I/O commands; 0 for NVME_SESSION_TIMEOUT_MS
  */
 struct nvme_session_opts {
+	void (*say)(void *arg, const char *line);
+	void *say_arg;
 	enum quoll_heap_pages pages;
 	unsigned int nr_queues;
 	unsigned int timeout_ms;
@@ -67,7 +73,7 @@ int nvme_session_open(const struct quoll_env *env, const struct quoll_addr *addr
 int nvme_session_close(struct nvme_session *s);
 
 /**
- * nvme_session_start() - parse the first argument and open it, for a verb
+ * nvme_session_start() - parse the first argument and open it, for a verb, which tells what there is to say
  * Return: 0, or an exit status after the error was printed.
  */
 int nvme_session_start(const struct cli *cli, const struct nvme_session_opts *opts, struct nvme_session *s);
@@ -87,7 +93,7 @@ unsigned int nvme_session_stall_ms(const struct nvme_session *s);
 
 /**
  * nvme_recovery_describe(), nvme_recovery_text() - how often something had to be done: "timeouts", "aborts" and
- * "resets" of a document; a line of text, if there was any
+ * "resets" of a document, and "faults" of the IOMMU; a line of text, if there was any
  */
 void nvme_recovery_describe(const struct nvme_session *s, json_t *doc);
 void nvme_recovery_text(FILE *f, const json_t *doc);

@@ -196,8 +196,10 @@ static int transfer_poll(struct transfer *t, struct quoll_error *err)
 		ret = ret ? ret : failed;
 	}
 	/* Time-outs and resets need somebody who carries them on. Whether it is dead, polls tell. */
-	if (!nr)
+	if (!nr) {
 		(void)quoll_nvme_ctrl_poll(t->session->nvme);
+		iommu_faults_look(t->session->faults, quoll_ticks_to_ns(&t->clock, quoll_ticks(&t->clock)));
+	}
 	failed = send_unsent(t, ret ? &later : err);
 	ret = ret ? ret : failed;
 	return ret ? ret : (int)nr;

@@ -70,6 +70,14 @@ void cli_log(void *arg, enum quoll_log_level level, const char *area, const char
 	fprintf(cli->err, "quoll: %s: %s: %s\n", names[level], area, line);
 }
 
+void cli_say(void *arg, const char *line)
+{
+	const struct cli *cli = arg;
+
+	cli_progress_end();
+	fprintf(cli->err, "quoll %s: %s\n", cli->verb->name, line);
+}
+
 /* Print text whose further lines are indented; note stands at the end of the first line. */
 static void print_lines(FILE *f, const char *text, const char *note)
 {

@@ -119,6 +119,12 @@ int cli_run(struct cli *cli, int argc, char **argv);
 int cli_error(const struct cli *cli, const struct quoll_error *err);
 
 /**
+ * cli_say() - print "quoll VERB: line" while the verb goes on
+ * @cli: the struct cli, as an argument of callbacks
+ */
+void cli_say(void *cli, const char *line);
+
+/**
  * cli_addr_error() - the same, after addresses were opened
  * Return: CLI_WRONG_USE if an address has an option that it may not have, or with a value that cannot be; else
  * CLI_FAILED.

@@ -295,6 +295,26 @@ static void a_device_that_is_gone_ends_the_run_and_is_said_to_be_gone(void)
 	finish(&sf, run);
 }
 
+static void a_fault_of_the_iommu_is_told_while_it_runs(void)
+{
+	struct session_fixture sf;
+	struct perf_run *run = start(&sf, &base);
+	json_t *doc = json_object();
+
+	session_fixture_watch_faults(&sf);
+	session_fixture_fault(&sf, quoll_heap_iova(sf.fx.heap, sf.fx.buf, 4096));
+	CU_ASSERT_EQUAL(perf_loop(run, &sf.err), 0);
+	CU_ASSERT_EQUAL(sf.nr_told, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(sf.told, "0000:01:00.0: the IOMMU stopped a write at IOVA 0x"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(sf.told, "(arena \"data\", offset 0x0, va 0x"));
+	/* one more that nobody has looked for yet */
+	session_fixture_fault(&sf, 0x1000);
+	nvme_recovery_describe(&sf.session, doc);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(doc, "faults")), 2);
+	json_decref(doc);
+	finish(&sf, run);
+}
+
 static const struct unit_test tests[] = {
 	{"random reads are aligned and meet the whole namespace",
 	 random_reads_are_aligned_and_meet_the_whole_namespace},
@@ -311,6 +331,7 @@ static const struct unit_test tests[] = {
 	 a_device_that_does_nothing_but_abort_ends_the_run_in_time},
 	{"a device that is gone ends the run and is said to be gone",
 	 a_device_that_is_gone_ends_the_run_and_is_said_to_be_gone},
+	{"a fault of the IOMMU is told while it runs", a_fault_of_the_iommu_is_told_while_it_runs},
 };
 
 UNIT_MAIN("the measuring loop", tests)

@@ -146,12 +146,36 @@ static void a_range_beyond_the_namespace_is_refused(void)
 	finish(&sf, &run);
 }
 
+static void a_fault_of_the_iommu_is_told_and_known_not_to_be_known(void)
+{
+	struct session_fixture sf;
+	json_t *doc = json_object();
+	struct verify run;
+
+	session_fixture_init(&sf);
+	start(&sf, &run, &job);
+	CU_ASSERT_EQUAL_FATAL(verify_open(&run, &sf.err), 0);
+	nvme_recovery_describe(&sf.session, doc);
+	CU_ASSERT(json_is_null(json_object_get(doc, "faults")));
+	session_fixture_watch_faults(&sf);
+	session_fixture_fault(&sf, 0x1000);
+	CU_ASSERT_EQUAL(verify_run(&run, &sf.err), 0);
+	CU_ASSERT_EQUAL(sf.nr_told, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(sf.told, "at IOVA 0x1000 (no memory of this program): PTE"));
+	nvme_recovery_describe(&sf.session, doc);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(doc, "faults")), 1);
+	json_decref(doc);
+	finish(&sf, &run);
+}
+
 static const struct unit_test tests[] = {
 	{"an honest device passes, and the range is kept to", an_honest_device_passes_and_keeps_to_the_range},
 	{"one wrong bit is found and its block named", one_wrong_bit_is_found_and_its_block_named},
 	{"a refused write ends the run with its status", a_refused_write_ends_the_run_with_its_status},
 	{"writes that overlap are never in flight together", writes_that_overlap_are_never_in_flight_together},
 	{"a range beyond the namespace is refused", a_range_beyond_the_namespace_is_refused},
+	{"a fault of the IOMMU is told, and known not to be known",
+	 a_fault_of_the_iommu_is_told_and_known_not_to_be_known},
 };
 
 UNIT_MAIN("random writes read back", tests)
