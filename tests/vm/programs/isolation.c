@@ -7,8 +7,9 @@
  *
  * Heap P is attached to both address spaces, heap N to the disk's alone; the disk's queues are in N. The NIC's
  * registers are written here and not by its driver, as a driver cannot be made to misbehave: one receive descriptor
- * points into N, at memory that devices may only read, and, as the control, at memory that they may write. What the
- * kernel's log says of it is read through fault.h. One line a check, as tests/lib.sh has them; exits 1 if one failed.
+ * points into N, at memory that devices may only read, and, as the control, at memory that they may write; with
+ * quoll.ko also at memory of a stream's, mapped and after that. What the kernel's log says of it is read through
+ * fault.h, and which buffer it was through where.h. One line a check, as tests/lib.sh has them; exits 1 if one failed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +28,7 @@
 #include <quoll/heap.h>
 #include <quoll/mmio.h>
 #include <quoll/pci.h>
+#include <quoll/where.h>
 
 #include "net/e1000e/e1000e_regs.h"
 #include "nvme/nvme.h"
@@ -65,6 +67,7 @@ struct bench {
 	struct quoll_device *nic, *disk;
 	struct quoll_heap *shared, *own; /* P and N */
 	struct quoll_arena *shared_rw, *shared_ro, *own_rw;
+	struct quoll_stream *stream; /* of the NIC's; NULL: there is none */
 	struct quoll_nvme *nvme;
 	struct quoll_region *regs;
 	struct quoll_fault_log *log;
@@ -274,12 +277,24 @@ static bool receive_into(struct bench *b, quoll_iova_t iova)
 	return done;
 }
 
-static void print_fault(const struct quoll_fault *fault)
+static void print_fault(const struct quoll_fault *fault, const struct quoll_where *where)
 {
-	static const char *const access[] = {"access", "read", "write", "interrupt"};
+	char line[QUOLL_FAULT_TEXT_BYTES];
 
-	printf("    fault: device %s, %s at IOVA 0x%" PRIx64 ": %s\n", fault->device, access[fault->access],
-	       fault->iova, fault->reason);
+	quoll_fault_text(fault, NULL, where, line, sizeof(line));
+	printf("    fault: %s\n", line);
+}
+
+/* What the NIC reaches first, then the heap that it has nothing to do with. */
+static struct quoll_where where_is(const struct bench *b, quoll_iova_t iova)
+{
+	struct quoll_where where;
+
+	if (b->stream && quoll_stream_where(b->stream, iova, &where))
+		return where;
+	if (!quoll_heap_where(b->shared, iova, &where))
+		(void)quoll_heap_where(b->own, iova, &where);
+	return where;
 }
 
 /* Wait for the kernel to log a fault of the NIC at that page. Others are shown and passed over. */
@@ -287,7 +302,9 @@ static bool fault_at(struct bench *b, quoll_iova_t iova, struct quoll_fault *fau
 {
 	for (unsigned int ms = 0; ms < WAIT_MS; ms++) {
 		while (quoll_fault_log_next(b->log, fault) == 1) {
-			print_fault(fault);
+			struct quoll_where where = where_is(b, fault->iova);
+
+			print_fault(fault, &where);
 			if (quoll_fault_is_of(fault, b->nic_name) && fault->iova >> 12 == iova >> 12)
 				return true;
 		}
@@ -304,14 +321,19 @@ static bool unchanged(const uint8_t *buf)
 	return true;
 }
 
-static void check_stopped(struct bench *b, const char *what, uint8_t *buf, quoll_iova_t iova)
+static void check_stopped(struct bench *b, const char *what, const char *arena, uint8_t *buf, quoll_iova_t iova)
 {
+	struct quoll_where where;
 	struct quoll_fault fault;
 
 	memset(buf, PATTERN, BUF_BYTES);
 	check(receive_into(b, iova), "%s: the NIC took a frame, and was to write it there", what);
 	check(fault_at(b, iova, &fault), "%s: the kernel reports a fault of the NIC, at that address", what);
 	check(fault.access == QUOLL_FAULT_WRITE && fault.reason[0], "%s: of a write, with the reason", what);
+	where = where_is(b, fault.iova);
+	check(where.state == QUOLL_WHERE_IN_USE && !strcmp(where.arena, arena) && where.va == buf &&
+		      where.piece == buf && where.piece_bytes == BUF_BYTES,
+	      "%s: it is known which buffer that is", what);
 	check(unchanged(buf), "%s: the memory is unchanged", what);
 }
 
@@ -327,6 +349,36 @@ static void check_control(struct bench *b, uint8_t *buf)
 	check(!memcmp(buf, frame, FRAME_BYTES) && buf[FRAME_BYTES] == PATTERN,
 	      "memory that both may write: it is there, byte by byte");
 	check(quoll_fault_log_next(b->log, &fault) == 0, "memory that both may write: no fault");
+}
+
+/* With quoll.ko: memory that the NIC may write for the time of one I/O, and after it. */
+static void check_streamed(struct bench *b)
+{
+	const struct quoll_stream_opts opts = {.ways = QUOLL_WAY_BIT(QUOLL_WAY_WINDOW)};
+	uint8_t *page = aligned_alloc(4096, 4096), frame[FRAME_BYTES];
+	struct quoll_stream_seg seg = {.va = page, .bytes = BUF_BYTES, .dir = QUOLL_SEG_WRITE};
+	struct quoll_where where;
+	struct quoll_fault fault;
+	int rc = quoll_stream_create(b->nic_ioas, b->shared, &opts, &b->stream, &err);
+
+	if (rc != -ENOTSUP) {
+		must(rc, "stream");
+		must(page && quoll_stream_map(b->stream, &seg, 1) == 1 ? 0 : -EIO, "map");
+		fill_frame(b, frame);
+		memset(page, PATTERN, BUF_BYTES);
+		check(receive_into(b, seg.iova) && !memcmp(page, frame, FRAME_BYTES),
+		      "memory of a stream: the NIC writes there while it is mapped");
+		quoll_stream_unmap(b->stream, &seg, 1);
+		memset(page, PATTERN, BUF_BYTES);
+		check(receive_into(b, seg.iova) && fault_at(b, seg.iova, &fault) && unchanged(page),
+		      "memory of a stream: not any more once it is unmapped, and the kernel reports a fault");
+		where = where_is(b, fault.iova);
+		check(where.state == QUOLL_WHERE_UNMAPPED && where.va == page && where.piece == page,
+		      "memory of a stream: it is known what was there");
+		quoll_stream_destroy(b->stream);
+		b->stream = NULL;
+	}
+	free(page);
 }
 
 static bool sent(struct bench *b)
@@ -410,7 +462,7 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "--log")) {
 		must(quoll_fault_log_open(NULL, 0, &b.log, &err), "log");
 		while (quoll_fault_log_next(b.log, &fault) == 1)
-			print_fault(&fault);
+			print_fault(&fault, NULL);
 		quoll_fault_log_close(b.log);
 		return 0;
 	}
@@ -426,9 +478,10 @@ int main(int argc, char **argv)
 	both = memory(b.shared_rw, BUF_BYTES);
 
 	check_control(&b, both);
-	check_stopped(&b, "the disk's own heap", own, iova_of(b.own, own));
-	check_stopped(&b, "device-read memory", read_only, iova_of(b.shared, read_only));
+	check_stopped(&b, "the disk's own heap", "own", own, iova_of(b.own, own));
+	check_stopped(&b, "device-read memory", "shared ro", read_only, iova_of(b.shared, read_only));
 	check_control(&b, both);
+	check_streamed(&b);
 	check_sends(&b, read_only);
 	check_disk(&b, own);
 	tear_down(&b);
