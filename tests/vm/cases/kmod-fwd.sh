@@ -8,6 +8,7 @@
 . "$cases/kmod-lib.sh"
 # shellcheck source=net.sh
 . "$cases/net.sh"
+who=("${net_user[@]}")
 # shellcheck disable=SC2034 # for net.sh
 net_user=(env QUOLL_BACKEND=kmod)
 
@@ -48,3 +49,4 @@ check 'kmod-fwd: the module goes' rmmod quoll
 net_down
 expect 'kmod-fwd: the IOMMU has stopped nothing' 1 -- sh -c 'dmesg | grep "DMAR: .*fault"'
 expect 'kmod-fwd: the kernel has nothing to complain about' 1 -- splats
+net_user=("${who[@]}") # for the cases that follow
