@@ -158,16 +158,9 @@ static int pool_make(struct quoll_arena *arena, const struct quoll_pool_opts *op
 	return rc;
 }
 
-int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *opts, struct quoll_pool **result,
-		      struct quoll_error *err)
+/* The buffers' memory was found, or @rc says why not. */
+static int pool_done(struct quoll_pool *pool, void *va, int rc, struct quoll_pool **result)
 {
-	struct quoll_pool *pool;
-	void *va;
-	int rc = pool_make(arena, opts, &pool, err);
-
-	if (rc)
-		return rc;
-	rc = quoll_arena_alloc(arena, pool->va_bytes, opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES, &va, err);
 	if (rc) {
 		pool_free(pool);
 		return rc;
@@ -176,6 +169,19 @@ int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *o
 	fill(pool);
 	*result = pool;
 	return 0;
+}
+
+int quoll_pool_create(struct quoll_arena *arena, const struct quoll_pool_opts *opts, struct quoll_pool **result,
+		      struct quoll_error *err)
+{
+	struct quoll_pool *pool;
+	void *va = NULL;
+	int rc = pool_make(arena, opts, &pool, err);
+
+	if (rc)
+		return rc;
+	rc = quoll_arena_alloc(arena, pool->va_bytes, opts->align ? opts->align : QUOLL_CACHE_LINE_BYTES, &va, err);
+	return pool_done(pool, va, rc, result);
 }
 
 int quoll_pool_create_outside(void *va, uint64_t bytes, const struct quoll_pool_opts *opts, struct quoll_pool **result,
@@ -193,14 +199,7 @@ int quoll_pool_create_outside(void *va, uint64_t bytes, const struct quoll_pool_
 		rc = quoll_error_set(err, EINVAL, "pool", "bytes",
 				     "%" PRIu64 " are not enough for %" PRIu32 " buffers of %" PRIu32, bytes,
 				     pool->nr_bufs, pool->stride_bytes);
-	if (rc) {
-		pool_free(pool);
-		return rc;
-	}
-	pool->va = va;
-	fill(pool);
-	*result = pool;
-	return 0;
+	return pool_done(pool, va, rc, result);
 }
 
 bool quoll_pool_is_outside(const struct quoll_pool *pool)
