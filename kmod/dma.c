@@ -177,6 +177,30 @@ static bool domain_unmap(struct quoll_space *space, struct dma_map *map, size_t 
 }
 
 /*
+ * The core takes out again what the driver says to have mapped, but Intel's says nothing where it gets no memory for a
+ * page table half-way, and leaves the pages before that to devices. So each page is looked at; an unmap of what is not
+ * there would be as large, with that driver, as the table that is missing.
+ */
+bool quoll_failed_clear(struct iommu_domain *domain, unsigned long iova, struct scatterlist *sg, unsigned int nents)
+{
+	unsigned long at = iova, end = iova, got;
+	unsigned int i;
+
+	for (i = 0; i < nents; i++)
+		end += sg[i].length;
+	while (at < end) {
+		got = PAGE_SIZE;
+		if (iommu_iova_to_phys(domain, at))
+			got = iommu_unmap(domain, at, PAGE_SIZE);
+		if (WARN_ON(!got))
+			return false;
+		at += got;
+		cond_resched();
+	}
+	return true;
+}
+
+/*
  * One call maps many runs, as a driver may flush after each call. (An IOMMU whose page tables cache what is not there
  * makes it do so: QEMU's.)
  */
@@ -185,13 +209,18 @@ static ssize_t runs_map(struct quoll_space *space, const struct run *runs, unsig
 {
 	struct scatterlist sg[FEW_RUNS];
 	unsigned int i;
+	ssize_t got;
 
 	sg_init_table(sg, nr);
 	for (i = 0; i < nr; i++)
 		sg_set_page(&sg[i], pfn_to_page(runs[i].pfn), runs[i].nr << PAGE_SHIFT, 0);
-	return compat_iommu_map_sg(space->domain, iova, sg, nr, prot);
+	got = compat_iommu_map_sg(space->domain, iova, sg, nr, prot);
+	if (unlikely(got < 0) && !quoll_failed_clear(space->domain, iova, sg, nr))
+		got = -EIO;
+	return got;
 }
 
+/* Return: 0, -errno: nothing is mapped; -EIO: some of it may be. */
 static int domain_map(struct quoll_space *space, struct dma_map *map, int prot)
 {
 	unsigned long start = map->first << PAGE_SHIFT, iova = start;
@@ -203,10 +232,8 @@ static int domain_map(struct quoll_space *space, struct dma_map *map, int prot)
 		for (i = 0; i < chunk->nr; i += nr) {
 			nr = min(chunk->nr - i, (unsigned int)FEW_RUNS);
 			got = runs_map(space, &chunk->runs[i], nr, iova, prot);
-			if (got < 0) {
-				domain_unmap(space, map, iova - start);
-				return got;
-			}
+			if (got < 0)
+				return domain_unmap(space, map, iova - start) ? got : -EIO;
 			iova += got;
 			cond_resched();
 		}
@@ -250,6 +277,10 @@ static int map_insert(struct quoll_space *space, struct dma_map *map, int prot)
 	rc = domain_map(space, map, prot);
 	if (rc) {
 		mtree_erase(&space->maps, map->first);
+		if (rc == -EIO) {
+			map->head.nr = 0; /* it stays pinned for good */
+			map->head.next = NULL;
+		}
 		return rc;
 	}
 	space->nr_maps++;

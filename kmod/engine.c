@@ -330,12 +330,14 @@ static __always_inline bool sg_add(struct quoll_ring *ring, struct page *page)
 	return true;
 }
 
-/* Map what was added at @iova. Return: its bytes, -errno: none of it is mapped. */
+/* Map what was added at @iova. Return: its bytes, -errno: none of it is mapped; -EIO: some may be. */
 static ssize_t sg_map(struct quoll_engine *engine, struct quoll_ring *ring, unsigned long iova, int prot)
 {
 	ssize_t got;
 
 	got = compat_iommu_map_sg(engine->domain, iova, ring->sg, ring->nr_sg, prot);
+	if (unlikely(got < 0) && !quoll_failed_clear(engine->domain, iova, ring->sg, ring->nr_sg))
+		got = -EIO;
 	ring->nr_sg = 0;
 	ring->next_pfn = 0; /* which is no process's */
 	return got;
@@ -367,7 +369,10 @@ static int entry_add(struct quoll_engine *engine, struct quoll_ring *ring, unsig
 	return 0;
 }
 
-/* Map @from .. @to, which are contiguous to devices and of one permission. Return: 0, -errno: none is mapped. */
+/*
+ * Map @from .. @to, which are contiguous to devices and of one permission. Return: 0; -errno: none is mapped; -EIO:
+ * some may be.
+ */
 static int maps_map_run(struct quoll_engine *engine, struct quoll_ring *ring, unsigned int from, unsigned int to)
 {
 	unsigned long start = ring->batch[from].iova, iova = start;
@@ -390,15 +395,18 @@ static int maps_map_run(struct quoll_engine *engine, struct quoll_ring *ring, un
 		return 0;
 
 err_unmap:
-	if (iova != start)
-		iommu_unmap(engine->domain, start, iova - start);
+	ring->nr_sg = 0;
+	ring->next_pfn = 0;
+	if (iova != start && WARN_ON(iommu_unmap(engine->domain, start, iova - start) != iova - start))
+		return -EIO;
 	return got;
 }
 
-static void map_done(struct quoll_ring *ring, unsigned int i)
+/* @kind: SLOT_MAPPED, SLOT_LOST */
+static __always_inline void map_done(struct quoll_ring *ring, unsigned int i, u32 kind)
 {
 	const struct quoll_stream_entry *entry = &ring->batch[i];
-	u32 state = SLOT_MAPPED | entry_pages(entry) << SLOT_NR_SHIFT;
+	u32 state = kind | entry_pages(entry) << SLOT_NR_SHIFT;
 
 	if (entry->flags & QUOLL_STREAM_WRITE)
 		state |= SLOT_WRITE;
@@ -423,10 +431,13 @@ static u64 maps_map(struct quoll_engine *engine, struct quoll_ring *ring, unsign
 			rc = live ? maps_map_run(engine, ring, i, end) : -ENODEV;
 			for (; rc && i < end; i++) {
 				results[i] = rc;
-				failed |= BIT_ULL(i);
+				if (rc == -EIO)
+					map_done(ring, i, SLOT_LOST);
+				else
+					failed |= BIT_ULL(i);
 			}
 			for (; i < end; i++)
-				map_done(ring, i);
+				map_done(ring, i, SLOT_MAPPED);
 		}
 		i = end;
 	}

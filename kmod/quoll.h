@@ -30,6 +30,7 @@ struct eventfd_ctx;
 struct quoll_device;
 struct quoll_engine;
 struct quoll_owner;
+struct scatterlist;
 struct vfio_info_cap;
 
 /*
@@ -146,6 +147,8 @@ long quoll_dma_unmap(struct quoll_owner *owner, struct quoll_dma_unmap *arg);
 int quoll_space_window(struct quoll_space *space, unsigned long first, unsigned long last);
 /* Without group->lock: unpin what is spent, and take it off the process's limit. */
 void quoll_maps_settle(struct dma_map *spent, struct mm_struct *mm);
+/* After an iommu_map_sg() that failed. Return: whether nothing of it is mapped; else it has to stay pinned. */
+bool quoll_failed_clear(struct iommu_domain *domain, unsigned long iova, struct scatterlist *sg, unsigned int nents);
 /* Without group->lock. */
 long quoll_pin(unsigned long va, unsigned long nr, bool write, struct page **pages);
 void quoll_uncharge(struct mm_struct *mm, unsigned long pages);
