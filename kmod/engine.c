@@ -78,8 +78,13 @@ static int slots_take(struct quoll_engine *engine, unsigned long first, unsigned
 			slots_free(engine, first, i);
 			return -EEXIST;
 		}
-		if (i % SLOTS_AT_ONCE == SLOTS_AT_ONCE - 1)
+		if (i % SLOTS_AT_ONCE == SLOTS_AT_ONCE - 1) {
 			cond_resched();
+			if (!READ_ONCE(engine->live)) { /* its end waits for us */
+				slots_free(engine, first, i + 1);
+				return -ENODEV;
+			}
+		}
 	}
 	return 0;
 }
@@ -359,7 +364,7 @@ static int entry_add(struct quoll_engine *engine, struct quoll_ring *ring, unsig
 		page = registered ? registered[i] : slot[i].page;
 		if (sg_add(ring, page))
 			continue;
-		got = sg_map(engine, ring, *iova, prot);
+		got = READ_ONCE(engine->live) ? sg_map(engine, ring, *iova, prot) : -ENODEV;
 		if (got < 0)
 			return got;
 		*iova += got;
@@ -511,8 +516,14 @@ static int unmap_take(struct quoll_engine *engine, const struct quoll_stream_ent
 		got = slot_zap_state(&slots[at].state, pages - at);
 		if (got < 0)
 			goto err_back;
-		if (nr % SLOTS_AT_ONCE == SLOTS_AT_ONCE - 1)
+		if (nr % SLOTS_AT_ONCE == SLOTS_AT_ONCE - 1) {
 			cond_resched();
+			if (!READ_ONCE(engine->live)) { /* its end waits for us */
+				at += got;
+				got = -ENODEV;
+				goto err_back;
+			}
+		}
 	}
 	return nr;
 
