@@ -171,6 +171,7 @@ void quoll_group_leave(struct quoll_group *group, struct list_head *member)
 		group->owner->lost = true;
 		quoll_group_tell(group);
 		queue_work(system_unbound_wq, &group->owner->settle);
+		group->owner = NULL; /* somebody else's, should it come back */
 	}
 	over = group_over(group);
 	mutex_unlock(&group->lock);
