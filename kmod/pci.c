@@ -709,15 +709,17 @@ static void device_take(struct quoll_device *qdev)
 	qdev->leaving = true;
 	open = qdev->handle;
 	mutex_unlock(&group->lock);
-	if (!open)
-		return;
-	vfio_pci_core_request(&qdev->core.vdev, 0);
-	quoll_group_changed(group);
-	wait_event_timeout(qdev->closed, !READ_ONCE(qdev->handle), msecs_to_jiffies(remove_wait_ms));
-	mutex_lock(&group->lock);
-	device_close(qdev);
-	mutex_unlock(&group->lock);
-	device_reset(qdev);
+	if (open) {
+		vfio_pci_core_request(&qdev->core.vdev, 0);
+		quoll_group_changed(group);
+		wait_event_timeout(qdev->closed, !READ_ONCE(qdev->handle), msecs_to_jiffies(remove_wait_ms));
+		mutex_lock(&group->lock);
+		device_close(qdev);
+		mutex_unlock(&group->lock);
+	}
+	/* also where it was closed while somebody had its lock */
+	if (open || qdev->core.needs_reset)
+		device_reset(qdev);
 }
 
 static void quoll_remove(struct pci_dev *pdev)
