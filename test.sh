@@ -271,6 +271,9 @@ lab_all() {
 		lab "kmod, ${kernels[0]}" --kernel "${kernels[0]}" -- tests/vm/cases/run by-kmod
 	fi
 	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
+	for kernel in "${kernels[@]}"; do
+		lab "interrupts not remapped, $kernel" --kernel "$kernel" --append intremap=off -- tests/vm/cases/run kmod-remap
+	done
 	guest 'vfio-user' tests/vm/vfio-user --kernel "${kernels[0]}" --no-iommu
 	guest 'vfio-user, IOMMU' tests/vm/vfio-user --kernel "${kernels[-1]}"
 	for kernel in "${kernels[@]}"; do

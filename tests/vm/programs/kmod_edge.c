@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * kmod_edge.c - quoll.ko where things go wrong half-way, or come while the group is owned.
+ *
+ *   kmod_edge reserved ADDR        what the kernel has reserved for the group is told, all of it, and cannot be mapped
+ *   kmod_edge refused ADDR         the group does not open, as nobody remaps interrupts
+ *   kmod_edge added ADDR OTHER     "ready", then OTHER is added to the group; a line of input: it has our driver
+ *   kmod_edge memory ADDR CGROUP   the IOMMU gets no memory for a table half-way through a mapping; ADDR is edu's
+ *   kmod_edge intx ADDR            edu's interrupt pin: an eventfd, masked with each interrupt, and by request
+ *   kmod_edge long ADDR            a batch of entries that take long; "ready" before
+ *   kmod_edge batch ADDR           "ready", a line of input: neighbours are mapped, unmapped, fenced; "ready", another
+ *   kmod_edge stale ADDR           all_groups=1: the file of a group that was lost, and a new one
+ *
+ * One line a check: "ok NAME" or "not ok NAME". Exits 1 if one failed.
+ */
+#include "kmod_ring.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#define BATCH 64u
+#define LARGE (2ull << 20)
+#define WAIT_MS 30000
+#define QUIET_MS 300
+
+static void ready(void)
+{
+	printf("ready\n");
+	fflush(stdout);
+}
+
+static void test_reserved(const char *addr)
+{
+	int fd = group_open(addr);
+	struct quoll_group_info *info = group_info(fd, 0);
+	struct quoll_cap_reserved *cap = cap_find(info, QUOLL_CAP_RESERVED);
+	unsigned int nr = 0, told = 0, mapped = 0;
+	char path[128], *memory = pages_get(2), type[32];
+	uint64_t first, last;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%u/reserved_regions", group_number(addr));
+	file = fopen(path, "r");
+	while (file && fscanf(file, "%" SCNx64 " %" SCNx64 " %31s", &first, &last, type) == 3) {
+		if (!strcmp(type, "direct-relaxable"))
+			continue;
+		nr++;
+		for (unsigned int i = 0; cap && i < cap->nr_ranges; i++)
+			told += cap->ranges[i].first == first && cap->ranges[i].last == last;
+		mapped += dma_map(fd, memory, first & ~(PAGE - 1), PAGE, QUOLL_DMA_READ) != -ERANGE;
+		mapped += dma_map(fd, memory, last & ~(PAGE - 1), PAGE, QUOLL_DMA_READ) != -ERANGE;
+		mapped += window_set(fd, (last & ~(PAGE - 1)), 2 * PAGE) != -ERANGE;
+	}
+	check(nr && told == nr && cap->nr_ranges == nr, "%u of the kernel's %u reserved ranges are told", told, nr);
+	check(!mapped, "none of them is mapped, or in a window");
+	if (file)
+		fclose(file);
+	free(info);
+	close(fd);
+}
+
+static void test_refused(const char *addr)
+{
+	check(group_open(addr) == -1 && errno == EPERM, "without remapped interrupts the group is refused");
+}
+
+/* Whether it is a member, and its flags; the driver core may be at it for a moment. */
+static bool member(int fd, const char *name, struct quoll_group_device *device)
+{
+	for (unsigned int index = 0, ms = 0; ms < WAIT_MS;) {
+		*device = (struct quoll_group_device){.argsz = sizeof(*device), .index = index};
+		if (ioctl(fd, QUOLL_GROUP_GET_DEVICE, device)) {
+			index = 0;
+			usleep(1000);
+			ms++;
+		} else if (strcmp(device->name, name)) {
+			index++;
+		} else if (!(device->flags & QUOLL_DEVICE_BUSY)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void test_added(const char *addr, const char *other)
+{
+	int fd = group_open(addr), events = eventfd(0, EFD_CLOEXEC);
+	struct quoll_group_events set = {.argsz = sizeof(set), .fd = events};
+	struct pollfd waits = {.fd = events, .events = POLLIN};
+	struct quoll_group_device device;
+	struct quoll_group_info *info = group_info(fd, 0);
+	char *memory = pages_get(1);
+	uint32_t nr = info ? info->nr_devices : 0;
+
+	check(fd >= 0 && nr && !ioctl(fd, QUOLL_GROUP_SET_EVENTS, &set), "the group is owned, its events asked for");
+	check(!dma_map(fd, memory, IOVA, PAGE, QUOLL_DMA_READ) && poll(&waits, 1, 0) == 0, "nothing has happened");
+	ready();
+	check(poll(&waits, 1, WAIT_MS) == 1, "an event tells of the device that is added");
+	check(member(fd, other, &device) && !device.flags && !*device.driver && device.bus == QUOLL_BUS_TYPE_PCI,
+	      "it is a member, and without a driver");
+	check(device_open(fd, other) == -ENOENT, "nor is it ours yet");
+	free(info);
+	info = group_info(fd, 0);
+	check(info && info->nr_devices == nr + 1 && info->flags & QUOLL_GROUP_CLAIMED, "the group is owned as before");
+	getchar();
+	check(member(fd, other, &device) && device.flags == QUOLL_DEVICE_BOUND, "with our driver it is ours");
+	check(device_open(fd, other) >= 0, "and its file is to be had");
+	check(!dma_unmap(fd, IOVA, PAGE), "what was mapped stayed so");
+	free(info);
+	close(fd);
+}
+
+static void write_to(int fd, const char *text)
+{
+	if (pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text)) {
+		perror(text);
+		abort();
+	}
+}
+
+static int open_in(const char *folder, const char *name)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		perror(path);
+		abort();
+	}
+	return fd;
+}
+
+/*
+ * Two pages that lie one behind the other in memory, the second of which needs a table of its own: there is no memory
+ * for that, and what the first had got must be gone, as it is not pinned any more.
+ */
+static void test_memory(const char *addr, const char *cgroup)
+{
+	int fd = group_open(addr), dev = device_open(fd, addr), max = open_in(cgroup, "memory.max");
+	volatile uint32_t *bar = bar_map(dev, 0, EDU_BAR_BYTES);
+	uint8_t *large = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	const uint64_t last = WINDOW + LARGE - PAGE, room = 128ull << 20;
+	struct ring ring;
+	uint64_t iova;
+	int rc = 0;
+
+	check(bar && large != MAP_FAILED && !window_set(fd, WINDOW, room), "a window, and a large page");
+	memset(large, 0x44, LARGE);
+	bus_master(dev, true);
+	ring = ring_open(fd, 8);
+	check(!one_map(&ring, large, WINDOW, PAGE, RW), "there is a table for the first page");
+	write_to(open_in("/proc/self", "oom_score_adj"), "-1000");
+	write_to(open_in(cgroup, "cgroup.procs"), "0");
+	if (mlockall(MCL_CURRENT))
+		abort();
+	write_to(max, "65536");
+	for (iova = WINDOW + 2 * LARGE; !rc && iova < WINDOW + room; iova += LARGE)
+		rc = one_map(&ring, large, iova, PAGE, RW);
+	if (rc == -ENOMEM)
+		rc = one_map(&ring, large + PAGE, last, 2 * PAGE, RW);
+	write_to(max, "max");
+	check(rc == -ENOMEM, "tables get no more memory");
+	edu_dma(bar, last, EDU_BUFFER, EDU_BYTES, true);
+	check(all_bytes(large + PAGE, EDU_BYTES, 0x44), "a mapping that failed half-way is not reached");
+	check(!one_map(&ring, large + 3 * PAGE, last, 2 * PAGE, RW) &&
+		      !edu_dma(bar, last, EDU_BUFFER, EDU_BYTES, true) &&
+		      !all_bytes(large + 3 * PAGE, EDU_BYTES, 0x44) && all_bytes(large + PAGE, EDU_BYTES, 0x44),
+	      "the next one at its address is");
+	check(!one_unmap(&ring, last, 2 * PAGE) && !one_fence(&ring), "until it is unmapped");
+	close(dev);
+	close(fd);
+}
+
+static int intx_do(int dev, uint32_t action)
+{
+	struct vfio_irq_set set = {.argsz = sizeof(set),
+				   .flags = VFIO_IRQ_SET_DATA_NONE | action,
+				   .index = VFIO_PCI_INTX_IRQ_INDEX,
+				   .count = 1};
+
+	return ioctl(dev, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
+}
+
+/* How many times it was signalled within @ms. */
+static uint64_t signalled(int irq, int ms)
+{
+	struct pollfd waits = {.fd = irq, .events = POLLIN};
+	uint64_t n = 0;
+
+	if (poll(&waits, 1, ms) == 1 && read(irq, &n, sizeof(n)) != sizeof(n))
+		abort();
+	return n;
+}
+
+static void test_intx(const char *addr)
+{
+	const uint32_t raise = 0x60 / 4, ack = 0x64 / 4;
+	int fd = group_open(addr), dev = device_open(fd, addr), irq = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	volatile uint32_t *bar = bar_map(dev, 0, EDU_BAR_BYTES);
+
+	check(bar && !irq_set(dev, VFIO_PCI_INTX_IRQ_INDEX, irq), "an eventfd is taken for INTx");
+	bar[raise] = 1;
+	check(signalled(irq, WAIT_MS) == 1 && !signalled(irq, QUIET_MS),
+	      "it is signalled once, though the line stays up");
+	check(!intx_do(dev, VFIO_IRQ_SET_ACTION_UNMASK) && signalled(irq, WAIT_MS) == 1, "again when it is unmasked");
+	bar[ack] = 1;
+	check(!intx_do(dev, VFIO_IRQ_SET_ACTION_UNMASK) && !signalled(irq, QUIET_MS), "but not with the line down");
+	check(!intx_do(dev, VFIO_IRQ_SET_ACTION_MASK), "it is masked");
+	bar[raise] = 1;
+	check(!signalled(irq, QUIET_MS), "and not signalled");
+	check(!intx_do(dev, VFIO_IRQ_SET_ACTION_UNMASK) && signalled(irq, WAIT_MS) == 1, "until it is unmasked");
+	close(dev);
+	close(fd);
+	close(irq);
+}
+
+/* Each entry finds after all of the window but a page that it can't have it. */
+static void test_long(const char *addr)
+{
+	const uint64_t window = 1ull << 36, bytes = QUOLL_WINDOW_MAX_BYTES;
+	int fd = group_open(addr), rc;
+	char *memory = pages_get(1);
+	struct ring ring;
+
+	check(!window_set(fd, window, bytes), "a window as large as can be");
+	ring = ring_open(fd, BATCH);
+	check(!one_map(&ring, memory, window + bytes - PAGE, PAGE, RW), "its last page is mapped");
+	for (unsigned int i = 0; i < BATCH; i++)
+		push_map(&ring, memory, window, bytes, RW);
+	ready();
+	rc = enter(&ring);
+	check(rc == -ENODEV || rc == BATCH, "a batch of long entries ends");
+	rc = 0;
+	for (unsigned int i = 0; i < BATCH; i++)
+		rc |= result(&ring) == -ENODEV;
+	check(rc, "before all of them were looked at, as the device was taken away");
+	close(fd);
+}
+
+static void test_batch(const char *addr)
+{
+	int fd = group_open(addr);
+	char *memory = pages_get(BATCH);
+	struct ring ring;
+
+	check(!window_set(fd, WINDOW, WINDOW_BYTES), "a window");
+	ring = ring_open(fd, BATCH);
+	ready();
+	getchar();
+	for (unsigned int i = 0; i < BATCH; i++)
+		push_map(&ring, memory + i * PAGE, WINDOW + i * PAGE, PAGE, RW);
+	check(all_good(&ring), "neighbours are mapped");
+	for (unsigned int i = 0; i < BATCH; i++)
+		push_unmap(&ring, WINDOW + i * PAGE, PAGE);
+	check(all_good(&ring), "and unmapped");
+	check(!one_fence(&ring), "and fenced");
+	ready();
+	getchar();
+	close(fd);
+}
+
+static void test_stale(const char *addr)
+{
+	int fd = group_open(addr), other;
+
+	check(fd >= 0, "the group opens");
+	ready();
+	getchar();
+	other = group_open(addr);
+	check(other >= 0, "it opens again once its device has come back, as the file from before has lost it");
+	check(dma_unmap(fd, IOVA, PAGE) == -ENODEV && dma_unmap(other, IOVA, PAGE) == -ENOENT, "which says so");
+	close(fd);
+	check(dma_unmap(other, IOVA, PAGE) == -ENOENT, "closing that one does nothing to the other");
+	close(other);
+}
+
+int main(int argc, char **argv)
+{
+	const struct {
+		const char *name;
+		void (*run)(const char *addr);
+	} tests[] = {
+		{"reserved", test_reserved}, {"refused", test_refused}, {"long", test_long},
+		{"intx", test_intx},	     {"batch", test_batch},	{"stale", test_stale},
+	};
+
+	bus_errors_catch();
+	if (argc == 4 && !strcmp(argv[1], "added")) {
+		test_added(argv[2], argv[3]);
+		return checks_failed() ? 1 : 0;
+	}
+	if (argc == 4 && !strcmp(argv[1], "memory")) {
+		test_memory(argv[2], argv[3]);
+		return checks_failed() ? 1 : 0;
+	}
+	for (unsigned int i = 0; argc == 3 && i < sizeof(tests) / sizeof(*tests); i++) {
+		if (strcmp(argv[1], tests[i].name))
+			continue;
+		tests[i].run(argv[2]);
+		return checks_failed() ? 1 : 0;
+	}
+	fprintf(stderr, "kmod_edge: see the head of its source\n");
+	return 2;
+}
