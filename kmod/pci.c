@@ -577,10 +577,14 @@ static int mainline_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 static int mainline_match(struct vfio_device *vdev, char *buf)
 {
 	struct quoll_group *group = READ_ONCE(from_vfio(vdev)->group);
+	bool ours = false;
 
-	if (group && READ_ONCE(group->owner))
-		return -EBUSY;
-	return vfio_pci_core_match(vdev, buf);
+	if (group) {
+		mutex_lock(&group->lock);
+		ours = group->owner && group->owner->claimed;
+		mutex_unlock(&group->lock);
+	}
+	return ours ? -EBUSY : vfio_pci_core_match(vdev, buf);
 }
 
 #ifdef HAVE_VFIO_REGION_INFO_CAPS

@@ -71,6 +71,7 @@ check 'kmod: unbind leaves the node, as there is one for each group' sh -c "echo
 kmod_end wait
 kmod_bind "$edu" quoll
 kmod_run rounds "$edu" 1
+kmod_run beside "$edu"
 kmod_bind "$edu"
 kmod_bind "$multi0" quoll
 kmod_start blocked "$multi0" "$multi1" e1000e all

@@ -83,5 +83,6 @@ int nvme_identify(struct nvme *admin, uint64_t iova);
 
 void test_nvme(const char *addr);
 void test_turns(const char *addr);
+void test_beside(const char *addr);
 
 #endif

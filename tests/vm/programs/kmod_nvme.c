@@ -185,3 +185,20 @@ void test_turns(const char *addr)
 	check(!vfio_open(addr, fds) && pread(fds[2], &id, 4, 7ll << 40) == 4, "and VFIO again after us");
 	vfio_close(fds);
 }
+
+void test_beside(const char *addr)
+{
+	int fds[3], fd, dev;
+
+	check(!vfio_open(addr, fds), "the device is VFIO's");
+	fd = group_open(addr);
+	check(fd >= 0 && device_open(fd, addr) == -EBUSY, "the group opens here, and gives no device");
+	dev = ioctl(fds[1], VFIO_GROUP_GET_DEVICE_FD, addr);
+	check(dev >= 0, "VFIO goes on giving the device to who has the group");
+	close(dev);
+	vfio_close(fds);
+	check(device_open(fd, addr) >= 0, "after it we do");
+	check(vfio_open(addr, fds) < 0, "and VFIO does not");
+	vfio_close(fds);
+	close(fd);
+}

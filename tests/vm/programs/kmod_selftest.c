@@ -6,6 +6,7 @@
  *   kmod_selftest edu ADDR         QEMU's edu: BAR, MSI, DMA with each permission
  *   kmod_selftest nvme ADDR        config space, MSI-X, reset, the controller identified by DMA
  *   kmod_selftest turns ADDR       /dev/vfio/N and /dev/quoll/N in turn, never at once
+ *   kmod_selftest beside ADDR      all_groups=1: /dev/quoll/N is open while VFIO has the group
  *   kmod_selftest rounds ADDR N    open, map, device, close: N times
  *   kmod_selftest blocked ADDR BY DRIVER [all]   not viable: who is in the way; "all": with all_groups=1
  *   kmod_selftest hold ADDR        edu under DMA for good; "ready" once it runs
@@ -373,6 +374,8 @@ int main(int argc, char **argv)
 		test_nvme(addr);
 	} else if (!strcmp(test, "turns")) {
 		test_turns(addr);
+	} else if (!strcmp(test, "beside")) {
+		test_beside(addr);
 	} else if (!strcmp(test, "rounds") && argc == 4) {
 		test_rounds(addr, strtoul(argv[3], NULL, 0));
 	} else if (!strcmp(test, "blocked") && argc >= 5) {
