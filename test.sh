@@ -271,6 +271,7 @@ lab_all() {
 		lab "kmod, ${kernels[0]}" --kernel "${kernels[0]}" -- tests/vm/cases/run by-kmod
 	fi
 	lab 'no IOMMU' --kernel "${kernels[0]}" --no-iommu -- tests/vm/cases/run no-iommu
+	lab 'snooping enforced' --kernel "${kernels[-1]}" --iommu snoop-control=on -- tests/vm/cases/run kmod-snoop
 	for kernel in "${kernels[@]}"; do
 		lab "interrupts not remapped, $kernel" --kernel "$kernel" --append intremap=off -- tests/vm/cases/run kmod-remap
 	done

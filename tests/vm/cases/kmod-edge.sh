@@ -33,6 +33,7 @@ kmod_bind "$edu" quoll
 pins=$(pinned)
 kmod_run reserved "$edu"
 kmod_run intx "$edu"
+kmod_run coherent "$edu"
 
 mount -t tracefs tracefs $tracing
 # shellcheck disable=SC2086 # words

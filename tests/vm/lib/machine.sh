@@ -77,7 +77,7 @@ qemu_args() {
 	# servers of --vfio-user and --vhost-user map the guest's memory
 	((!${#vfio_user[@]} && !${#vhost_user[@]})) || qemu+=(-object "memory-backend-memfd,id=memory,size=${opt_memory}M,share=on"
 		-machine memory-backend=memory)
-	((opt_no_iommu)) || qemu+=(-device intel-iommu,intremap=on,caching-mode=on)
+	((opt_no_iommu)) || qemu+=(-device "intel-iommu,intremap=on,caching-mode=on${opt_iommu:+,$opt_iommu}")
 	for name in root modules; do
 		hub=$root/root.sqfs
 		[[ $name == root ]] || hub=$kernel/modules.sqfs

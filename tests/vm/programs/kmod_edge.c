@@ -3,6 +3,7 @@
  * kmod_edge.c - quoll.ko where things go wrong half-way, or come while the group is owned.
  *
  *   kmod_edge reserved ADDR        what the kernel has reserved for the group is told, all of it, and cannot be mapped
+ *   kmod_edge coherent ADDR        the IOMMU is made to enforce snooping if it can, and that is told
  *   kmod_edge refused ADDR         the group does not open, as nobody remaps interrupts
  *   kmod_edge added ADDR OTHER     "ready", then OTHER is added to the group; a line of input: it has our driver
  *   kmod_edge memory ADDR CGROUP   the IOMMU gets no memory for a table half-way through a mapping; ADDR is edu's
@@ -57,6 +58,34 @@ static void test_reserved(const char *addr)
 	if (file)
 		fclose(file);
 	free(info);
+	close(fd);
+}
+
+/* Of the first unit: the lab has one. Return: whether it can. */
+static bool snoop_control(void)
+{
+	FILE *file = fopen("/sys/class/iommu/dmar0/intel-iommu/ecap", "r");
+	uint64_t ecap = 0;
+
+	if (!file || fscanf(file, "%" SCNx64, &ecap) != 1)
+		abort();
+	fclose(file);
+	return ecap & 1 << 7;
+}
+
+static void test_coherent(const char *addr)
+{
+	int fd = group_open(addr), dev = device_open(fd, addr);
+	struct quoll_group_info *info = group_info(fd, 0);
+	struct quoll_cap_iommu *cap = cap_find(info, QUOLL_CAP_IOMMU);
+	volatile uint32_t *bar = bar_map(dev, 0, EDU_BAR_BYTES);
+
+	check(cap && !!(cap->flags & QUOLL_IOMMU_COHERENT_ALWAYS) == snoop_control(),
+	      "snooping is enforced, as the IOMMU %s", snoop_control() ? "can" : "can't");
+	bus_master(dev, true);
+	edu_dma_tests(fd, bar, pages_get(1));
+	free(info);
+	close(dev);
 	close(fd);
 }
 
@@ -283,8 +312,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(const char *addr);
 	} tests[] = {
-		{"reserved", test_reserved}, {"refused", test_refused}, {"long", test_long},
-		{"intx", test_intx},	     {"batch", test_batch},	{"stale", test_stale},
+		{"reserved", test_reserved}, {"coherent", test_coherent}, {"refused", test_refused},
+		{"long", test_long},	     {"intx", test_intx},	  {"batch", test_batch},
+		{"stale", test_stale},
 	};
 
 	bus_errors_catch();
