@@ -272,8 +272,8 @@ struct quoll_stream_entry {
  * struct quoll_stream_done - a completion
  * @result: 0, or -errno: EINVAL: malformed, or an unmap that cuts a mapping; ERANGE: not in the window; EEXIST: a
  * slot isn't free; ENOENT: unmap: nothing is mapped there, map: no such buffer; EFAULT: no memory at va, or none of
- *          that permission; ENOMEM; EINTR; ENODEV: the group is lost; EIO: unmap: the IOMMU has not let go of it, and
- *          its slots are lost
+ *          that permission; ENOMEM; EINTR; ENODEV: the group is lost; EIO: the IOMMU has not let go of it (of what it
+ *          had before a map failed), and its slots are lost
  */
 struct quoll_stream_done {
 	__u64 user_data;
