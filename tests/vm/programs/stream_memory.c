@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stream_memory.c - cached registrations while memory comes and goes at the same address, with an NVMe drive and the
+ * kernel's real pins.
+ *
+ *   stream_memory ADDR             by the back-end of QUOLL_BACKEND
+ *
+ * "ok NAME" and "not ok NAME" lines as tests/lib.sh has them. Exits 1 if one failed.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <quoll/claim.h>
+#include <quoll/stream.h>
+
+#include "nvme/nvme.h"
+
+#define BYTES 16384u
+#define NR_LBAS (BYTES / 512u)
+#define WAIT_S 30
+
+static int failures;
+static struct quoll_error err;
+
+struct drive {
+	struct quoll_ioas *ioas;
+	struct quoll_group *group;
+	struct quoll_device *dev;
+	struct quoll_heap *heap;
+	struct quoll_arena *arena;
+	struct quoll_stream *stream;
+	struct quoll_nvme *nvme;
+	struct quoll_nvme_queue *queue;
+	uint8_t *heap_buf;
+};
+
+static void check(bool good, const char *what, const char *how)
+{
+	printf("%s memory: %s%s\n", good ? "ok" : "not ok", how, what);
+	if (!good)
+		failures++;
+	fflush(stdout);
+}
+
+static int open_all(struct drive *d, const struct quoll_addr *addr)
+{
+	struct quoll_stream_opts stream = {.ways = QUOLL_WAY_BIT(QUOLL_WAY_HEAP) | QUOLL_WAY_BIT(QUOLL_WAY_CACHED)};
+	struct quoll_heap_opts heap = {.numa_node = -1, .nr_ioases = 1};
+	struct quoll_nvme_queue_opts queue = {.entries = 16};
+	void *va = NULL;
+	int rc = quoll_ioas_open(NULL, getenv("QUOLL_BACKEND"), &d->ioas, &err);
+
+	if (!rc)
+		rc = quoll_group_claim(d->ioas, addr, &d->group, &err);
+	if (!rc)
+		rc = quoll_device_open(d->group, addr->target, &d->dev, &err);
+	heap.ioases = &d->ioas;
+	if (!rc)
+		rc = quoll_heap_create(NULL, &heap, &d->heap, &err);
+	if (!rc)
+		rc = quoll_arena_create(d->heap, "data", QUOLL_ARENA_DEVICE_READ_WRITE, 0, &d->arena, &err);
+	if (!rc)
+		rc = quoll_arena_alloc(d->arena, BYTES, 4096, &va, &err);
+	d->heap_buf = va;
+	if (!rc)
+		rc = quoll_stream_create(d->ioas, d->heap, &stream, &d->stream, &err);
+	if (!rc)
+		rc = quoll_nvme_open(d->dev, d->heap, NULL, &d->nvme, &err);
+	queue.stream = d->stream;
+	if (!rc)
+		rc = quoll_nvme_queue_create(d->nvme, &queue, &d->queue, &err);
+	return rc;
+}
+
+static void close_all(struct drive *d)
+{
+	(void)quoll_nvme_close(d->nvme);
+	quoll_stream_destroy(d->stream);
+	quoll_device_close(d->dev);
+	quoll_heap_destroy(d->heap);
+	quoll_group_release(d->group);
+	quoll_ioas_close(d->ioas);
+}
+
+static bool do_io(struct drive *d, void *va, bool write)
+{
+	struct quoll_nvme_completion comp;
+	time_t end = time(NULL) + WAIT_S;
+	int rc = write ? quoll_nvme_prep_write(d->queue, 1, va, 0, NR_LBAS, 0)
+		       : quoll_nvme_prep_read(d->queue, 1, va, 0, NR_LBAS, 0);
+
+	if (rc)
+		return false;
+	quoll_nvme_submit(d->queue);
+	while (!quoll_nvme_poll(d->queue, &comp, 1))
+		if (time(NULL) > end)
+			return false;
+	return !comp.error && !comp.status;
+}
+
+/* What is at @va now is what the drive gets, and what it has arrives there. */
+static bool both_ways(struct drive *d, uint8_t *va, uint8_t value)
+{
+	memset(va, value, BYTES);
+	memset(d->heap_buf, 0, BYTES);
+	if (!do_io(d, va, true) || !do_io(d, d->heap_buf, false) || memcmp(d->heap_buf, va, BYTES))
+		return false;
+	memset(d->heap_buf, value ^ 0xff, BYTES);
+	return do_io(d, d->heap_buf, true) && do_io(d, va, false) && !memcmp(d->heap_buf, va, BYTES);
+}
+
+static bool map_at(uint8_t *va)
+{
+	return mmap(va, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == va;
+}
+
+static bool unmapped(uint8_t *va)
+{
+	return !munmap(va, BYTES) && map_at(va);
+}
+
+static bool dontneed(uint8_t *va)
+{
+	return !madvise(va, BYTES, MADV_DONTNEED);
+}
+
+static bool moved(uint8_t *va)
+{
+	void *to = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return to != MAP_FAILED && mremap(va, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to && map_at(va);
+}
+
+static uint64_t hits(const struct drive *d)
+{
+	struct quoll_stream_stats stats;
+
+	quoll_stream_stats(d->stream, &stats);
+	return stats.hits;
+}
+
+static void forget_and(struct drive *d, uint8_t *va, const char *how, bool (*change)(uint8_t *va))
+{
+	uint64_t before;
+
+	check(both_ways(d, va, 0x11), ": before it", how);
+	before = hits(d);
+	check(both_ways(d, va, 0x22) && hits(d) == before + 2, ": it is registered", how);
+	check(!quoll_stream_forget(d->stream, va, BYTES) && change(va) && both_ways(d, va, 0x33) &&
+		      hits(d) == before + 2,
+	      ": devices reach what is there after it", how);
+}
+
+/* The child keeps the pages as they were; the parent's are those that devices reach, without being told. */
+static void forked(struct drive *d, uint8_t *va)
+{
+	uint64_t before;
+	int status = 1;
+	pid_t pid;
+
+	check(both_ways(d, va, 0x44), ": before it", "fork");
+	before = hits(d);
+	memset(va, 0x55, BYTES);
+	pid = fork();
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	check(both_ways(d, va, 0x66) && hits(d) == before + 2,
+	      ": devices reach the parent's memory while a child has it", "fork");
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	check(both_ways(d, va, 0x77) && hits(d) == before + 4, ": and when the child has ended", "fork");
+	/* registered while a child has it */
+	check(!quoll_stream_forget(d->stream, va, BYTES), ": forgotten", "fork");
+	memset(va, 0x88, BYTES);
+	pid = fork();
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	check(do_io(d, va, true), ": registered for reading while a child has it", "fork");
+	check(both_ways(d, va, 0x99), ": devices reach what the parent writes then", "fork");
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+}
+
+int main(int argc, char **argv)
+{
+	uint8_t *va = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct drive drive = {0};
+	struct quoll_addr addr;
+
+	if (argc != 2 || va == MAP_FAILED || quoll_addr_parse(argv[1], &addr, &err)) {
+		fprintf(stderr, "usage: stream_memory ADDR\n");
+		return 2;
+	}
+	if (open_all(&drive, &addr)) {
+		printf("not ok memory: the drive: %s\n", err.what);
+		return 1;
+	}
+	forget_and(&drive, va, "munmap, mmap", unmapped);
+	forget_and(&drive, va, "MAP_FIXED", map_at);
+	forget_and(&drive, va, "MADV_DONTNEED", dontneed);
+	forget_and(&drive, va, "mremap", moved);
+	forked(&drive, va);
+	close_all(&drive);
+	return failures ? 1 : 0;
+}
