@@ -29,8 +29,9 @@ export long
 
 results=$(mktemp)
 work=$(mktemp -d)
-# The lab VM, started in the background, is ended with us.
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$results" "$work"' EXIT
+icount_pid=''
+# What was started in the background is ended with us.
+trap 'kill $(jobs -p) ${icount_pid:+"-$icount_pid"} 2>/dev/null; rm -rf "$results" "$work"' EXIT
 trap 'exit 130' INT TERM
 . tests/lib.sh
 
@@ -193,7 +194,8 @@ sanitizers() {
 }
 
 fuzz() {
-	local prog name seconds seeds ran=0
+	local prog name seconds seeds ended ran=0
+	local -A running=()
 	section 'fuzzing'
 	if ! meson_build clang "$work/fuzz" -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link \
 		>"$work/log" 2>&1; then
@@ -210,12 +212,16 @@ fuzz() {
 		[ "$long" = 0 ] || seconds=300
 		seeds=$(find "tests/fuzz/seeds/$name" -type f 2>/dev/null | paste -sd,)
 		# One a CPU, each with results of its own.
-		[ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
+		if [ ${#running[@]} -ge "$(nproc)" ]; then
+			wait -n -p ended "${!running[@]}"
+			unset "running[$ended]"
+		fi
 		results=$work/fuzz-$name.results check "fuzz: $name survives $seconds s" "$prog" -max_total_time=$seconds -max_len=4200 \
 			-print_final_stats=1 -artifact_prefix="$work/" ${seeds:+"-seed_inputs=$seeds"} &
+		running[$!]=$name
 		ran=1
 	done
-	wait
+	wait "${!running[@]}"
 	cat "$work"/fuzz-*.results >>"$results" 2>/dev/null
 	[ "$ran" = 1 ] || skip 'fuzz' "clang's libFuzzer is not there"
 }
@@ -254,9 +260,27 @@ lab() { # lab NAME [LAB OPTION...] -- COMMAND...
 	guest "$name" tests/vm/lab run --timeout 2400 "$@"
 }
 
+# A VM of one CPU whose time is its instructions: it does not mind waiting for a CPU, and others leave it half of one. So it runs
+# beside the sanitizers and fuzzers; its lines come when it is waited for.
+icount_begin() {
+	set -m # a process group of its own, to be ended as a whole
+	results=$work/icount.results lab icount --kernel "${kernels[0]}" --icount -- tests/vm/cases/run icount icount-fwd \
+		>"$work/icount.out" 2>&1 &
+	icount_pid=$!
+	set +m
+}
+
+icount_end() {
+	wait "$icount_pid"
+	icount_pid=''
+	cat "$work/icount.out"
+	cat "$work/icount.results" >>"$results"
+}
+
 # One at a time: QEMU loses timer interrupts of a guest's CPUs where its own threads wait for a CPU.
 lab_all() {
 	local kernel
+	icount_end
 	for kernel in "${kernels[@]}"; do
 		lab "$kernel" --kernel "$kernel" -- tests/vm/cases/run main
 	done
@@ -280,7 +304,6 @@ lab_all() {
 	for kernel in "${kernels[@]}"; do
 		guest "vhost-user, $kernel" tests/vm/vhost-user --kernel "$kernel"
 	done
-	lab 'icount' --kernel "${kernels[0]}" --icount -- tests/vm/cases/run icount icount-fwd
 }
 
 summary() {
@@ -316,6 +339,7 @@ instructions
 peers 'SPDK, both ways' SPDK tests/user/spdk
 peers 'DPDK as back end of virtio-user' virtio-user tests/user/virtio-user
 benchmarks
+[ "$native" = 1 ] || icount_begin
 sanitizers
 fuzz
 if [ "$native" = 1 ]; then
