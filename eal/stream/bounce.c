@@ -51,16 +51,24 @@ int stream_bounce_map(struct stream_bounce *bounce, struct quoll_stream_seg *seg
 		return -EAGAIN;
 	seg->token = first;
 	seg->iova = bounce->iova + first * STREAM_PAGE_BYTES;
-	if (seg->dir & QUOLL_SEG_READ)
-		memcpy(bounce->va + first * STREAM_PAGE_BYTES, seg->va, seg->bytes);
+	stream_bounce_sync(bounce, seg, QUOLL_SEG_READ);
 	return 0;
+}
+
+void stream_bounce_sync(struct stream_bounce *bounce, const struct quoll_stream_seg *seg, unsigned int dir)
+{
+	uint64_t valid = seg->valid_bytes < seg->bytes ? seg->valid_bytes : seg->bytes;
+	uint8_t *at = bounce->va + seg->token * STREAM_PAGE_BYTES;
+
+	dir &= seg->dir;
+	if (dir & QUOLL_SEG_READ)
+		memcpy(at, seg->va, seg->bytes);
+	if (dir & QUOLL_SEG_WRITE)
+		memcpy(seg->va, at, valid);
 }
 
 void stream_bounce_unmap(struct stream_bounce *bounce, const struct quoll_stream_seg *seg)
 {
-	uint64_t valid = seg->valid_bytes < seg->bytes ? seg->valid_bytes : seg->bytes;
-
-	if (seg->dir & QUOLL_SEG_WRITE)
-		memcpy(seg->va, bounce->va + seg->token * STREAM_PAGE_BYTES, valid);
+	stream_bounce_sync(bounce, seg, QUOLL_SEG_WRITE);
 	page_runs_give(&bounce->pages, seg->token, (uint32_t)stream_pages(seg->bytes));
 }

@@ -36,6 +36,8 @@ void stream_bounce_fini(struct stream_bounce *bounce);
 /* Return: 0, -EAGAIN, -E2BIG. */
 int stream_bounce_map(struct stream_bounce *bounce, struct quoll_stream_seg *seg);
 void stream_bounce_unmap(struct stream_bounce *bounce, const struct quoll_stream_seg *seg);
+/* As quoll_stream_sync() has it. */
+void stream_bounce_sync(struct stream_bounce *bounce, const struct quoll_stream_seg *seg, unsigned int dir);
 
 /* cache.c */
 

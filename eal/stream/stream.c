@@ -258,6 +258,12 @@ void quoll_stream_unmap(struct quoll_stream *stream, const struct quoll_stream_s
 		stream_window_unmap(&stream->window);
 }
 
+void quoll_stream_sync(struct quoll_stream *stream, const struct quoll_stream_seg *seg, unsigned int dir)
+{
+	if (seg->way == QUOLL_WAY_BOUNCE)
+		stream_bounce_sync(&stream->bounce, seg, dir);
+}
+
 int quoll_stream_register(struct quoll_stream *stream, void *va, uint64_t bytes, unsigned int dir)
 {
 	if (!allows(stream, QUOLL_WAY_REGISTERED))

@@ -145,6 +145,16 @@ QUOLL_API int quoll_stream_map(struct quoll_stream *stream, struct quoll_stream_
 QUOLL_API void quoll_stream_unmap(struct quoll_stream *stream, const struct quoll_stream_seg *segs, unsigned int n);
 
 /**
+ * quoll_stream_sync() - what was written of a segment since it was mapped is to be seen by the other side now, too
+ * @seg: as map filled it in, still mapped
+ * @dir: QUOLL_SEG_WRITE: what the device has written, valid_bytes of it, is seen at va. QUOLL_SEG_READ: what is at va
+ *       is seen by the device
+ *
+ * A copy where it bounces; by the other ways both see the same memory, and nothing is done. Thread rule: the stream's.
+ */
+QUOLL_API void quoll_stream_sync(struct quoll_stream *stream, const struct quoll_stream_seg *seg, unsigned int dir);
+
+/**
  * quoll_stream_register() - pin a buffer, so that I/Os in it need no pinning
  * @va, @bytes: whole pages; no overlap with another one
  * @dir:        QUOLL_SEG_*: of the I/Os

@@ -130,6 +130,47 @@ static void a_bounce_copies_out_what_the_device_wrote_and_no_more(void)
 	world_close(&w);
 }
 
+static void what_bounces_can_be_looked_at_and_changed_while_it_is_mapped(void)
+{
+	const struct quoll_stream_opts opts = {.ways = ONLY(HEAP) | ONLY(BOUNCE)};
+	struct quoll_stream_seg in, out;
+	struct quoll_heap_info info;
+	uint8_t *seen;
+	struct world w;
+
+	world_open(&w, &opts);
+	quoll_heap_info(w.heap, &info);
+	memset(w.outside, 1, 2 * PAGE);
+	CU_ASSERT_EQUAL_FATAL(world_map(&w, &out, w.outside, PAGE, QUOLL_SEG_READ), 1);
+	CU_ASSERT_EQUAL_FATAL(world_map(&w, &in, w.outside + PAGE, PAGE, QUOLL_SEG_WRITE), 1);
+	/* To the device. */
+	seen = (uint8_t *)info.va + (out.iova - info.iova);
+	memset(w.outside, 2, PAGE);
+	CU_ASSERT_EQUAL(seen[PAGE - 1], 1);
+	quoll_stream_sync(w.stream, &out, QUOLL_SEG_WRITE); /* which it may not */
+	CU_ASSERT(seen[0] == 1 && w.outside[0] == 2);
+	quoll_stream_sync(w.stream, &out, QUOLL_SEG_READ);
+	CU_ASSERT(seen[0] == 2 && seen[PAGE - 1] == 2);
+	/* From it, as much as is valid. */
+	seen = (uint8_t *)info.va + (in.iova - info.iova);
+	memset(seen, 3, PAGE);
+	in.valid_bytes = 100;
+	quoll_stream_sync(w.stream, &in, QUOLL_SEG_READ);
+	CU_ASSERT(seen[0] == 3 && w.outside[PAGE] == 1);
+	quoll_stream_sync(w.stream, &in, QUOLL_SEG_WRITE);
+	CU_ASSERT(w.outside[PAGE] == 3 && w.outside[PAGE + 99] == 3 && w.outside[PAGE + 100] == 1);
+	in.valid_bytes = UINT64_MAX;
+	quoll_stream_sync(w.stream, &in, QUOLL_SEG_WRITE);
+	CU_ASSERT(w.outside[2 * PAGE - 1] == 3 && w.outside[2 * PAGE] == 0);
+	/* What does not bounce is one memory. */
+	quoll_stream_unmap(w.stream, &in, 1);
+	quoll_stream_unmap(w.stream, &out, 1);
+	CU_ASSERT_EQUAL_FATAL(world_map(&w, &in, info.va, 64, QUOLL_SEG_WRITE), 1);
+	quoll_stream_sync(w.stream, &in, QUOLL_SEG_WRITE);
+	quoll_stream_unmap(w.stream, &in, 1);
+	world_close(&w);
+}
+
 static void buffers_are_nobody_elses_until_unmapped(void)
 {
 	const struct quoll_stream_opts opts = {.ways = ONLY(BOUNCE), .bounce_bytes = 8 * PAGE};
@@ -290,6 +331,8 @@ static const struct unit_test tests[] = {
 	{"a bounce copies in what the device reads", a_bounce_copies_in_what_the_device_reads},
 	{"a bounce copies out what the device wrote and no more",
 	 a_bounce_copies_out_what_the_device_wrote_and_no_more},
+	{"what bounces can be looked at and changed while it is mapped",
+	 what_bounces_can_be_looked_at_and_changed_while_it_is_mapped},
 	{"buffers are nobody else's until unmapped", buffers_are_nobody_elses_until_unmapped},
 	{"what makes no sense is refused", what_makes_no_sense_is_refused},
 	{"a stream that is not possible says why", a_stream_that_is_not_possible_says_why},
