@@ -87,8 +87,10 @@ struct quoll_port {
  * @ids:     of several drivers of pci: the devices that are its own, up to one of zeroes; NULL: any
  * @port_bytes: size of its port, whose first member is struct quoll_port; zeroed by net.c
  * @memory:  where buffers may lie. HEAP where nothing is said. STREAMED: all that the device reads and writes of a
- * buffer is data, from the headroom on, at the IOVA that the buffer has while it is the driver's; and the driver itself
- * reads none that was received. ANY: there is no DMA in them
+ * buffer is data, and @front_bytes before it, from the headroom on, at the IOVA that the buffer has while it is the
+ * driver's; and what the driver itself reads or writes of it, it tells the stage of (net_stage.h). ANY: no DMA in them
+ * @front_bytes: STREAMED: before data that is received, and before a frame's that is sent, if its headroom has them.
+ * They are zero when the driver gets a frame to be sent
  * @options: address options it reads, NULL-terminated; NULL for none. A value that cannot be is -EINVAL at the stage
  *           "address", as an option that is none
  * @xstats:  names of what only it counts, NULL-terminated, at most NET_MAX_XSTATS; NULL for none
@@ -112,6 +114,7 @@ struct net_driver {
 	const struct net_device_id *ids;
 	size_t port_bytes;
 	enum quoll_port_memory memory;
+	uint32_t front_bytes;
 	const char *const *options;
 	const char *const *xstats;
 

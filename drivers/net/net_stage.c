@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <quoll/counter.h>
 #include <quoll/stream.h>
@@ -27,6 +28,7 @@ static_assert(STAGE_SEGS <= QUOLL_PORT_MORE_MAPPED && STAGE_SPARE <= QUOLL_PORT_
  * @cache, @pool: the user's
  * @inner, @annex: the driver's
  * @bufs:      headers, whose index is that of @segs
+ * @front_bytes: the driver's, before data
  * @target:    so many buffers does a receive queue's driver have, @nr_mapped of them now
  * @segs:      how each buffer that is the annex's is mapped
  * @nr, @batch: to be mapped in one go; @nr_done, @done: to be unmapped
@@ -42,6 +44,7 @@ struct net_stage {
 	const struct quoll_buf *bufs;
 	struct quoll_stream_seg *segs;
 	uint32_t buf_bytes;
+	uint32_t front_bytes;
 	uint32_t max_links;
 	uint32_t target;
 	uint32_t nr_mapped;
@@ -54,16 +57,25 @@ struct net_stage {
 
 /* Mapped and unmapped. */
 
-static void batch_add(struct net_stage *stage, const struct quoll_buf *buf, uint32_t bytes, unsigned int dir)
+/* Data of @bytes, and @front before it. */
+static void batch_add(struct net_stage *stage, const struct quoll_buf *buf, uint32_t front, uint32_t bytes,
+		      unsigned int dir)
 {
-	stage->batch[stage->nr++] = (struct quoll_stream_seg){.va = quoll_buf_data(buf), .bytes = bytes, .dir = dir};
+	stage->batch[stage->nr++] = (struct quoll_stream_seg){
+		.va = (uint8_t *)quoll_buf_data(buf) - front, .bytes = (uint64_t)front + bytes, .dir = dir};
+}
+
+/* Where in its buffer a segment begins. */
+static uint32_t seg_off(const struct quoll_buf *buf, const struct quoll_stream_seg *seg)
+{
+	return (uint32_t)((uint8_t *)seg->va - buf->va);
 }
 
 /* The buffer is the driver's from now on. */
 static void lend(struct net_stage *stage, struct quoll_buf *buf, const struct quoll_stream_seg *seg)
 {
 	stage->segs[buf - stage->bufs] = *seg;
-	buf->iova = seg->iova - buf->data_off;
+	buf->iova = seg->iova - seg_off(buf, seg);
 	buf->pool = stage->annex;
 	stage->nr_mapped++;
 }
@@ -75,13 +87,18 @@ static void unmap_done(struct net_stage *stage)
 	stage->nr_done = 0;
 }
 
-/* No more the driver's; nobody else's before unmap_done(). */
-static void take_back(struct net_stage *stage, struct quoll_buf *buf, uint32_t valid_bytes)
+/* No more the driver's; nobody else's before unmap_done(). What the device wrote ends at @valid_end of the buffer. */
+static void take_back(struct net_stage *stage, struct quoll_buf *buf, uint32_t valid_end)
 {
 	struct quoll_stream_seg *seg = &stage->done[stage->nr_done++];
+	uint32_t valid, off;
 
 	*seg = stage->segs[buf - stage->bufs];
-	seg->valid_bytes = valid_bytes < seg->bytes ? valid_bytes : seg->bytes;
+	off = seg_off(buf, seg);
+	valid = valid_end > off ? valid_end - off : 0;
+	/* Less than was mapped: what net_stage_received() has let the driver have. */
+	if (valid < seg->valid_bytes)
+		seg->valid_bytes = valid;
 	buf->iova = QUOLL_IOVA_INVALID;
 	buf->pool = stage->pool;
 	stage->nr_mapped--;
@@ -111,7 +128,8 @@ static int lend_empty(struct net_stage *stage, unsigned int n)
 	int rc, last = 0;
 
 	for (unsigned int i = 0; i < n; i++)
-		batch_add(stage, stage->list[i], stage->buf_bytes - stage->list[i]->data_off, QUOLL_SEG_WRITE);
+		batch_add(stage, stage->list[i], stage->front_bytes, stage->buf_bytes - stage->list[i]->data_off,
+			  QUOLL_SEG_WRITE);
 	stage->nr = 0;
 	while (done < n) {
 		rc = quoll_stream_map(stage->stream, stage->batch + done, n - done);
@@ -162,7 +180,7 @@ static unsigned int stage_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, uns
 		some = stage->rx_burst(rxq, bufs + got, asked);
 		for (unsigned int i = got; i < got + some; i++)
 			for (struct quoll_buf *buf = bufs[i]; buf; buf = buf->next)
-				take_back(stage, buf, buf->data_bytes);
+				take_back(stage, buf, buf->data_off + buf->data_bytes);
 		got += some;
 	} while (got < n && some == asked);
 	unmap_done(stage);
@@ -186,6 +204,17 @@ static bool link_is_good(const struct net_stage *stage, const struct quoll_buf *
 	return !quoll_pool_is_outside(buf->pool);
 }
 
+/* What the driver has before a frame's data, made ready; 0: there is no room. */
+static uint32_t front_of(const struct net_stage *stage, const struct quoll_buf *frame)
+{
+	uint32_t front = stage->front_bytes;
+
+	if (!front || frame->data_off < front)
+		return 0;
+	memset((uint8_t *)quoll_buf_data(frame) - front, 0, front);
+	return front;
+}
+
 /* Add a frame to the batch. Return: 0; -ENOSPC: there is no room for it; -EINVAL: it cannot be sent. */
 static int frame_add(struct net_stage *stage, const struct quoll_buf *frame)
 {
@@ -202,7 +231,7 @@ static int frame_add(struct net_stage *stage, const struct quoll_buf *frame)
 			stage->nr = before;
 			return before ? -ENOSPC : -EINVAL;
 		}
-		batch_add(stage, buf, buf->data_bytes, QUOLL_SEG_READ);
+		batch_add(stage, buf, buf == frame ? front_of(stage, buf) : 0, buf->data_bytes, QUOLL_SEG_READ);
 	}
 	return 0;
 }
@@ -302,6 +331,28 @@ static unsigned int stage_tx(struct quoll_txq *txq, struct quoll_buf *const *buf
 	return taken;
 }
 
+/* For the driver. */
+
+void net_stage_received(const struct quoll_rxq *rxq, const struct quoll_buf *buf, uint32_t bytes)
+{
+	struct net_stage *stage = rxq->port->rx_stages[rxq->id];
+	struct quoll_stream_seg *seg = &stage->segs[buf - stage->bufs];
+
+	seg->valid_bytes = bytes;
+	quoll_stream_sync(stage->stream, seg, QUOLL_SEG_WRITE);
+	/* The unmap shall not copy it again, over what the driver writes. */
+	seg->valid_bytes = 0;
+}
+
+void net_stage_written(const struct quoll_txq *txq, const struct quoll_buf *frame)
+{
+	struct net_stage *stage = txq->port->tx_stages[txq->id];
+
+	for (; frame; frame = frame->next)
+		if (frame->pool == stage->annex)
+			quoll_stream_sync(stage->stream, &stage->segs[frame - stage->bufs], QUOLL_SEG_READ);
+}
+
 /* Coming and going. */
 
 static void stage_free(struct net_stage *stage)
@@ -341,6 +392,9 @@ static int stage_new(struct quoll_port *port, struct quoll_buf_cache *cache, str
 	stage->pool = cache->pool;
 	stage->bufs = memory.bufs;
 	stage->buf_bytes = quoll_pool_buf_bytes(cache->pool);
+	/* A headroom without the room is the driver's to refuse, at its start. */
+	if (cache->headroom_bytes >= port->driver->front_bytes)
+		stage->front_bytes = port->driver->front_bytes;
 	stage->max_links = port->info.max_tx_links;
 	stage->segs = calloc(memory.nr_bufs, sizeof(*stage->segs));
 	if (!stage->segs)

@@ -87,9 +87,10 @@ static const struct net_driver driver = {
 };
 
 /* The descriptors may have been scribbled over: what is there, a device can reach. */
-static void *at(void *arg, uint64_t addr, uint64_t len)
+static void *at(void *arg, uint64_t addr, uint64_t len, bool write)
 {
 	(void)arg;
+	(void)write;
 	for (unsigned int i = 0; i < m.nr_chunks; i++) {
 		uint64_t off = addr - m.chunks[i].iova;
 

@@ -63,8 +63,8 @@ static int rxq_create(struct virtio_port *v, unsigned int i, struct quoll_error 
 	rxq->gso = virtio_has(v, VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6);
 	rxq->max_bytes = v->port.settings.mtu + NET_FRAME_OVERHEAD_BYTES;
 	rxq->call_fd = -1;
-	virtio_rx_choose_burst(rxq);
 	net_rxq_init(&v->port, &rxq->q, i);
+	virtio_rx_choose_burst(rxq);
 	rc = check_buffers(v, rxq->q.cache, &room, err);
 	if (rc)
 		return rc;

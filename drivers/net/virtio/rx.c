@@ -5,11 +5,13 @@
  * Each descriptor is one buffer, with room for the header right before where its data goes. There are four burst
  * functions: for split and packed rings, each without offloads, where the header is not even looked at, and with. Of
  * what the device has finished one word is read, once: id and length. A frame in one buffer, in turn, takes the short
- * way; everything else is odd.
+ * way; everything else is odd. Two more are for offloads where buffers are outside of the heap (net_stage.h): a header
+ * can be read there only after the stage has heard of it, so each frame is odd.
  */
 #include <string.h>
 
 #include "../net_partial.h"
+#include "../net_stage.h"
 #include "virtio.h"
 
 #define FLAGS_USED (VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED)
@@ -256,6 +258,8 @@ static bool append(struct virtio_rxq *rxq, struct quoll_buf *first, unsigned int
 			return false;
 		if (!next.bytes || next.bytes > rxq->room_bytes)
 			good = false;
+		else if (net_rx_is_staged(&rxq->q))
+			net_stage_received(&rxq->q, buf, next.bytes);
 		/* Only the first one has a header; in the others data begins where it would be. */
 		buf->data_off -= VIRTIO_HDR_BYTES;
 		buf->data_bytes = good ? next.bytes : 0;
@@ -295,6 +299,8 @@ static __attribute__((noinline)) struct quoll_buf *rx_odd(struct virtio_rxq *rxq
 	if (!offloads)
 		return buf->total_bytes - NET_MIN_FRAME_BYTES <= rxq->max_bytes - NET_MIN_FRAME_BYTES ? buf
 												      : drop(rxq, buf);
+	if (net_rx_is_staged(&rxq->q))
+		net_stage_received(&rxq->q, buf, next.bytes);
 	memcpy(&hdr, (const uint8_t *)quoll_buf_data(buf) - VIRTIO_HDR_BYTES, sizeof(hdr));
 	quoll_dma_rmb(); /* copied once, whatever becomes of it there */
 	if (rxq->mergeable)
@@ -368,7 +374,7 @@ static inline __attribute__((always_inline)) unsigned int rx_run(struct virtio_r
 /* Plain runs, and odd frames between them, until @n frames or all that there are. */
 static inline __attribute__((always_inline)) unsigned int rx_all(struct virtio_rxq *rxq, struct quoll_buf **out,
 								 unsigned int n, uint16_t ready, const bool packed,
-								 const bool offloads)
+								 const bool offloads, const bool staged)
 {
 	unsigned int got = 0;
 	bool more = true;
@@ -383,7 +389,7 @@ static inline __attribute__((always_inline)) unsigned int rx_all(struct virtio_r
 		run = run > n - got ? n - got : run;
 		run = run > to_end ? to_end : run;
 		/* Once something was out of turn, place and index differ until all before it is done. */
-		if (QUOLL_LIKELY(rxq->used == rxq->clean))
+		if (!staged && QUOLL_LIKELY(rxq->used == rxq->clean))
 			done = rx_run(rxq, out + got, run, packed, offloads);
 		got += done;
 		if (done == run)
@@ -412,8 +418,9 @@ static inline __attribute__((always_inline)) void refill(struct virtio_rxq *rxq)
 	virtio_ring_kick(rxq->ring, rxq->tail, (uint16_t)(rxq->tail - before));
 }
 
-static inline __attribute__((always_inline)) unsigned int
-rx_burst(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n, const bool packed, const bool offloads)
+static inline __attribute__((always_inline)) unsigned int rx_burst(struct quoll_rxq *q, struct quoll_buf **bufs,
+								   unsigned int n, const bool packed,
+								   const bool offloads, const bool staged)
 {
 	struct virtio_rxq *rxq = (struct virtio_rxq *)q;
 	unsigned int got = 0;
@@ -432,7 +439,7 @@ rx_burst(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n, const boo
 			quoll_dma_rmb();
 		}
 		if (QUOLL_LIKELY(!rxq->broken)) {
-			got = rx_all(rxq, bufs, n, ready, packed, offloads);
+			got = rx_all(rxq, bufs, n, ready, packed, offloads, staged);
 			quoll_dma_rmb(); /* what the caller reads of the frames is not older than their being done */
 			refill(rxq);
 		}
@@ -449,29 +456,41 @@ rx_burst(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n, const boo
 
 static unsigned int rx_split(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n)
 {
-	return rx_burst(q, bufs, n, false, false);
+	return rx_burst(q, bufs, n, false, false, false);
 }
 
 static unsigned int rx_split_offloads(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n)
 {
-	return rx_burst(q, bufs, n, false, true);
+	return rx_burst(q, bufs, n, false, true, false);
 }
 
 static unsigned int rx_packed(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n)
 {
-	return rx_burst(q, bufs, n, true, false);
+	return rx_burst(q, bufs, n, true, false, false);
 }
 
 static unsigned int rx_packed_offloads(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n)
 {
-	return rx_burst(q, bufs, n, true, true);
+	return rx_burst(q, bufs, n, true, true, false);
+}
+
+static unsigned int rx_split_staged(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n)
+{
+	return rx_burst(q, bufs, n, false, true, true);
+}
+
+static unsigned int rx_packed_staged(struct quoll_rxq *q, struct quoll_buf **bufs, unsigned int n)
+{
+	return rx_burst(q, bufs, n, true, true, true);
 }
 
 void virtio_rx_choose_burst(struct virtio_rxq *rxq)
 {
 	bool offloads = rxq->mergeable || rxq->csum;
 
-	if (rxq->ring->packed)
+	if (offloads && net_rx_is_staged(&rxq->q))
+		rxq->q.burst = rxq->ring->packed ? rx_packed_staged : rx_split_staged;
+	else if (rxq->ring->packed)
 		rxq->q.burst = offloads ? rx_packed_offloads : rx_packed;
 	else
 		rxq->q.burst = offloads ? rx_split_offloads : rx_split;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../net_chain.h"
+#include "../net_stage.h"
 #include "virtio.h"
 
 #define TX_FLAGS                                                                                                       \
@@ -296,6 +297,8 @@ static bool fill_header(const struct virtio_txq *txq, const struct quoll_buf *bu
 	gso = flags & QUOLL_BUF_TX_IP_CSUM ? VIRTIO_NET_GSO_TCPV4 : VIRTIO_NET_GSO_TCPV6;
 	if (!tso_is_good(buf) || !(txq->gso_types & 1u << gso) || !net_tso_fill(buf))
 		return false;
+	if (net_tx_is_staged(&txq->q))
+		net_stage_written(&txq->q, buf);
 	hdr->gso_type = (uint8_t)gso;
 	hdr->gso_bytes = quoll_cpu_to_le16(buf->mss);
 	hdr->hdr_bytes = quoll_cpu_to_le16((uint16_t)(start + buf->l4_bytes));

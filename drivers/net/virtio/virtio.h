@@ -258,6 +258,7 @@ bool virtio_is_broken(const struct virtio_port *v);
 void virtio_look(struct virtio_port *v);
 
 /* rx.c */
+/* After net_rxq_init(). */
 void virtio_rx_choose_burst(struct virtio_rxq *rxq);
 /* Post a batch, or what there are buffers for. Return: how many. */
 unsigned int virtio_rx_fill(struct virtio_rxq *rxq);

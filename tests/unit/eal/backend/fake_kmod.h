@@ -32,7 +32,7 @@ struct fake_reserved {
 	struct quoll_reserved_range ranges[2];
 };
 
-struct fake_ring {
+struct fake_stream_ring {
 	struct quoll_stream_head *shared; /* NULL: there is none */
 	uint32_t nr_entries;
 	uint32_t head;
@@ -58,7 +58,7 @@ struct fake_streamed {
 /* What has been asked of a window, and how it is to fail. */
 struct fake_stream {
 	uint64_t iova, bytes; /* 0: there is no window */
-	struct fake_ring rings[FAKE_MAX_RINGS];
+	struct fake_stream_ring rings[FAKE_MAX_RINGS];
 	struct fake_buffer buffers[FAKE_MAX_BUFFERS];
 	struct fake_streamed maps[FAKE_MAX_STREAMED];
 	unsigned int nr_enters;

@@ -45,7 +45,7 @@ static int ring(struct fake_stream *stream, struct quoll_stream_ring *arg)
 		return failure(EINVAL);
 	for (unsigned int i = 0; i < FAKE_MAX_RINGS; i++)
 		if (!stream->rings[i].shared) {
-			stream->rings[i] = (struct fake_ring){(void *)(uintptr_t)arg->va, arg->nr_entries, 0, 0};
+			stream->rings[i] = (struct fake_stream_ring){(void *)(uintptr_t)arg->va, arg->nr_entries, 0, 0};
 			memset(stream->rings[i].shared, 0, need);
 			arg->ring = i;
 			return 0;
@@ -207,7 +207,7 @@ static int work(struct fake_stream *stream, const struct quoll_stream_entry *ent
 						 : -EINVAL;
 }
 
-static void complete(struct fake_stream *stream, struct fake_ring *r, const struct quoll_stream_entry *entry,
+static void complete(struct fake_stream *stream, struct fake_stream_ring *r, const struct quoll_stream_entry *entry,
 		     int result)
 {
 	struct quoll_stream_done *dones =
@@ -223,7 +223,7 @@ static void complete(struct fake_stream *stream, struct fake_ring *r, const stru
 
 static int enter(struct fake_stream *stream, const struct quoll_stream_enter *arg)
 {
-	struct fake_ring *r = arg->ring < FAKE_MAX_RINGS ? &stream->rings[arg->ring] : NULL;
+	struct fake_stream_ring *r = arg->ring < FAKE_MAX_RINGS ? &stream->rings[arg->ring] : NULL;
 	const struct quoll_stream_entry *entries;
 	uint32_t nr;
 

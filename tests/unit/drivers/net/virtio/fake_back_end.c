@@ -14,10 +14,11 @@
 
 #define STEP_NS 2000000u
 
-static void *at(void *arg, uint64_t addr, uint64_t len)
+static void *at(void *arg, uint64_t addr, uint64_t len, bool write)
 {
 	const struct fake_back_end *b = arg;
 
+	(void)write;
 	for (unsigned int i = 0; i < b->nr_regions; i++) {
 		const struct vhost_region *r = &b->regions[i];
 

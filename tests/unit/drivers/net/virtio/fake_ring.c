@@ -10,7 +10,7 @@
 
 static void add_seg(struct fake_ring *ring, struct fake_chain *chain, uint64_t addr, uint32_t bytes, bool write)
 {
-	void *va = ring->at(ring->arg, addr, bytes);
+	void *va = ring->at(ring->arg, addr, bytes, write);
 
 	if (!va || !bytes || chain->nr_segs == FAKE_MAX_SEGS) {
 		ring->nr_violations++;

@@ -14,7 +14,7 @@
 
 /**
  * struct fake_ring - a ring
- * @at: host memory at an address of a descriptor; NULL: the device cannot reach it
+ * @at: host memory at an address of a descriptor, to be written or read; NULL: the device cannot reach it
  * @avail, @used: run on; of a packed ring both count descriptors
  */
 struct fake_ring {
@@ -27,7 +27,7 @@ struct fake_ring {
 	uint16_t avail;
 	uint16_t used;
 	unsigned int nr_violations;
-	void *(*at)(void *arg, uint64_t addr, uint64_t len);
+	void *(*at)(void *arg, uint64_t addr, uint64_t len, bool write);
 	void *arg;
 };
 

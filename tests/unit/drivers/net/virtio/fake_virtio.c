@@ -53,9 +53,9 @@ static bool is_gone(const struct fake_virtio *fake)
 	return fake->pci.config[0] == 0xff;
 }
 
-static void *at(void *arg, uint64_t addr, uint64_t len)
+static void *at(void *arg, uint64_t addr, uint64_t len, bool write)
 {
-	return fake_pci_dma(arg, addr, len, false);
+	return fake_pci_dma(arg, addr, len, write);
 }
 
 /* Where ring @q's state is kept; FAKE_VIRTIO_RINGS: nowhere. */

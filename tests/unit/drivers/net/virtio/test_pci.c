@@ -8,59 +8,9 @@
 #include "net/virtio/pci.h"
 #include "unit.h"
 
-#include "../pci_world.h"
-#include "fake_virtio.h"
-
-#define NR_BUFS 1024u
-#define CTRL (FAKE_VIRTIO_RINGS - 1)
-
-struct pfx {
-	struct fake_virtio fake;
-	struct pci_world w;
-};
+#include "pci_fixture.h"
 
 static uint8_t frame[2048];
-
-static void pfx_init(struct pfx *x)
-{
-	memset(x, 0, sizeof(*x));
-	x->w.nr_bufs = NR_BUFS;
-	x->w.buf_bytes = 2048;
-	CU_ASSERT_EQUAL_FATAL(fake_virtio_init(&x->fake), 0);
-}
-
-static int pfx_open(struct pfx *x, const char *options)
-{
-	struct quoll_addr addr;
-	char text[64];
-
-	snprintf(text, sizeof(text), "pci:0000:01:00.0%s", options);
-	CU_ASSERT_EQUAL_FATAL(quoll_addr_parse(text, &addr, NULL), 0);
-	if (!x->w.heap)
-		pci_world_open(&x->w, &x->fake.pci);
-	mmio_trap_clear(); /* of an open that failed */
-	return quoll_port_open(x->w.net, &addr, x->w.dev, &x->w.port, &x->w.err);
-}
-
-static int pfx_start(struct pfx *x, unsigned int n, const struct quoll_port_settings *settings)
-{
-	struct quoll_buf_cache *caches[] = {x->w.cache, x->w.cache, x->w.cache, x->w.cache};
-	struct quoll_port_queues queues = {
-		.nr_rxqs = n, .nr_txqs = n, .entries = 64, .rx_caches = caches, .tx_caches = caches};
-
-	return quoll_port_start(x->w.port, &queues, settings, &x->w.err);
-}
-
-static void pfx_fini(struct pfx *x)
-{
-	unsigned int nr_violations = 0;
-
-	for (unsigned int i = 0; i < FAKE_VIRTIO_RINGS; i++)
-		nr_violations += x->fake.rings[i].nr_violations;
-	CU_ASSERT_EQUAL(nr_violations, 0);
-	pci_world_close(&x->w, &x->fake.pci);
-	fake_virtio_fini(&x->fake);
-}
 
 static void the_port_is_what_the_device_says(void)
 {
@@ -360,7 +310,7 @@ static void a_start_that_fails_gives_all_back(void)
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, ""), 0);
 	x.fake.refuses_features = true;
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), -EPROTO);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), NR_BUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), PFX_BUFS);
 	x.fake.refuses_features = false;
 	x.fake.refuses_vectors = true;
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), -ENOSPC);
@@ -384,7 +334,7 @@ static void a_start_that_fails_gives_all_back(void)
 	x.fake.features &= ~VIRTIO_NET_F_CSUM;
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), -EPROTO);
 	x.fake.features |= VIRTIO_NET_F_CSUM;
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), NR_BUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), PFX_BUFS);
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), 0);
 	pfx_fini(&x);
 }
@@ -666,7 +616,7 @@ static void a_device_that_ends_gives_all_back(void)
 		CU_ASSERT_EQUAL(quoll_rx(quoll_port_rxq(x.w.port, 0), bufs, 8), 0);
 		CU_ASSERT_EQUAL(quoll_port_check(x.w.port), why[end]);
 		CU_ASSERT_EQUAL(quoll_port_stop(x.w.port), why[end]);
-		CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), NR_BUFS);
+		CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), PFX_BUFS);
 		pfx_fini(&x);
 	}
 }
@@ -681,7 +631,7 @@ static void one_that_does_not_reset_loses_the_bus(void)
 	x.fake.never_resets = true;
 	CU_ASSERT_EQUAL(quoll_port_stop(x.w.port), -EIO);
 	CU_ASSERT_FALSE(fake_pci_bus_master(&x.fake.pci));
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), NR_BUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(x.w.pool), PFX_BUFS);
 	x.fake.never_resets = false;
 	CU_ASSERT_EQUAL(pfx_start(&x, 1, NULL), 0);
 	CU_ASSERT(fake_ring_receive(&x.fake.rings[0], NULL, frame, 60));
