@@ -145,9 +145,11 @@ static int check_memory(const struct quoll_port *port, struct quoll_buf_cache *c
 			continue;
 		if (port->info.memory == QUOLL_PORT_MEMORY_HEAP) {
 			quoll_error_set(err, ENOTSUP, "settings", port->name,
-					"driver %s takes buffers of the heap only, and these are outside of it",
+					"driver %s takes buffers of the heap only, as that is what its other end is "
+					"shown, and these are outside of it",
 					port->info.driver);
-			quoll_error_hint(err, "a pool in an arena of the heap, for this port");
+			quoll_error_hint(err,
+					 "a pool in an arena of the heap, for this port; quoll fwd: --buffers heap");
 			return -ENOTSUP;
 		}
 		if (!streams || !streams[i])

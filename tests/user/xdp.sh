@@ -84,6 +84,12 @@ same_counts_with() { # same_counts_with OPTION: of both ports
 	same_counts
 }
 
+# Buffers that are the program's own memory: the kernel pins them itself, whatever way is asked for.
+outside_of_the_heap() {
+	fwd_start "${ports[@]}" --json --entries 4096 --buffers "$1" && a_pings_b -f -c 200 && iperf_moved -t 1 && fwd_end INT &&
+		jq -e --arg buffers "$1" '.buffers == $buffers and .bufs_missing == 0 and (.streamed | add) == 0' "$dir/fwd.log"
+}
+
 mtu_of() { # mtu_of INTERFACE
 	in_ns m cat "/sys/class/net/$1/mtu"
 }
@@ -110,6 +116,8 @@ else
 	check 'xdp: killed, nothing is left behind, and started again' forwards_again_after_kill
 	check 'xdp: with busy polling' same_counts_with busy=64
 	check 'xdp: with generic XDP' same_counts_with mode=generic
+	check 'xdp: buffers outside of the heap, as they are' outside_of_the_heap stream
+	check 'xdp: buffers outside of the heap, registered' outside_of_the_heap registered
 	check 'xdp: frames of other queues go to the kernel' other_queues_go_to_the_kernel
 	check 'xdp: a start that is refused leaves the mtu as it was' refused_start_leaves_the_mtu
 	check 'xdp: a second one is refused while the first one runs' second_is_refused

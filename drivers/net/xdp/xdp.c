@@ -306,6 +306,7 @@ const struct net_driver net_xdp = {
 	.name = "xdp",
 	.scheme = QUOLL_ADDR_XDP,
 	.port_bytes = sizeof(struct xdp_port),
+	.memory = QUOLL_PORT_MEMORY_ANY, /* it is the kernel that pins it, and maps it for a device */
 	.options = options,
 	.xstats = xstats,
 	.open = xdp_open,

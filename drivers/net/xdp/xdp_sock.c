@@ -117,13 +117,16 @@ static int refuse_bind(const struct xdp_port *xp, unsigned int queue, int rc, st
 	return rc;
 }
 
-/* A device must find each chunk in one piece: unaligned ones cross pages, which is well only within huge ones. */
+/*
+ * A device must find each chunk in one piece: unaligned ones cross pages, which is well only within huge ones. Of what
+ * the pages are outside of the heap nothing is known.
+ */
 static bool can_zerocopy(const struct xdp_port *xp, const struct xdp_umem_map *map)
 {
 	struct quoll_heap_info info;
 
 	quoll_heap_info(net_heap(&xp->port), &info);
-	return is_aligned(map) || info.page_bytes > PAGE_BYTES;
+	return is_aligned(map) || (!quoll_pool_is_outside(map->pool) && info.page_bytes > PAGE_BYTES);
 }
 
 static uint16_t bind_flags(const struct xdp_port *xp, const struct xdp_umem_map *map)

@@ -263,7 +263,8 @@ static void buffers_outside_of_the_heap_are_for_ports_that_can_do_with_them(void
 	fake_port_defaults();
 	fake = fake_port_open(&f);
 	CU_ASSERT_EQUAL(fix_start_with(&f, &fake->port, outside, 1, NULL), -ENOTSUP);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.what, "driver fake takes buffers of the heap only"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.what, "driver fake takes buffers of the heap only, as that is what"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.err.hint, "--buffers heap"));
 	quoll_port_close(&fake->port);
 	fake_port_can.info.memory = QUOLL_PORT_MEMORY_STREAMED;
 	fake = fake_port_open(&f);
