@@ -38,8 +38,9 @@ enum quoll_port_memory {
  * @rx_streams, @tx_streams: one a queue, of the device's IOAS, where the caches' pool is outside of the heap
  *              (quoll_pool_create_outside()) and the port says QUOLL_PORT_MEMORY_STREAMED; else not looked at. They map
  *              a buffer before the port has it, and unmap it before anybody else does. Of several such pools a queue
- *              takes the one of its cache only. A frame that cannot be mapped is dropped: tx_bad; what cannot be mapped
- *              to be received into is missing: rx_no_buf. They outlive the queues
+ *              takes the one of its cache only. A frame that cannot be mapped is dropped: tx_bad. A buffer to receive
+ * into that cannot be mapped goes behind all others of its pool (xstat rxqN_unmappable); if no others are found it is
+ * missing: rx_no_buf. They outlive the queues
  *
  * A cache belongs to the thread that polls the queue, as does a stream; two queues of one thread may share them.
  */

@@ -17,6 +17,8 @@
 #define STAGE_FRAMES 64u /* the driver is asked for or given at a time */
 #define STAGE_REFILL 64u /* so many are missing before more are mapped */
 #define STAGE_CHAIN 64u	 /* a frame that is not complete has no more */
+#define STAGE_FAILED 64u /* of a refill: so many buffers that cannot be mapped are enough */
+#define STAGE_WARY 4u	 /* behind one of those so few are tried first: what follows the next is mapped in vain */
 /* Beside those on the ring, so that the driver can always post a batch. */
 #define STAGE_SPARE (STAGE_FRAMES + STAGE_REFILL + STAGE_CHAIN)
 
@@ -25,19 +27,25 @@ static_assert(STAGE_SEGS <= QUOLL_PORT_MORE_MAPPED && STAGE_SPARE <= QUOLL_PORT_
 
 /**
  * struct net_stage - of one queue, and its thread's
+ * @port, @id:  whose receive queue it is
  * @cache, @pool: the user's
+ * @aside:     of a receive queue, and of the same pool: it has room for one buffer, and what is put there goes behind
+ *             all others of the pool's
  * @inner, @annex: the driver's
  * @bufs:      headers, whose index is that of @segs
  * @front_bytes: the driver's, before data
  * @target:    so many buffers does a receive queue's driver have, @nr_mapped of them now
  * @segs:      how each buffer that is the annex's is mapped
+ * @nr_unmappable: how often a buffer to receive into could not be mapped; any thread
  * @nr, @batch: to be mapped in one go; @nr_done, @done: to be unmapped
  */
 struct net_stage {
 	unsigned int (*rx_burst)(struct quoll_rxq *rxq, struct quoll_buf **bufs, unsigned int n);
 	unsigned int (*tx_burst)(struct quoll_txq *txq, struct quoll_buf *const *bufs, unsigned int n);
 	struct quoll_stream *stream;
+	const struct quoll_port *port;
 	struct quoll_buf_cache *cache;
+	struct quoll_buf_cache *aside;
 	struct quoll_buf_cache *inner;
 	struct quoll_pool *pool;
 	struct quoll_pool *annex;
@@ -48,6 +56,8 @@ struct net_stage {
 	uint32_t max_links;
 	uint32_t target;
 	uint32_t nr_mapped;
+	unsigned int id;
+	uint64_t nr_unmappable;
 	unsigned int nr;
 	unsigned int nr_done;
 	struct quoll_stream_seg batch[STAGE_SEGS];
@@ -120,49 +130,70 @@ static void take_back_unused(struct net_stage *stage, uint32_t n)
 
 /* Receive. */
 
-/* @n fresh buffers of stage->list: to the driver's, or those that cannot be mapped back. Return: 0, -errno of the last.
+/*
+ * A buffer that nobody can map: there may be many such, and if the cache had it back it would be the next one to be
+ * tried. Behind all others of the pool it is out of their way, and not lost where the reason is one that goes by.
  */
-static int lend_empty(struct net_stage *stage, unsigned int n)
+static void put_aside(struct net_stage *stage, struct quoll_buf *buf, int why)
 {
-	unsigned int done = 0;
-	int rc, last = 0;
+	if (!stage->nr_unmappable)
+		quoll_log(net_env(stage->port), QUOLL_LOG_WARN, "net",
+			  "%s: receive queue %u: its stream cannot map the buffer at %p: %s; others take its place, "
+			  "and rxq%u_unmappable counts further ones",
+			  stage->port->name, stage->id, (void *)buf->va, strerror(-why), stage->id);
+	quoll_count(&stage->nr_unmappable, 1);
+	quoll_buf_put(stage->aside, &buf, 1);
+}
+
+/*
+ * @n fresh buffers of stage->list: to the driver's. Those that cannot be mapped are put aside, @patience of them.
+ * Return: 0, or -errno: there is no room, or no patience any more, and the rest went back.
+ */
+static int lend_empty(struct net_stage *stage, unsigned int n, unsigned int *patience)
+{
+	unsigned int done = 0, most = n;
 
 	for (unsigned int i = 0; i < n; i++)
 		batch_add(stage, stage->list[i], stage->front_bytes, stage->buf_bytes - stage->list[i]->data_off,
 			  QUOLL_SEG_WRITE);
 	stage->nr = 0;
 	while (done < n) {
-		rc = quoll_stream_map(stage->stream, stage->batch + done, n - done);
-		if (rc <= 0) {
-			last = rc;
-			/* Another one may do, unless there is no room for any. */
-			quoll_buf_put(stage->cache, stage->list + done, rc == -EAGAIN ? n - done : 1);
-			done += rc == -EAGAIN ? n - done : 1;
+		int rc = quoll_stream_map(stage->stream, stage->batch + done, most < n - done ? most : n - done);
+
+		if (rc > 0) {
+			for (int i = 0; i < rc; i++)
+				lend(stage, stage->list[done + (unsigned int)i], &stage->batch[done + (unsigned int)i]);
+			quoll_buf_put(stage->inner, stage->list + done, (uint32_t)rc);
+			done += (unsigned int)rc;
+			most *= 2;
 			continue;
 		}
-		for (int i = 0; i < rc; i++)
-			lend(stage, stage->list[done + (unsigned int)i], &stage->batch[done + (unsigned int)i]);
-		quoll_buf_put(stage->inner, stage->list + done, (uint32_t)rc);
-		done += (unsigned int)rc;
+		/* Another one may do, unless there is no room for any. */
+		if (rc != -EAGAIN) {
+			put_aside(stage, stage->list[done++], rc);
+			most = STAGE_WARY;
+			if (--*patience)
+				continue;
+		}
+		quoll_buf_put(stage->cache, stage->list + done, n - done);
+		return rc;
 	}
-	return last;
+	return 0;
 }
 
 /* Return: 0, also if the pool has too few; -errno of a mapping. */
-static int refill(struct net_stage *stage)
+static int refill(struct net_stage *stage, unsigned int patience)
 {
-	uint32_t missing = stage->target - stage->nr_mapped;
 	int rc = 0;
 
-	while (missing && !rc) {
-		uint32_t n = missing < STAGE_SEGS ? missing : STAGE_SEGS;
+	while (stage->nr_mapped < stage->target && !rc) {
+		uint32_t missing = stage->target - stage->nr_mapped, n = missing < STAGE_SEGS ? missing : STAGE_SEGS;
 
 		while (n && quoll_buf_get(stage->cache, stage->list, n))
 			n /= 2;
 		if (!n)
 			break;
-		rc = lend_empty(stage, n);
-		missing -= n;
+		rc = lend_empty(stage, n, &patience);
 	}
 	return rc;
 }
@@ -175,7 +206,7 @@ static unsigned int stage_rx(struct quoll_rxq *rxq, struct quoll_buf **bufs, uns
 
 	do {
 		if (stage->target - stage->nr_mapped >= STAGE_REFILL && !net_port_dead(rxq->port))
-			(void)refill(stage);
+			(void)refill(stage, STAGE_FAILED);
 		asked = n - got < STAGE_FRAMES ? n - got : STAGE_FRAMES;
 		some = stage->rx_burst(rxq, bufs + got, asked);
 		for (unsigned int i = got; i < got + some; i++)
@@ -331,6 +362,11 @@ static unsigned int stage_tx(struct quoll_txq *txq, struct quoll_buf *const *buf
 	return taken;
 }
 
+uint64_t net_stage_unmappable(const struct net_stage *stage)
+{
+	return quoll_counted(&stage->nr_unmappable);
+}
+
 /* For the driver. */
 
 void net_stage_received(const struct quoll_rxq *rxq, const struct quoll_buf *buf, uint32_t bytes)
@@ -371,6 +407,7 @@ static void stage_free(struct net_stage *stage)
 	/* Refused where a driver keeps buffers, which it must not. */
 	if (stage->annex)
 		(void)quoll_pool_destroy(stage->annex);
+	quoll_buf_cache_destroy(stage->aside);
 	free(stage->segs);
 	free(stage);
 }
@@ -387,6 +424,7 @@ static int stage_new(struct quoll_port *port, struct quoll_buf_cache *cache, str
 		return quoll_error_set(err, ENOMEM, "start", port->name, "out of memory");
 	*result = stage;
 	quoll_pool_memory(cache->pool, &memory);
+	stage->port = port;
 	stage->stream = stream;
 	stage->cache = cache;
 	stage->pool = cache->pool;
@@ -422,9 +460,14 @@ static int rx_stage_open(struct quoll_port *port, const struct quoll_port_queues
 	if (rc)
 		return rc;
 	stage = port->rx_stages[i];
+	stage->id = i;
+	rc = quoll_buf_cache_create(cache->pool, 1, &stage->aside, err);
+	if (rc)
+		return rc;
 	port->rx_caches[i] = stage->inner;
 	stage->target = quoll_round_up_pow2(port->queues.entries) + STAGE_SPARE;
-	rc = refill(stage);
+	/* As many as it is to have: that many more which cannot be mapped are no accident. */
+	rc = refill(stage, stage->target);
 	if (!rc)
 		return 0;
 	rc = quoll_error_set(err, -rc, "start", port->name,

@@ -25,6 +25,9 @@ void net_stages_enter(struct quoll_port *port);
 /* After the driver's stop: all is unmapped and in the user's caches. */
 void net_stages_close(struct quoll_port *port);
 
+/* How often a buffer for a receive queue could not be mapped, and another one was taken. */
+uint64_t net_stage_unmappable(const struct net_stage *stage);
+
 /* Whether a queue that the driver makes is behind one. */
 static inline bool net_rx_is_staged(const struct quoll_rxq *rxq)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "net_driver.h"
+#include "net_stage.h"
 
 void net_add_queues(const struct quoll_port *port, struct quoll_port_stats *stats)
 {
@@ -106,6 +107,8 @@ static void add_each_queue(struct xstat_list *list, const struct quoll_port *por
 		add_of_queue(list, quoll_counted(&q->nr_bytes), "rxq", i, "bytes");
 		add_of_queue(list, quoll_counted(&q->nr_no_buf), "rxq", i, "no_buf");
 		add_of_queue(list, quoll_counted(&q->nr_bad), "rxq", i, "bad");
+		if (port->rx_stages[i])
+			add_of_queue(list, net_stage_unmappable(port->rx_stages[i]), "rxq", i, "unmappable");
 	}
 	for (unsigned int i = 0; i < QUOLL_PORT_MAX_QUEUES && port->txqs[i]; i++) {
 		const struct quoll_txq *q = port->txqs[i];

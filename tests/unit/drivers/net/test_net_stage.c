@@ -29,8 +29,19 @@ static struct quoll_pool *pool;
 static struct quoll_buf_cache *cache;
 static struct quoll_stream *stream;
 static uint8_t frame[FAKE_MAX_FRAME];
+static unsigned int nr_warnings;
+static char warning[256];
 
 /* Coming and going. */
+
+static void on_log(void *arg, enum quoll_log_level level, const char *area, const char *line)
+{
+	(void)arg;
+	if (level != QUOLL_LOG_WARN || strcmp(area, "net") != 0)
+		return;
+	nr_warnings++;
+	snprintf(warning, sizeof(warning), "%s", line);
+}
 
 static void make_pool(void)
 {
@@ -49,6 +60,8 @@ static void make_pool(void)
 static void begin(const struct quoll_stream_opts *opts)
 {
 	fixture_init(&fx);
+	nr_warnings = 0;
+	fx.fake.pci.env = (struct quoll_env){.log = on_log, .log_level = QUOLL_LOG_WARN};
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
 	fake_window_add(fx.w.ioas, &fx.fake.pci);
 	make_pool();
@@ -499,6 +512,139 @@ static void a_buffer_that_cannot_be_mapped_is_replaced_by_another(void)
 	end();
 }
 
+static uint64_t unmappable(void)
+{
+	struct quoll_port_xstat xstats[128];
+	unsigned int n = quoll_port_xstats(fx.w.port, xstats, 128);
+
+	for (unsigned int i = 0; i < n; i++)
+		if (!strcmp(xstats[i].name, "rxq0_unmappable"))
+			return xstats[i].value;
+	return UINT64_MAX;
+}
+
+#define NR_BAD 300u /* at the begin of the memory, which is not registered */
+
+static bool is_bad(const struct quoll_buf *buf)
+{
+	return buf->va < memory + NR_BAD * BUF_BYTES;
+}
+
+/* All that are free, in an array of NR_BUFS. */
+static unsigned int take_all(struct quoll_buf **all)
+{
+	unsigned int n = 0;
+
+	while (n < NR_BUFS && !quoll_buf_get(cache, &all[n], 1))
+		n++;
+	return n;
+}
+
+/* Those of one kind go back. */
+static void put_all(struct quoll_buf *const *all, unsigned int n, bool bad)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (is_bad(all[i]) == bad)
+			put(all[i]);
+}
+
+static void start_with_bad_ones(unsigned int way)
+{
+	const uint64_t bad = NR_BAD * BUF_BYTES;
+	const struct quoll_stream_opts opts = {.ways = ONLY(WINDOW), .window_bytes = MEMORY_BYTES},
+				       way_opts = {.ways = way, .window_bytes = MEMORY_BYTES};
+
+	begin(&opts);
+	quoll_stream_destroy(stream);
+	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, &way_opts, &stream, &fx.w.err), 0);
+	if (way == ONLY(REGISTERED))
+		CU_ASSERT_EQUAL_FATAL(quoll_stream_register(stream, memory + bad, MEMORY_BYTES - bad,
+							    QUOLL_SEG_READ | QUOLL_SEG_WRITE),
+				      0);
+	fake_window.no_memory = (uintptr_t)memory;
+	fake_window.no_memory_bytes = bad;
+	/* The pool hands them out first. */
+	start();
+}
+
+static void bad_ones_are_passed_over(unsigned int way)
+{
+	struct quoll_buf *all[NR_BUFS], *held[10 * BURST];
+	uint64_t before, passed;
+	unsigned int n;
+
+	start_with_bad_ones(way);
+	CU_ASSERT_EQUAL(nr_warnings, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(warning, "receive queue 0: its stream cannot map the buffer at"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(warning, strerror(EFAULT)));
+	CU_ASSERT_EQUAL(unmappable(), NR_BAD);
+	for (unsigned int turn = 0; turn < 20; turn++) {
+		/* They are the next ones again. */
+		n = take_all(all);
+		put_all(all, n, false);
+		put_all(all, n, true);
+		for (unsigned int i = 0; i < 10; i++) {
+			before = unmappable();
+			come_in(BURST, i);
+			fake_window.nr_entries = 0;
+			CU_ASSERT_EQUAL_FATAL(quoll_rx(&fx.rxq->q, held + i * BURST, BURST), BURST);
+			passed = unmappable() - before;
+			CU_ASSERT(passed <= 64);
+			/* The kernel does little in vain for each. */
+			CU_ASSERT(fake_window.nr_entries <= 4 * 256 + 10 * passed);
+		}
+		for (unsigned int i = 0; i < 10 * BURST; i++)
+			put(held[i]);
+	}
+	CU_ASSERT(unmappable() > 2 * NR_BAD);
+	CU_ASSERT_EQUAL(nr_warnings, 1);
+	CU_ASSERT_EQUAL(fixture_stats(&fx).rx_no_buf, 0);
+	CU_ASSERT_EQUAL(fixture_stats(&fx).rx_missed, 0);
+	end();
+}
+
+static void many_buffers_that_can_never_be_mapped_are_passed_over(void)
+{
+	bad_ones_are_passed_over(ONLY(WINDOW));
+}
+
+static void many_buffers_that_are_not_registered_are_passed_over(void)
+{
+	bad_ones_are_passed_over(ONLY(REGISTERED));
+}
+
+static void with_no_others_left_it_is_a_shortage_and_the_port_gets_over_it(void)
+{
+	struct quoll_buf *all[NR_BUFS], *bufs[BURST];
+	unsigned int n, got = 1;
+	uint64_t before;
+
+	start_with_bad_ones(ONLY(WINDOW));
+	n = take_all(all);
+	put_all(all, n, true);
+	while (got) {
+		fixture_make_frame(&fx, frame, FRAME_BYTES, 1);
+		for (unsigned int i = 0; i < BURST; i++)
+			(void)fake_e1000e_receive(&fx.fake, frame, FRAME_BYTES);
+		before = unmappable();
+		got = quoll_rx(&fx.rxq->q, bufs, BURST);
+		CU_ASSERT(unmappable() - before <= 64);
+		for (unsigned int i = 0; i < got; i++)
+			all[n++] = bufs[i];
+		CU_ASSERT_FATAL(n <= NR_BUFS);
+	}
+	CU_ASSERT(fixture_stats(&fx).rx_no_buf > 0);
+	put_all(all, n, false);
+	for (unsigned int i = 0; i < 10; i++) {
+		CU_ASSERT_EQUAL(quoll_rx(&fx.rxq->q, bufs, BURST), 0);
+	}
+	come_in(BURST, 3);
+	CU_ASSERT_EQUAL_FATAL(quoll_rx(&fx.rxq->q, bufs, BURST), BURST);
+	for (unsigned int i = 0; i < BURST; i++)
+		put(bufs[i]);
+	end();
+}
+
 static void a_ring_that_cannot_be_filled_is_a_shortage_and_gets_over_it(void)
 {
 	const struct quoll_stream_opts opts = {.ways = ONLY(WINDOW), .window_bytes = MEMORY_BYTES};
@@ -618,6 +764,11 @@ static const struct unit_test tests[] = {
 	 without_room_in_the_window_frames_wait_until_others_are_sent},
 	{"a buffer that cannot be mapped is replaced by another",
 	 a_buffer_that_cannot_be_mapped_is_replaced_by_another},
+	{"many buffers that can never be mapped are passed over",
+	 many_buffers_that_can_never_be_mapped_are_passed_over},
+	{"many buffers that are not registered are passed over", many_buffers_that_are_not_registered_are_passed_over},
+	{"with no others left it is a shortage, and the port gets over it",
+	 with_no_others_left_it_is_a_shortage_and_the_port_gets_over_it},
 	{"a ring that cannot be filled is a shortage, and gets over it",
 	 a_ring_that_cannot_be_filled_is_a_shortage_and_gets_over_it},
 	{"a port is stopped with buffers on its rings", a_port_is_stopped_with_buffers_on_its_rings},

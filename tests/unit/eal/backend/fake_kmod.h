@@ -69,8 +69,9 @@ struct fake_stream {
 	unsigned int fail_op;	/* 0, or an entry of this kind fails */
 	unsigned int fail_skip; /* but so many work before; then all work again */
 	int fail_errno;
-	uint32_t jump;	    /* done_tail is so much too large */
-	bool lie_user_data; /* completions name entries that there are not */
+	uint64_t no_memory, no_memory_bytes; /* memory there is none to be mapped */
+	uint32_t jump;			     /* done_tail is so much too large */
+	bool lie_user_data;		     /* completions name entries that there are not */
 };
 
 struct fake_quoll_group {

@@ -130,6 +130,8 @@ static int map(struct fake_stream *stream, const struct quoll_stream_entry *entr
 
 	if (!(entry->flags & (QUOLL_STREAM_READ | QUOLL_STREAM_WRITE)))
 		return -EINVAL;
+	if (!(entry->flags & QUOLL_STREAM_REGISTERED) && entry->va - stream->no_memory < stream->no_memory_bytes)
+		return -EFAULT;
 	for (unsigned int i = 0; i < FAKE_MAX_STREAMED; i++) {
 		if (!stream->maps[i].bytes)
 			to = &stream->maps[i];
