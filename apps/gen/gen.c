@@ -240,6 +240,8 @@ static int take_options(const struct cli *cli, const struct gen_values *v, struc
 	opts->heap_bytes = v->heap_bytes;
 	opts->live_ns = v->interval * 1000000000u;
 	opts->live = cli_progress_wanted() ? show_live : NULL;
+	opts->say = cli_say;
+	opts->say_arg = (void *)(uintptr_t)cli;
 	return 0;
 }
 

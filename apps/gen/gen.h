@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "ports/ports.h"
+#include "quoll/iommu_faults.h"
 
 #include "path.h"
 
@@ -66,6 +67,8 @@ struct gen_opts {
 	uint64_t heap_bytes;
 	uint64_t live_ns;
 	void (*live)(const char *line);
+	void (*say)(void *arg, const char *line); /* told of the IOMMU's faults; NULL: nobody is */
+	void *say_arg;
 };
 
 /* For the live line. */
@@ -91,6 +94,7 @@ struct gen_totals {
 struct gen_run {
 	struct gen_opts opts;
 	struct ports p;
+	struct iommu_faults *faults;
 	unsigned int nr_directions;
 	unsigned int nr_lanes;
 	struct source *sources;

@@ -230,6 +230,8 @@ json_t *gen_describe(const struct gen_run *run)
 		json_decref(doc);
 		doc = NULL;
 	}
+	if (doc)
+		iommu_faults_describe(run->faults, doc);
 	json_decref(more);
 	return doc;
 }
@@ -283,10 +285,13 @@ static void direction_text(FILE *f, const json_t *part)
 void gen_text(FILE *f, const json_t *doc)
 {
 	const json_t *directions = json_object_get(doc, "directions");
+	json_int_t faults = json_integer_value(json_object_get(doc, "faults"));
 
 	fprintf(f, "generated until %s\n", render_string(doc, "ended_by"));
 	for (size_t i = 0; i < json_array_size(directions); i++)
 		direction_text(f, json_array_get(directions, i));
+	if (faults)
+		fprintf(f, "the IOMMU stopped %lld accesses\n", (long long)faults);
 }
 
 void gen_live_line(const struct gen_totals *before, const struct gen_totals *now, uint64_t ns, char *line, size_t bytes)

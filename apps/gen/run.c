@@ -106,6 +106,7 @@ static void look(void *arg)
 	uint64_t now = quoll_ticks(&run->p.clock), done;
 	struct gen_totals totals;
 
+	iommu_faults_look(run->faults, quoll_ticks_to_ns(&run->p.clock, now - run->start_ticks));
 	if (!check_ports(run)) {
 		finish(run, GEN_END_ERROR);
 		return;

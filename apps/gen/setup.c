@@ -236,6 +236,8 @@ int gen_open(struct gen_run *run, const struct quoll_addr *addrs, unsigned int n
 	const struct gen_opts *opts = &run->opts;
 	int ret = ports_open(&run->p, addrs, nr_addrs, opts->pages, opts->heap_bytes, err);
 
+	if (!ret && opts->say)
+		run->faults = iommu_faults_open(&run->p.claims, opts->say, opts->say_arg);
 	run->nr_directions = opts->both ? 2 : 1;
 	run->nr_lanes = run->nr_directions * opts->nr_queues;
 	if (!ret)
@@ -265,18 +267,23 @@ int gen_open(struct gen_run *run, const struct quoll_addr *addrs, unsigned int n
 
 int gen_stop(struct gen_run *run, struct quoll_error *err)
 {
+	int ret;
+
 	for (unsigned int i = 0; run->sources && i < run->nr_lanes; i++) {
 		quoll_loop_remove(&run->sources[i].poller);
 		source_give_back(&run->sources[i]);
 	}
 	for (unsigned int i = 0; run->sinks && i < run->nr_lanes; i++)
 		quoll_loop_remove(&run->sinks[i].poller);
-	return ports_stop(&run->p, err);
+	ret = ports_stop(&run->p, err);
+	iommu_faults_finish(run->faults);
+	return ret;
 }
 
 void gen_close(struct gen_run *run)
 {
 	gen_stop(run, NULL);
+	iommu_faults_close(run->faults);
 	ports_close(&run->p);
 	free(run->sources);
 	free(run->sinks);

@@ -43,6 +43,7 @@ tells() {
 	check "isolation: $name counts them, and ends with 0" jq -e ".faults > 0 and $status == 0" /tmp/isolation.json
 }
 tells fwd "$nic" fwd "$nic"
+tells gen "$nic" gen "$nic" --rate 1kpps
 tells 'nvme perf' "$disk" nvme perf "$disk"
 # What fault.h says to users who may not read the kernel's log; root is shown the same by its file's mode.
 sysctl -qw kernel.dmesg_restrict=1

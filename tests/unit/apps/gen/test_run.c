@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <net/net_driver.h>
 
+#include "eal/backend/fake_backend.h"
 #include "gen/gen.h"
 #include "unit.h"
 
@@ -581,6 +583,73 @@ static void document_says_what_was_counted(void)
 	finish();
 }
 
+static unsigned int nr_said;
+
+static void say(void *arg, const char *line)
+{
+	CU_ASSERT_PTR_NOT_NULL(strstr(line, arg));
+	nr_said++;
+}
+
+static json_int_t faults_described(bool *text_has_them)
+{
+	json_t *doc = gen_describe(run), *nr = json_object_get(doc, "faults");
+	json_int_t value = json_is_null(nr) ? -1 : json_integer_value(nr);
+	char *text = NULL;
+	size_t bytes;
+	FILE *f = open_memstream(&text, &bytes);
+
+	CU_ASSERT_PTR_NOT_NULL(nr);
+	gen_text(f, doc);
+	fclose(f);
+	*text_has_them = strstr(text, "the IOMMU stopped 1 accesses") != NULL;
+	free(text);
+	json_decref(doc);
+	return value;
+}
+
+/* A file is in the kernel's log's place, and a fake NIC is in a group beside the ports of the run. */
+static void faults_of_the_iommu_are_told_and_counted(void)
+{
+	const struct quoll_addr nic = {.target = "0000:03:00.0"};
+	char dev[] = "/tmp/test_run.XXXXXX", path[64];
+	const struct quoll_env env = {.dev_root = dev};
+	struct claims claims = {.env = &env};
+	struct gen_opts opts = base;
+	struct quoll_device *device;
+	bool text_has_them;
+	FILE *kmsg;
+
+	fake_reset();
+	CU_ASSERT_FATAL(mkdtemp(dev) != NULL);
+	snprintf(path, sizeof(path), "%s/kmsg", dev);
+	kmsg = fopen(path, "w");
+	CU_ASSERT_FATAL(kmsg != NULL);
+	CU_ASSERT_EQUAL_FATAL(ioas_open_ops(NULL, &fake_ops, &claims.ioases[0], NULL), 0);
+	claims.nr_ioases = 1;
+	CU_ASSERT_EQUAL_FATAL(claims_device(&claims, &nic, &device, NULL), 0);
+	opts.say = say;
+	opts.say_arg = "0000:03:00.0: the IOMMU stopped a read at IOVA 0x9000 (no memory of this program): PTE";
+	nr_said = 0;
+	start(&opts, "ring:a?loop=1", NULL);
+	CU_ASSERT_EQUAL(faults_described(&text_has_them), -1); /* no device, nothing is known */
+	CU_ASSERT_FALSE(text_has_them);
+	run->faults = iommu_faults_open(&claims, opts.say, opts.say_arg);
+	fprintf(kmsg, "3,1,1,-;DMAR: [DMA Read NO_PASID] Request device [03:00.0] fault addr 0x9000 [fault reason "
+		      "0x06] PTE Read access is not set\n");
+	fclose(kmsg);
+	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
+	CU_ASSERT_EQUAL(nr_said, 1); /* while it ran */
+	CU_ASSERT_EQUAL(gen_stop(run, &err), 0);
+	CU_ASSERT_EQUAL(nr_said, 1);
+	CU_ASSERT_EQUAL(faults_described(&text_has_them), 1);
+	CU_ASSERT_TRUE(text_has_them);
+	finish();
+	claims_close(&claims);
+	unlink(path);
+	rmdir(dev);
+}
+
 static const struct unit_test tests[] = {
 	{"packets out are packets in, one or two ports and threads", packets_out_are_packets_in},
 	{"queues and directions share the work, on any number of threads", queues_and_directions_share_the_work},
@@ -603,6 +672,7 @@ static const struct unit_test tests[] = {
 	{"a line that was never up is waited for", a_line_that_was_never_up_is_waited_for},
 	{"a percentage of a line without a rate is refused", rates_that_a_port_cannot_tell_are_refused},
 	{"the document says what was counted", document_says_what_was_counted},
+	{"faults of the IOMMU are told and counted", faults_of_the_iommu_are_told_and_counted},
 };
 
 UNIT_MAIN("apps/gen/run", tests)
