@@ -44,6 +44,8 @@ static void add_arena(struct line *line, const struct quoll_where *where)
 	add(line, ", va %p", where->va);
 	if (where->way == QUOLL_WAY_BOUNCE)
 		add(line, ", where a stream bounces");
+	if (where->held)
+		add(line, " %" PRIu64 " bytes at %p", where->held_bytes, where->held);
 	if (where->dir == QUOLL_SEG_READ)
 		add(line, ", devices may only read it");
 	if (where->state == QUOLL_WHERE_FREE)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stream/internal.h"
@@ -18,6 +19,11 @@ int stream_bounce_init(struct stream_bounce *bounce, struct quoll_heap *heap, ui
 		return quoll_error_set(err, -rc, "stream", "bounce", "%" PRIu64 " bytes of buffers are not possible",
 				       bytes);
 	bounce->bytes = stream_pages(bytes) * STREAM_PAGE_BYTES;
+	bounce->held = calloc(stream_pages(bytes), sizeof(*bounce->held));
+	if (!bounce->held) {
+		stream_bounce_fini(bounce);
+		return quoll_error_set(err, ENOMEM, "stream", "bounce", "out of memory");
+	}
 	/* One area for both directions: what a device writes where it was to read harms only what it reads. */
 	rc = quoll_arena_create(heap, STREAM_BOUNCE_ARENA, QUOLL_ARENA_DEVICE_READ_WRITE, bounce->bytes, &bounce->arena,
 				err);
@@ -37,7 +43,22 @@ void stream_bounce_fini(struct stream_bounce *bounce)
 	if (bounce->arena)
 		quoll_arena_destroy(bounce->arena);
 	page_runs_fini(&bounce->pages);
+	free(bounce->held);
 	*bounce = (struct stream_bounce){0};
+}
+
+/* For where.c. */
+static inline void note(struct stream_held *held, uintptr_t va, uint64_t bytes)
+{
+	__atomic_store_n(&held->va, va, __ATOMIC_RELAXED);
+	__atomic_store_n(&held->bytes, bytes, __ATOMIC_RELAXED);
+}
+
+static __attribute__((noinline)) void note_pages(struct stream_held *held, uintptr_t va, uint64_t bytes)
+{
+	for (; bytes > STREAM_PAGE_BYTES; bytes -= STREAM_PAGE_BYTES, va += STREAM_PAGE_BYTES)
+		note(held++, va, STREAM_PAGE_BYTES);
+	note(held, va, bytes);
 }
 
 int stream_bounce_map(struct stream_bounce *bounce, struct quoll_stream_seg *seg)
@@ -47,10 +68,13 @@ int stream_bounce_map(struct stream_bounce *bounce, struct quoll_stream_seg *seg
 
 	if (seg->bytes > bounce->bytes)
 		return -E2BIG;
-	if (!page_runs_take(&bounce->pages, nr, &first))
+	if (!(nr == 1 && page_runs_take_next(&bounce->pages, &first)) && !page_runs_take(&bounce->pages, nr, &first))
 		return -EAGAIN;
 	seg->token = first;
 	seg->iova = bounce->iova + first * STREAM_PAGE_BYTES;
+	note(bounce->held + first, (uintptr_t)seg->va, seg->bytes);
+	if (QUOLL_UNLIKELY(nr > 1))
+		note_pages(bounce->held + first, (uintptr_t)seg->va, seg->bytes);
 	stream_bounce_sync(bounce, seg, QUOLL_SEG_READ);
 	return 0;
 }

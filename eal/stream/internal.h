@@ -23,12 +23,19 @@ static inline uint64_t stream_pages(uint64_t bytes)
 
 #define STREAM_BOUNCE_ARENA "stream" /* its name */
 
+/* Whose data a page holds, or held last: so many bytes from @va on. Written by the stream's thread, read by any. */
+struct stream_held {
+	uintptr_t va;
+	uint64_t bytes; /* 0: none ever */
+};
+
 struct stream_bounce {
 	struct quoll_arena *arena;
 	uint8_t *va;
 	quoll_iova_t iova;
 	uint64_t bytes;
 	struct page_runs pages;
+	struct stream_held *held; /* by page */
 };
 
 int stream_bounce_init(struct stream_bounce *bounce, struct quoll_heap *heap, uint64_t bytes, struct quoll_error *err);

@@ -88,6 +88,8 @@ static void in_cache(const struct stream_cache *cache, quoll_iova_t iova, struct
 
 static void in_bounce(const struct stream_bounce *bounce, quoll_iova_t iova, struct quoll_where *where)
 {
+	const struct stream_held *held = &bounce->held[(iova - bounce->iova) / STREAM_PAGE_BYTES];
+
 	where->state = QUOLL_WHERE_IN_USE;
 	where->way = QUOLL_WAY_BOUNCE;
 	where->dir = QUOLL_SEG_READ | QUOLL_SEG_WRITE;
@@ -96,6 +98,8 @@ static void in_bounce(const struct stream_bounce *bounce, quoll_iova_t iova, str
 	where->va = bounce->va + where->offset;
 	where->piece = bounce->va;
 	where->piece_bytes = bounce->bytes;
+	where->held = (const void *)LOAD(&held->va);
+	where->held_bytes = LOAD(&held->bytes);
 }
 
 bool quoll_stream_where(const struct quoll_stream *stream, quoll_iova_t iova, struct quoll_where *where)

@@ -31,6 +31,8 @@ enum quoll_where_state {
  * @va:     of the byte at the IOVA; NULL: not known, or no memory is there
  * @piece, @piece_bytes: what was handed out or mapped, and @va is in: an allocation in an arena; whole pages in
  *          a stream; NULL: not known, or not handed out
+ * @held, @held_bytes: of a bounce buffer: the memory outside of the heap whose data the page of the IOVA holds, or held
+ *          last, from the page's first byte on; NULL: none yet
  */
 struct quoll_where {
 	enum quoll_where_state state;
@@ -41,6 +43,8 @@ struct quoll_where {
 	const void *va;
 	const void *piece;
 	uint64_t piece_bytes;
+	const void *held;
+	uint64_t held_bytes;
 };
 
 /**

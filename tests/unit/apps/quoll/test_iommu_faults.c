@@ -177,6 +177,7 @@ static void memory_of_streams_is_found(void)
 	static uint8_t memory[8192];
 	struct quoll_stream *streams[3] = {NULL};
 	struct quoll_stream_seg seg = {.va = memory, .bytes = 4096, .dir = QUOLL_SEG_READ}, other = seg;
+	char text[64];
 
 	begin();
 	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(claims.ioases[0], claims.heap, &cached, &streams[1], NULL), 0);
@@ -191,7 +192,8 @@ static void memory_of_streams_is_found(void)
 	CU_ASSERT(strstr(lines[0], "(stream, cached, offset 0x0, va 0x") != NULL);
 	CU_ASSERT(strstr(lines[0], "mapped, to be read)") != NULL);
 	CU_ASSERT(strstr(lines[1], "(arena \"stream\", offset 0x") != NULL);
-	CU_ASSERT(strstr(lines[1], "where a stream bounces)") != NULL);
+	snprintf(text, sizeof(text), "where a stream bounces 4096 bytes at %p)", (void *)memory);
+	CU_ASSERT(strstr(lines[1], text) != NULL);
 	quoll_stream_unmap(streams[1], &seg, 1);
 	quoll_stream_unmap(streams[2], &other, 1);
 	iommu_faults_streams(faults, NULL, 0);

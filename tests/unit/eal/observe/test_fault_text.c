@@ -107,6 +107,10 @@ static void memory_of_a_stream(void)
 				     .arena = "stream",
 				     .va = VA};
 	expect(&where, " (arena \"stream\", offset 0x0, va 0x7f0000002000, where a stream bounces)");
+	where.held = (const uint8_t *)VA + 0x5000;
+	where.held_bytes = 1500;
+	expect(&where, " (arena \"stream\", offset 0x0, va 0x7f0000002000, where a stream bounces 1500 bytes at "
+		       "0x7f0000007000)");
 	where = (struct quoll_where){.state = QUOLL_WHERE_NOWHERE};
 	expect(&where, " (no memory of this program)");
 }

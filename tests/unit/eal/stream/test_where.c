@@ -199,6 +199,40 @@ static void registrations_are_found_for_as_long_as_they_are_kept(void)
 	end();
 }
 
+static void expect_held(quoll_iova_t iova, const void *va, uint64_t bytes)
+{
+	CU_ASSERT(quoll_stream_where(stream, iova, &where));
+	CU_ASSERT_EQUAL(where.way, QUOLL_WAY_BOUNCE);
+	CU_ASSERT_PTR_EQUAL(where.held, va);
+	CU_ASSERT_EQUAL(where.held_bytes, bytes);
+}
+
+static void of_a_bounce_buffer_whose_data_it_holds_or_held_last(void)
+{
+	const struct quoll_stream_opts opts = {.ways = ONLY(BOUNCE), .bounce_bytes = 4 * PAGE};
+	struct quoll_stream_seg seg, next;
+
+	begin(&opts);
+	map_one(&seg, outside + 100, 2 * PAGE + 10, QUOLL_SEG_WRITE);
+	expect_held(seg.iova, outside + 100, PAGE);
+	expect_held(seg.iova + PAGE - 1, outside + 100, PAGE);
+	expect_held(seg.iova + PAGE, outside + 100 + PAGE, PAGE);
+	expect_held(seg.iova + 2 * PAGE + 20, outside + 100 + 2 * PAGE, 10);
+	expect_held(seg.iova + 3 * PAGE, NULL, 0); /* nobody's yet */
+	quoll_stream_unmap(stream, &seg, 1);
+	expect_held(seg.iova + PAGE, outside + 100 + PAGE, PAGE);
+	/* One more page of its own, then round to the first. */
+	map_one(&next, outside + 5 * PAGE, PAGE, QUOLL_SEG_READ);
+	expect_held(seg.iova + 3 * PAGE, outside + 5 * PAGE, PAGE);
+	quoll_stream_unmap(stream, &next, 1);
+	map_one(&next, outside + 6 * PAGE + 1, 7, QUOLL_SEG_READ);
+	CU_ASSERT_EQUAL(next.iova, seg.iova);
+	expect_held(seg.iova, outside + 6 * PAGE + 1, 7);
+	expect_held(seg.iova + PAGE, outside + 100 + PAGE, PAGE);
+	quoll_stream_unmap(stream, &next, 1);
+	end();
+}
+
 static void bounce_buffers_and_other_addresses(void)
 {
 	const struct quoll_stream_opts opts = {.ways = ONLY(HEAP) | ONLY(BOUNCE)};
@@ -294,6 +328,7 @@ static const struct unit_test tests[] = {
 	{"what the kernel does not unmap is not said to be", what_the_kernel_does_not_unmap_is_not_said_to_be},
 	{"what the kernel refuses was never there", what_the_kernel_refuses_was_never_there},
 	{"registrations are found for as long as they are kept", registrations_are_found_for_as_long_as_they_are_kept},
+	{"of a bounce buffer whose data it holds, or held last", of_a_bounce_buffer_whose_data_it_holds_or_held_last},
 	{"bounce buffers, and other addresses", bounce_buffers_and_other_addresses},
 	{"another thread may look meanwhile", another_thread_may_look_meanwhile},
 };
