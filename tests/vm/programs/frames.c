@@ -5,9 +5,9 @@
  *
  *   frames INTERFACE COUNT BURST BYTES REST_US [OUT]
  *
- * OUT is an interface that they are forwarded to: it ends when that one has sent as many. Without, 20 ms after the last.
- * Prints one JSON object: sent, and busy_ns: all that was not idle meanwhile on the machine's CPUs (/proc/timer_list),
- * which under `-icount shift=0` is instructions, the sender's own among them.
+ * OUT is an interface that they are forwarded to: it ends when that one has sent as many. Without, 20 ms after the
+ * last. Prints one JSON object: sent, and busy_ns: all that was not idle meanwhile on the machine's CPUs
+ * (/proc/timer_list), which under `-icount shift=0` is instructions, the sender's own among them.
  */
 #include <arpa/inet.h>
 #include <errno.h>
