@@ -285,7 +285,10 @@ lab_all() {
 		lab "$kernel" --kernel "$kernel" -- tests/vm/cases/run main
 	done
 	# a kernel of the lab's own, built on a first run
-	[[ " ${kernels[*]} " != *' 6.12 '* ]] || lab iommufd --kernel 6.12-iommufd -- tests/vm/cases/run iommufd
+	if [[ " ${kernels[*]} " = *' 6.12 '* ]]; then
+		lab iommufd --kernel 6.12-iommufd -- tests/vm/cases/run iommufd
+		check 'kmod: checkpatch and sparse find nothing' tests/vm/kmod-style
+	fi
 	if [ "$long" = 1 ]; then
 		for kernel in "${kernels[@]}"; do
 			lab "kmod, $kernel" --kernel "$kernel" -- tests/vm/cases/run by-kmod-all

@@ -12,8 +12,15 @@ kmod_key() {
 	printf 'kmod-%s-%s\n' "$opt_kernel" "$( (printf '%s\n' "${1##*/}"; recipe "$lab/lib/kmod.sh" "$lab"/../../kmod/*) | sha256sum | cut -c1-12)"
 }
 kernel_key() { printf 'kernel-%s-%s\n' "$1" "$(recipe "$lab"/lib/{kernel,later}.sh "$lab/guest/modules")"; }
+# own_configs SERIES: the files with the options of a kernel that is built here; one for debugging has more of them.
+own_configs() {
+	printf '%s\n' "$lab/guest/config-6.12-iommufd"
+	[[ $1 == *-iommufd ]] || printf '%s\n' "$lab/guest/config-$1"
+}
 own_kernel_key() {
-	printf 'own-%s-%s\n' "$1" "$(recipe "$lab"/lib/{own-kernel,kernel}.sh "$lab"/guest/{modules,"config-$1"})"
+	local configs
+	mapfile -t configs < <(own_configs "$1")
+	printf 'own-%s-%s\n' "$1" "$(recipe "$lab"/lib/{own-kernel,kernel}.sh "$lab/guest/modules" "${configs[@]}")"
 }
 
 # image KIND-PREFIX KEY BUILDER ARGS...: prints the image folder, building it when it is not there. An older image of

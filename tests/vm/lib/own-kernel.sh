@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
 # A kernel image folder, as kernel.sh makes it, of a kernel that is built here from Debian's linux-source package, with the
-# options of guest/config-SERIES and no others: for what distributions' kernels have switched off.
+# options of guest/config-* and no others: for what distributions' kernels have switched off.
 
 own_kernel_timeout=3600 # seconds, for each of its steps
 
@@ -39,10 +39,10 @@ build_own_kernel() {
 	mkdir "$out/source" "$out/tree"
 	dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/linux-source-$base.tar.xz" | xz -dc |
 		tar -x -C "$out/source" --strip-components=1 --no-same-owner --exclude='*/Documentation/*/*' --exclude='*/tools/testing'
-	cp "$lab/guest/config-$series" "$out/wanted"
+	own_configs "$series" | xargs cat >"$out/wanted"
 	own_make "$out" KCONFIG_ALLCONFIG="$out/wanted" allnoconfig
 	check_config "$out/source/.config" "$out/wanted"
-	say "building it (some five minutes on two idle cores; once)"
+	say "building it (some five minutes on two idle cores, twelve for debugging; once)"
 	own_make "$out" bzImage modules
 	own_make "$out" INSTALL_MOD_PATH="$out/tree" INSTALL_MOD_STRIP=1 DEPMOD=true modules_install
 	version=$(<"$out/source/include/config/kernel.release")
@@ -51,7 +51,14 @@ build_own_kernel() {
 	cp "$out/source/.config" "$out/config"
 	strip -o "$out/vmlinux" "$out/source/vmlinux"
 	build_modules "$out" "$version"
+	own_headers "$out"
 	rm -rf "$out/source" "$out/tree" "$out/wanted"
+}
+
+# own_headers OUT: what modules are built against, as a package of headers has it.
+own_headers() {
+	mkdir "$1/headers"
+	(cd "$1/source" && srctree=. SRCARCH=x86 CC=gcc HOSTCC=gcc sh scripts/package/install-extmod-build "../headers/build" >"../headers.log")
 }
 
 # own_make OUT TARGET...: not for ever; its last words if it fails.
