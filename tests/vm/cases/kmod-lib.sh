@@ -48,6 +48,14 @@ kmod_end() {
 # Pages that are pinned: taken less given back. Each CPU has a share of the counters, which has to be added up first.
 pinned() { echo 1 >/proc/sys/vm/stat_refresh; awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 } END { print n }' /proc/vmstat; }
 is_pinned() { [ "$(pinned)" = "$1" ]; }
-splats() { dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|KASAN|lockdep|refcount_t|possible (recursive|circular)|INFO: task'; }
+splats() { dmesg | grep -E 'WARNING:|BUG:|kernel BUG|Oops|Call Trace|KASAN|UBSAN|INFO: lockdep|refcount_t|possible (recursive|circular)|INFO: task|DMA-API: .*(warn|error|disabling)'; }
 # Whether the group opens, and is VFIO's before and after.
 opens() { /quoll/build/tests/vm/programs/kmod_selftest turns "$1" >/tmp/kmod.turns 2>&1; }
+
+# Checks of the kernel 6.12-debug. Locks: after a first report, and when its tables are full, it is off.
+debug_locks() { grep -qx ' *debug_locks: *1' /proc/lockdep_stats; }
+debug_dma() { grep -qx N /sys/kernel/debug/dma-api/disabled && grep -qx 0 /sys/kernel/debug/dma-api/error_count; }
+# What was allocated and no pointer leads to: from now on, and since then. An object is reported when a second scan has found it as it was.
+debug_clear() { echo scan >/sys/kernel/debug/kmemleak && echo clear >/sys/kernel/debug/kmemleak; }
+debug_lost() { echo scan >/sys/kernel/debug/kmemleak && echo scan >/sys/kernel/debug/kmemleak && cat /sys/kernel/debug/kmemleak; }
+not() { ! "$@"; }
