@@ -22,7 +22,7 @@ nr=1600
 events='memory_region_ops_*' # reads, writes
 mkdir -p /tmp/user && chmod 777 /tmp/user
 
-send() { "$frames" "$sender" "$1" 32 60 1000; } # a millisecond's rest: longer than Quoll stays awake without work
+send() { "$frames" "$sender" "$1" 32 60 1000 "${@:2}"; } # a millisecond's rest: longer than Quoll stays awake without work
 # busy_a_frame [OUT]: of each round; what they say is read when all are over, so that nothing else runs meanwhile
 busy_a_frame() {
 	local i said=''
@@ -47,7 +47,7 @@ registers_virtio() {
 	printf '%x%x' $((start >> 16)) $((first + 3))
 }
 
-# mmio: accesses to both BARs a frame, while some are sent, round by round. With virtio each poll that finds something is a doorbell,
+# mmio [OUT]: accesses to both BARs a frame, while some are sent, round by round. With virtio each poll that finds something is a doorbell,
 # so a round is one burst: of many in a row one that is late would come with the next, whoever forwards.
 mmio() {
 	local i before n=$nr nr_rounds=$rounds
@@ -55,7 +55,7 @@ mmio() {
 	for ((i = 0; i < nr_rounds; i++)); do
 		before=$(stat -c %s /out/trace 2>/dev/null) # it grows to many MB
 		lab-trace on "$events"
-		send $n >/dev/null
+		send $n "$@" >/dev/null
 		lab-trace off "$events"
 		tail -c +$((${before:-0} + 1)) /out/trace | grep -Ec "$in_bars" | awk -v n=$n '{ print $1 / n }'
 	done | xargs
@@ -85,7 +85,7 @@ bridge_run() {
 	check "$what: the bridge forwarded every frame" \
 		wait_for 10 has_sent $((before + (rounds + 1) * nr)) "/sys/class/net/$out/statistics"
 	bridge=$(paste <(echo "$with_bridge") <(echo "$alone") | awk '{ print $1 - $2 }' | xargs)
-	bridge_mmio=$(mmio)
+	bridge_mmio=$(mmio "$out")
 	ip link del br0
 	ip link set "$in" down
 	ip link set "$out" down
@@ -144,14 +144,20 @@ quoll_stop() {
 	kill -TERM $fwd_pid
 	wait $fwd_pid
 }
+# quoll_done: it was told after how many frames to end; when QEMU hands the last ones over is the host's affair
+quoll_done() {
+	wait_for 20 fwd_ended || kill -TERM $fwd_pid
+	wait $fwd_pid
+}
+fwd_ended() { ! kill -0 $fwd_pid 2>/dev/null; }
 # quoll_run: sets quoll and quoll_mmio
 quoll_run() {
 	local i forwarded=0 mine frames_out
 	quoll='' quoll_mmio=''
 	for ((i = 0; i < rounds; i++)); do
-		quoll_start
+		quoll_start --packets $((2 * nr))
 		send $((2 * nr)) >/dev/null
-		quoll_stop
+		quoll_done
 		[ -s /tmp/user/fwd.json ] || { fail "$what: Quoll forwards" /tmp/user/fwd.log; return; }
 		read -r mine frames_out < <(jq -r '"\(.useful_ns_per_packet) \(.ports[1].tx_packets)"' /tmp/user/fwd.json)
 		quoll+=" $mine"
