@@ -240,14 +240,23 @@ cold_build_run() {
 	meson setup "$work/cold" && ninja -C "$work/cold" product
 }
 
+# For guest(), with its variables: rc and the results of one boot.
+guest_once() { # guest_once COMMAND...
+	"$@" 2>&1 | tee "$log" | sed -u "s/^\\(ok\\|not ok\\|skip\\) /\\1 $name: /" | tee "$log.results"
+	rc=${PIPESTATUS[0]}
+}
+
 # The guest prints results in the same form, live.
 guest() { # guest NAME COMMAND...
 	local name=$1 log=$work/lab-${1//[^a-z0-9.]/-}.log rc=0
 	shift
 	section "lab VM: $name"
-	"$@" 2>&1 | tee "$log" |
-		sed -u "s/^\\(ok\\|not ok\\|skip\\) /\\1 $name: /" | tee -a "$results"
-	rc=${PIPESTATUS[0]}
+	guest_once "$@"
+	if [ "$rc" = 75 ]; then # the emulator's defect, tests/vm/README.md: what the guest said while it stood still is no result
+		echo "$name: once more"
+		guest_once "$@"
+	fi
+	cat "$log.results" >>"$results"
 	if [ "$rc" -ne 0 ] && ! grep -q '^not ok' "$log"; then
 		echo "exit status $rc" >>"$log"
 		fail "$name: the VM runs its cases to the end" "$log"
