@@ -169,6 +169,8 @@ void quoll_group_unclaim(struct quoll_owner *owner)
 	if (owner->engine)
 		quoll_engine_stop(owner->engine);
 	quoll_devices_close(group);
+	if (!owner->claimed)
+		return; /* the last member has gone meanwhile, and taken the claim with it */
 	if (owner->engine)
 		quoll_engine_unmap(owner->engine);
 	owner->over = owner->engine;
@@ -218,6 +220,7 @@ static void owner_end(struct quoll_owner *owner)
 	struct eventfd_ctx *events;
 
 	mutex_lock(&group->lock);
+	owner->lost = true; /* nobody opens anything of it any more */
 	quoll_group_unclaim(owner);
 	if (group->owner == owner)
 		group->owner = NULL;
@@ -530,7 +533,7 @@ static long open_device(struct quoll_owner *owner, void __user *arg)
 	if (rc)
 		return rc;
 	qdev = quoll_device_find(owner->group, open.name);
-	rc = qdev ? quoll_device_open_file(qdev, owner->mm) : -ENOENT;
+	rc = qdev ? quoll_device_open_file(owner->group, qdev, owner->mm) : -ENOENT;
 	mutex_unlock(&owner->group->lock);
 	return rc;
 }

@@ -139,20 +139,23 @@ static bool group_over(struct quoll_group *group)
 	return group->gone;
 }
 
-struct quoll_group *quoll_group_join(struct iommu_group *iommu_group, struct list_head *member)
+int quoll_group_join(struct iommu_group *iommu_group, struct list_head *member, struct quoll_group **joined)
 {
 	struct quoll_group *group;
+	int rc;
 
 	mutex_lock(&groups_lock);
 	group = group_show(iommu_group);
-	if (!IS_ERR(group)) {
+	rc = PTR_ERR_OR_ZERO(group);
+	if (!rc) {
 		get_device(&group->dev);
 		mutex_lock(&group->lock);
+		WRITE_ONCE(*joined, group);
 		list_add_tail(member, &group->devices);
 		mutex_unlock(&group->lock);
 	}
 	mutex_unlock(&groups_lock);
-	return group;
+	return rc;
 }
 
 /*

@@ -4,7 +4,7 @@
  * power, reset) is vfio_pci_core's; here is who may get at it, and how it is taken away.
  *
  * The device is VFIO's, too: /dev/vfio/N works with this driver as with vfio-pci, in turn with /dev/quoll/N, never at
- * once. The claim of the IOMMU group sees to that. VFIO's wrappers below refuse whoever got in otherwise.
+ * once (mainline.c).
  *
  * A file is revoked in this order: no new call gets in (handle->live), those inside have left (SRCU), BAR mappings go,
  * the core closes: bus mastering off, interrupts off, reset.
@@ -22,7 +22,7 @@
 #include <linux/vfio_pci_core.h>
 
 #include "compat.h"
-#include "quoll.h"
+#include "pci.h"
 
 static unsigned int remove_wait_ms = 1000;
 module_param(remove_wait_ms, uint, 0644);
@@ -33,28 +33,6 @@ MODULE_PARM_DESC(remove_wait_ms, "How long a device that is taken away waits for
 /* Memory that was made present may be gone again before it is used. */
 #define MAX_FAULTS 16
 
-/*
- * struct quoll_device - a member that is with our driver
- * @node:     group->lock: in group->devices
- * @handle:   group->lock to write: of the file that is open, or NULL
- * @leaving:  group->lock: nobody gets it any more
- * @in_use:   dev_set->lock to write: @handle has it enabled
- * @mainline: dev_set->lock to write: VFIO has it enabled
- * @closed:   woken when @handle goes
- * @srcu:     read around all that a user does
- */
-struct quoll_device {
-	struct vfio_pci_core_device core;
-	struct quoll_group *group;
-	struct list_head node;
-	struct quoll_handle *handle;
-	bool leaving;
-	bool in_use;
-	bool mainline;
-	wait_queue_head_t closed;
-	struct srcu_struct srcu;
-};
-
 /* What a device's file stands for. */
 struct quoll_handle {
 	struct quoll_device *qdev;
@@ -64,11 +42,6 @@ struct quoll_handle {
 	struct inode *inode;
 #endif
 };
-
-static struct quoll_device *from_vfio(struct vfio_device *vdev)
-{
-	return container_of(vdev, struct quoll_device, core.vdev);
-}
 
 /* With the SRCU read: the device is there, and stays as it is until the SRCU is let go. */
 static bool is_live(struct quoll_handle *handle)
@@ -384,34 +357,70 @@ static void handle_destroy(struct quoll_handle *handle)
 	kfree(handle);
 }
 
-/* With group->lock: nobody reaches the device any more, nor does it reach anything. */
-static void device_close(struct quoll_device *qdev)
+/* With group->lock, which is let go meanwhile: until nobody opens or closes the device. */
+static void change_wait(struct quoll_group *group, struct quoll_device *qdev)
+{
+	while (qdev->changing) {
+		mutex_unlock(&group->lock);
+		wait_event(qdev->changed, !READ_ONCE(qdev->changing));
+		mutex_lock(&group->lock);
+	}
+}
+
+/* With group->lock, while nobody else changes it: let go of the lock to do so, and take it again. */
+static void change_begin(struct quoll_group *group, struct quoll_device *qdev)
+{
+	WRITE_ONCE(qdev->changing, true);
+	mutex_unlock(&group->lock);
+}
+
+static void change_end(struct quoll_group *group, struct quoll_device *qdev, struct quoll_handle *handle)
+{
+	mutex_lock(&group->lock);
+	WRITE_ONCE(qdev->handle, handle);
+	WRITE_ONCE(qdev->changing, false);
+	wake_up_all(&qdev->changed);
+}
+
+static void device_disable(struct quoll_device *qdev)
 {
 	struct vfio_device *vdev = &qdev->core.vdev;
 
-	if (!qdev->handle)
-		return;
-	WRITE_ONCE(qdev->handle->live, false);
-	synchronize_srcu(&qdev->srcu);
-	unmap_mapping_range(handle_mapping(qdev->handle), 0, 0, 1);
 	mutex_lock(&vdev->dev_set->lock);
 	vfio_pci_core_close_device(vdev);
 	vdev->open_count--;
 	WRITE_ONCE(qdev->in_use, false);
 	mutex_unlock(&vdev->dev_set->lock);
-	WRITE_ONCE(qdev->handle, NULL);
-	wake_up_all(&qdev->closed);
+}
+
+/* With group->lock, which is let go meanwhile: nobody reaches the device any more, nor does it reach anything. */
+static void device_close(struct quoll_group *group, struct quoll_device *qdev)
+{
+	struct quoll_handle *handle;
+
+	change_wait(group, qdev);
+	handle = qdev->handle;
+	if (!handle)
+		return;
+	change_begin(group, qdev);
+	WRITE_ONCE(handle->live, false);
+	synchronize_srcu(&qdev->srcu);
+	unmap_mapping_range(handle_mapping(handle), 0, 0, 1);
+	device_disable(qdev);
+	change_end(group, qdev, NULL);
 }
 
 static int device_release(struct inode *inode, struct file *file)
 {
 	struct quoll_handle *handle = file->private_data;
 	struct quoll_device *qdev = handle->qdev;
+	struct quoll_group *group = qdev->group;
 
-	mutex_lock(&qdev->group->lock);
+	mutex_lock(&group->lock);
+	change_wait(group, qdev); /* who does may be at this handle */
 	if (qdev->handle == handle)
-		device_close(qdev);
-	mutex_unlock(&qdev->group->lock);
+		device_close(group, qdev);
+	mutex_unlock(&group->lock);
 	handle_destroy(handle);
 	vfio_put_device(&qdev->core.vdev);
 	return 0;
@@ -435,13 +444,33 @@ static int device_enable(struct quoll_device *qdev)
 	return rc;
 }
 
-int quoll_device_open_file(struct quoll_device *qdev, struct mm_struct *mm)
+/* A file for a device that nobody has. Return: the file, an ERR_PTR. */
+static struct file *device_file(struct quoll_device *qdev, struct quoll_handle *handle)
+{
+	struct file *file;
+	int rc;
+
+	rc = device_enable(qdev);
+	if (rc)
+		return ERR_PTR(rc);
+	file = anon_inode_getfile("[quoll-device]", &device_fops, handle, O_RDWR);
+	if (IS_ERR(file)) {
+		device_disable(qdev);
+		return file;
+	}
+	get_device(&qdev->core.vdev.device);
+	file->f_mode |= FMODE_PREAD | FMODE_PWRITE;
+	file->f_mapping = handle_mapping(handle);
+	return file;
+}
+
+int quoll_device_open_file(struct quoll_group *group, struct quoll_device *qdev, struct mm_struct *mm)
 {
 	struct quoll_handle *handle;
 	struct file *file;
-	int fd, rc;
+	int fd;
 
-	if (qdev->handle)
+	if (qdev->handle || qdev->changing)
 		return -EBUSY;
 	if (qdev->core.sriov_pf_core_dev)
 		return -EACCES;
@@ -450,31 +479,20 @@ int quoll_device_open_file(struct quoll_device *qdev, struct mm_struct *mm)
 		return fd;
 	handle = handle_create(qdev, mm);
 	if (IS_ERR(handle)) {
-		rc = PTR_ERR(handle);
-		goto err_fd;
+		put_unused_fd(fd);
+		return PTR_ERR(handle);
 	}
-	rc = device_enable(qdev);
-	if (rc)
-		goto err_handle;
-	qdev->handle = handle;
-	file = anon_inode_getfile("[quoll-device]", &device_fops, handle, O_RDWR);
+	/* Meanwhile neither claim nor device goes: who ends one of them waits for us first. */
+	change_begin(group, qdev);
+	file = device_file(qdev, handle);
+	change_end(group, qdev, IS_ERR(file) ? NULL : handle);
 	if (IS_ERR(file)) {
-		rc = PTR_ERR(file);
-		goto err_close;
+		handle_destroy(handle);
+		put_unused_fd(fd);
+		return PTR_ERR(file);
 	}
-	get_device(&qdev->core.vdev.device);
-	file->f_mode |= FMODE_PREAD | FMODE_PWRITE;
-	file->f_mapping = handle_mapping(handle);
 	fd_install(fd, file);
 	return fd;
-
-err_close:
-	device_close(qdev);
-err_handle:
-	handle_destroy(handle);
-err_fd:
-	put_unused_fd(fd);
-	return rc;
 }
 
 struct quoll_device *quoll_device_of(struct quoll_group *group, const struct device *dev)
@@ -509,160 +527,37 @@ struct device *quoll_device_any(struct quoll_group *group)
 	return qdev ? &qdev->core.pdev->dev : NULL;
 }
 
-void quoll_devices_close(struct quoll_group *group)
+static struct quoll_device *device_first_open(struct quoll_group *group)
 {
 	struct quoll_device *qdev;
 
 	list_for_each_entry(qdev, &group->devices, node)
-		device_close(qdev);
+		if (qdev->handle || qdev->changing)
+			return qdev;
+	return NULL;
 }
 
-/* VFIO's callers, by way of /dev/vfio/N. */
-
-static int mainline_open(struct vfio_device *vdev)
+void quoll_devices_close(struct quoll_group *group)
 {
-	struct quoll_device *qdev = from_vfio(vdev);
-	int rc;
+	struct quoll_device *qdev;
 
-	if (qdev->in_use)
-		return -EBUSY;
-	rc = vfio_pci_core_enable(&qdev->core);
-	if (rc)
-		return rc;
-	vfio_pci_core_finish_enable(&qdev->core);
-	WRITE_ONCE(qdev->mainline, true);
-	return 0;
-}
-
-static void mainline_close(struct vfio_device *vdev)
-{
-	struct quoll_device *qdev = from_vfio(vdev);
-
-	if (!qdev->mainline)
-		return;
-	WRITE_ONCE(qdev->mainline, false);
-	vfio_pci_core_close_device(vdev);
-}
-
-static bool is_mainline(struct vfio_device *vdev)
-{
-	return READ_ONCE(from_vfio(vdev)->mainline);
-}
-
-static long mainline_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg)
-{
-	return is_mainline(vdev) ? vfio_pci_core_ioctl(vdev, cmd, arg) : -EBUSY;
-}
-
-static int mainline_feature(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz)
-{
-	return is_mainline(vdev) ? vfio_pci_core_ioctl_feature(vdev, flags, arg, argsz) : -EBUSY;
-}
-
-static ssize_t mainline_read(struct vfio_device *vdev, char __user *buf, size_t count, loff_t *pos)
-{
-	return is_mainline(vdev) ? vfio_pci_core_read(vdev, buf, count, pos) : -EBUSY;
-}
-
-static ssize_t mainline_write(struct vfio_device *vdev, const char __user *buf, size_t count, loff_t *pos)
-{
-	return is_mainline(vdev) ? vfio_pci_core_write(vdev, buf, count, pos) : -EBUSY;
-}
-
-static int mainline_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
-{
-	return is_mainline(vdev) ? vfio_pci_core_mmap(vdev, vma) : -EBUSY;
-}
-
-static int mainline_match(struct vfio_device *vdev, char *buf)
-{
-	struct quoll_group *group = READ_ONCE(from_vfio(vdev)->group);
-	bool ours = false;
-
-	if (group) {
-		mutex_lock(&group->lock);
-		ours = group->owner && group->owner->claimed;
-		mutex_unlock(&group->lock);
+	while ((qdev = device_first_open(group))) {
+		get_device(&qdev->core.vdev.device); /* it may leave while it is closed */
+		device_close(group, qdev);
+		vfio_put_device(&qdev->core.vdev);
 	}
-	return ours ? -EBUSY : vfio_pci_core_match(vdev, buf);
 }
-
-#ifdef HAVE_VFIO_REGION_INFO_CAPS
-static int mainline_region_info(struct vfio_device *vdev, struct vfio_region_info *info, struct vfio_info_cap *caps)
-{
-	return is_mainline(vdev) ? vfio_pci_ioctl_get_region_info(vdev, info, caps) : -EBUSY;
-}
-#endif
-
-static int vdev_init(struct vfio_device *vdev)
-{
-	struct quoll_device *qdev = from_vfio(vdev);
-	int rc;
-
-	init_waitqueue_head(&qdev->closed);
-	rc = init_srcu_struct(&qdev->srcu);
-	if (rc)
-		return rc;
-	rc = vfio_pci_core_init_dev(vdev);
-	if (rc)
-		cleanup_srcu_struct(&qdev->srcu);
-	return rc;
-}
-
-static void vdev_release(struct vfio_device *vdev)
-{
-	struct quoll_device *qdev = from_vfio(vdev);
-
-	if (qdev->group)
-		quoll_group_put(qdev->group);
-	cleanup_srcu_struct(&qdev->srcu);
-	vfio_pci_core_release_dev(vdev); /* 6.1 frees it there */
-}
-
-static const struct vfio_device_ops vdev_ops = {
-	.name = "quoll",
-	.init = vdev_init,
-	.release = vdev_release,
-#ifdef HAVE_VFIO_IOMMUFD
-	.bind_iommufd = vfio_iommufd_physical_bind,
-	.unbind_iommufd = vfio_iommufd_physical_unbind,
-	.attach_ioas = vfio_iommufd_physical_attach_ioas,
-#endif
-#ifdef HAVE_VFIO_DETACH_IOAS
-	.detach_ioas = vfio_iommufd_physical_detach_ioas,
-#endif
-#ifdef HAVE_VFIO_PASID
-	.pasid_attach_ioas = vfio_iommufd_physical_pasid_attach_ioas,
-	.pasid_detach_ioas = vfio_iommufd_physical_pasid_detach_ioas,
-#endif
-	.open_device = mainline_open,
-	.close_device = mainline_close,
-	.ioctl = mainline_ioctl,
-	.device_feature = mainline_feature,
-	.read = mainline_read,
-	.write = mainline_write,
-	.mmap = mainline_mmap,
-	.request = vfio_pci_core_request,
-	.match = mainline_match,
-#ifdef HAVE_VFIO_MATCH_TOKEN
-	.match_token_uuid = vfio_pci_core_match_token_uuid,
-#endif
-#ifdef HAVE_VFIO_REGION_INFO_CAPS
-	.get_region_info_caps = mainline_region_info,
-#endif
-};
 
 static int quoll_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct iommu_group *iommu_group;
 	struct quoll_device *qdev;
-	struct quoll_group *group;
 	int rc;
 
 	iommu_group = iommu_group_get(&pdev->dev);
 	if (!iommu_group)
 		return -ENODEV;
-	qdev = vfio_alloc_device(quoll_device, core.vdev, &pdev->dev, &vdev_ops);
+	qdev = vfio_alloc_device(quoll_device, core.vdev, &pdev->dev, &quoll_vdev_ops);
 	if (IS_ERR(qdev)) {
 		rc = PTR_ERR(qdev);
 		goto err_group;
@@ -671,12 +566,9 @@ static int quoll_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	rc = vfio_pci_core_register_device(&qdev->core);
 	if (rc)
 		goto err_device;
-	group = quoll_group_join(iommu_group, &qdev->node);
-	if (IS_ERR(group)) {
-		rc = PTR_ERR(group);
+	rc = quoll_group_join(iommu_group, &qdev->node, &qdev->group);
+	if (rc)
 		goto err_unregister;
-	}
-	WRITE_ONCE(qdev->group, group);
 	iommu_group_put(iommu_group);
 	return 0;
 
@@ -711,14 +603,15 @@ static void device_take(struct quoll_device *qdev)
 
 	mutex_lock(&group->lock);
 	qdev->leaving = true;
+	change_wait(group, qdev);
 	open = qdev->handle;
 	mutex_unlock(&group->lock);
 	if (open) {
 		vfio_pci_core_request(&qdev->core.vdev, 0);
 		quoll_group_changed(group);
-		wait_event_timeout(qdev->closed, !READ_ONCE(qdev->handle), msecs_to_jiffies(remove_wait_ms));
+		wait_event_timeout(qdev->changed, !READ_ONCE(qdev->handle), msecs_to_jiffies(remove_wait_ms));
 		mutex_lock(&group->lock);
-		device_close(qdev);
+		device_close(group, qdev);
 		mutex_unlock(&group->lock);
 	}
 	/* also where it was closed while somebody had its lock */

@@ -79,7 +79,7 @@ struct dma_map;
  * @mm:      the process, by address space; held, not used
  * @exit:    tells when it ends; @end: does what is to be done then
  * @claimed: group->lock: the IOMMU group is ours, @space is there
- * @lost:    group->lock: it was, and for good
+ * @lost:    group->lock: it was, and for good, or is about to be
  * @events:  group->lock: or NULL
  * @engine:  NULL, or streaming: set once, with group->lock; goes with the owner
  * @spent:   group->lock: what no device reaches any more, but is pinned still and counts against @mm's limit; @settle
@@ -113,9 +113,10 @@ static inline void quoll_group_put(struct quoll_group *group)
 
 /*
  * A device gets our driver, or loses it: @member goes into the group's list, or out of it. join makes the node if it is
- * the first; leave takes it away if it was the last. Return of join: a reference, an ERR_PTR.
+ * the first; leave takes it away if it was the last. Return of join: 0, with a reference in @joined before anybody finds
+ * the member; -errno.
  */
-struct quoll_group *quoll_group_join(struct iommu_group *iommu_group, struct list_head *member);
+int quoll_group_join(struct iommu_group *iommu_group, struct list_head *member, struct quoll_group **joined);
 void quoll_group_leave(struct quoll_group *group, struct list_head *member);
 
 /* group.c */
@@ -125,7 +126,10 @@ extern const struct file_operations quoll_group_fops;
 void quoll_group_changed(struct quoll_group *group);
 /* With group->lock: the same, as the owner is told of it. */
 void quoll_group_tell(struct quoll_group *group);
-/* With group->lock: undo the claim: devices closed, nothing mapped, the IOMMU group free. */
+/*
+ * With group->lock, which is let go while devices are closed: undo the claim: devices closed, nothing mapped, the IOMMU
+ * group free.
+ */
 void quoll_group_unclaim(struct quoll_owner *owner);
 /* What both kinds of nodes answer; @group: whose it is, NULL for the control node. */
 long quoll_group_ask(struct quoll_group *group, unsigned int cmd, void __user *arg);
@@ -162,7 +166,7 @@ long quoll_stream_ask(struct quoll_owner *owner, unsigned int cmd, void __user *
 /*
  * With group->lock, in this order, as the claim ends: nobody maps any more and nobody is at it; devices are closed
  * between the two; nothing is mapped. Without: @engine's memory is let go of, by whoever is the last to have to do with
- * it; the owner is over, nobody calls any more.
+ * it; the owner is over, nobody calls any more. stop may come twice.
  */
 void quoll_engine_stop(struct quoll_engine *engine);
 void quoll_engine_unmap(struct quoll_engine *engine);
@@ -176,8 +180,9 @@ void quoll_pci_unregister(void);
 struct quoll_device *quoll_device_find(struct quoll_group *group, const char *name);
 struct quoll_device *quoll_device_of(struct quoll_group *group, const struct device *dev);
 bool quoll_device_is_open(struct quoll_device *qdev);
-int quoll_device_open_file(struct quoll_device *qdev, struct mm_struct *mm);
-void quoll_devices_close(struct quoll_group *group);
 struct device *quoll_device_any(struct quoll_group *group);
+/* With group->lock, which they let go meanwhile. Return of open: the file descriptor, -errno. */
+int quoll_device_open_file(struct quoll_group *group, struct quoll_device *qdev, struct mm_struct *mm);
+void quoll_devices_close(struct quoll_group *group);
 
 #endif
