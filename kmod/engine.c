@@ -651,6 +651,7 @@ int quoll_ring_fence(struct quoll_engine *engine, struct quoll_ring *ring)
 {
 	int idx = srcu_read_lock(&engine->srcu);
 	bool live = READ_ONCE(engine->live);
+	unsigned int nr = 0;
 	u32 slot, next;
 
 	if (live && ring->unflushed) {
@@ -663,6 +664,8 @@ int quoll_ring_fence(struct quoll_engine *engine, struct quoll_ring *ring)
 	for (slot = ring->zapped_first; slot != QUOLL_NO_SLOT; slot = next) {
 		next = engine->slots[slot].next;
 		mapping_settle(engine, slot, engine->slots[slot].state, &ring->unpin);
+		if (!(++nr % SLOTS_AT_ONCE))
+			cond_resched();
 	}
 	unpin_flush(&ring->unpin);
 	ring->zapped_first = QUOLL_NO_SLOT;

@@ -113,8 +113,8 @@ static inline void quoll_group_put(struct quoll_group *group)
 
 /*
  * A device gets our driver, or loses it: @member goes into the group's list, or out of it. join makes the node if it is
- * the first; leave takes it away if it was the last. Return of join: 0, with a reference in @joined before anybody finds
- * the member; -errno.
+ * the first; leave takes it away if it was the last. Return of join: 0, with a reference in @joined before anybody
+ * finds the member; -errno.
  */
 int quoll_group_join(struct iommu_group *iommu_group, struct list_head *member, struct quoll_group **joined);
 void quoll_group_leave(struct quoll_group *group, struct list_head *member);

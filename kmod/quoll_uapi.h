@@ -4,7 +4,9 @@
  * have used it.
  *
  * Nodes: /dev/quoll/control answers questions about any group that the module knows, to anybody. /dev/quoll/N is the
- * IOMMU group N: who opens it owns the group, alone; see README.md for when open() succeeds.
+ * IOMMU group N: who opens it owns the group, alone; see README.md for when open() succeeds. The owner is an address
+ * space, whoever has the file; request 13 is set aside for handing a group over to another one, once, at the owner's
+ * word.
  *
  * Each structure begins with argsz, the bytes that the caller has, and flags. A longer structure is taken if the kernel
  * knows of no meaning for the rest, it is zero and no more than a page (E2BIG otherwise), a shorter one than the first
@@ -142,8 +144,8 @@ struct quoll_group_device {
  * @flags: in: 0
  *
  * Return: a file descriptor, close-on-exec. Errors: ENOENT: no member of that name is with this module; EBUSY: its file
- * is open, or the group is not viable; EACCES: it is a virtual function whose physical function somebody has through
- * VFIO; EAGAIN: the kernel is at the device.
+ * is open or is being closed, or the group is not viable; EACCES: it is a virtual function whose physical function
+ * somebody has through VFIO; EAGAIN: the kernel is at the device.
  */
 struct quoll_device_open {
 	__u32 argsz;
