@@ -49,13 +49,6 @@ kmod_start wait "$edu"
 check 'kmod: unbind of a device that is not open returns' timeout 20 sh -c "echo $edu >/sys/bus/pci/drivers/quoll/unbind"
 kmod_end wait
 kmod_bind "$edu" quoll
-kmod_start lose "$edu"
-check 'kmod: an unplug under load completes' lab-unplug edu0
-kmod_end lose
-lab-plug edu0
-wait_for 20 test -d "$sys/$edu"
-kmod_bind "$edu" quoll
-kmod_run edu "$edu"
 
 kmod_bind "$multi0" quoll
 kmod_run blocked "$multi0" "$multi1" e1000e
