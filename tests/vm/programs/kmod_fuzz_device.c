@@ -214,11 +214,20 @@ static void refused(struct life *life, bool good)
 	atomic_fetch_add(&life->tally->in_child[!good], 1);
 }
 
+/* fork() takes files before memory: what was opened between the two is a number here, of nothing or of another file. */
+static bool is_device(int fd)
+{
+	char link[32], name[32] = {0};
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return readlink(link, name, sizeof(name) - 1) > 0 && !strcmp(name, "anon_inode:[quoll-device]");
+}
+
 void device_refused(struct life *life, uint8_t *page)
 {
 	int dev = atomic_load(&life->dev);
 
-	if (dev < 0)
+	if (dev < 0 || !is_device(dev))
 		return;
 	*(uint32_t *)page = 512;
 	refused(life, ioctl(dev, VFIO_DEVICE_GET_INFO, page) == -1 && errno == EPERM);
