@@ -302,7 +302,8 @@ lab_all() {
 		for kernel in "${kernels[@]}"; do
 			lab "kmod, $kernel" --kernel "$kernel" -- tests/vm/cases/run by-kmod-all
 		done
-		lab 'newest kernel' --kernel 7 -- tests/vm/cases/run kmod kmod-stream kmod-nvme
+		lab 'newest kernel' --kernel 7 -- tests/vm/cases/run kmod kmod-unplug kmod-stream kmod-nvme
+		lab 'checks of the kernel' --kernel 6.12-debug --memory 4096 --timeout 3000 -- tests/vm/cases/run debug
 	else
 		lab "kmod, ${kernels[0]}" --kernel "${kernels[0]}" -- tests/vm/cases/run by-kmod
 	fi
