@@ -282,6 +282,7 @@ static void live(struct tally *tally, const char *addr, bool edu, uint64_t seed)
 	}
 	self = &fuzzers[0];
 	life_begin(&life, &fuzzers[0]);
+	atomic_store(&tally->begun, 1);
 	for (unsigned int i = 0; i < NR_THREADS; i++)
 		if (pthread_create(&fuzzers[i].thread, NULL, drive, &fuzzers[i]))
 			abort();
@@ -309,13 +310,18 @@ static int ended(pid_t pid, const char *what)
 	return status;
 }
 
-/* Meanwhile somebody else tries to get the group, and gets it only while nobody has it. */
-static void rival(struct fuzzer *f, uint32_t ms)
+/*
+ * Meanwhile somebody else tries to get the group, and gets it only while nobody has it: for some time, @begun: from
+ * then on that a life has it, as with a kernel that checks itself that alone takes seconds.
+ */
+static void rival(struct fuzzer *f, uint32_t ms, bool begun)
 {
-	uint64_t end = now_ms() + ms;
+	uint64_t now = now_ms(), end = now + ms, late = now + GROUP_MS;
 	int fd;
 
-	while (now_ms() < end) {
+	for (; now < end; now = now_ms()) {
+		if (begun && !atomic_load(&f->life->tally->begun) && now < late)
+			end = now + ms;
 		pause_us(1000 + below(f, 30000));
 		fd = group_open(f->life->addr);
 		count(f->life, OPEN_GROUP, fd < 0 ? errno : 0);
@@ -386,14 +392,15 @@ static void lives_run(struct fuzzer *f, unsigned int seconds, struct lives *live
 	/* a machine that is slow has not had everything then */
 	for (; now_ms() < end || (!all_seen(life->tally) && now_ms() < late); lives->nr++) {
 		uint64_t seed = random_next(&f->random);
-		bool kills = !one_in(f, 3);
+		bool kills = !one_in(f, 3), early = one_in(f, 5);
 
+		atomic_store(&life->tally->begun, 0);
 		atomic_store(&life->tally->end, 0);
 		fflush(stdout);
 		pid = fork();
 		if (!pid)
 			live(life->tally, life->addr, life->edu, seed);
-		rival(f, one_in(f, 5) ? below(f, 60) : 200 + below(f, 1500));
+		rival(f, early ? below(f, 60) : 200 + below(f, 1500), !early);
 		if (kills)
 			kill(pid, SIGKILL);
 		else

@@ -44,13 +44,15 @@ enum call {
  * @counts:   by errno, 0: it went well
  * @in_child: calls of forked children: refused with EPERM; not
  * @leaks:    lives that ended by themselves and had memory locked after that; @clean: that had none
- * @end:      the life that runs is to end
+ * @begun:    the life that runs has the group
+ * @end:      and is to end
  */
 struct tally {
 	_Atomic uint32_t counts[NR_CALLS][NR_ERRNOS];
 	_Atomic uint32_t in_child[2];
 	_Atomic uint32_t leaks;
 	_Atomic uint32_t clean;
+	_Atomic uint32_t begun;
 	_Atomic uint32_t end;
 };
 
