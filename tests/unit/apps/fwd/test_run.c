@@ -10,7 +10,7 @@
 
 #include <net/net_driver.h>
 
-#include "eal/backend/fake_backend.h"
+#include "apps/quoll/fault_world.h"
 #include "fwd/fwd.h"
 #include "unit.h"
 
@@ -411,54 +411,29 @@ static void a_thread_stays_on_its_core(void)
 	finish();
 }
 
-static json_int_t faults_described(void)
-{
-	json_t *doc = fwd_describe(run), *nr = json_object_get(doc, "faults");
-	json_int_t value = json_is_integer(nr) ? json_integer_value(nr) : -1;
-
-	CU_ASSERT(json_is_null(nr) || json_is_integer(nr));
-	json_decref(doc);
-	return value;
-}
-
 /* Of a device in a claim of the test's, as no port here has one. */
 static void faults_of_the_iommu_are_told_and_counted(void)
 {
-	const struct quoll_addr nic = {.target = "0000:03:00.0"};
-	char dev[] = "/tmp/test_run.XXXXXX", path[64];
-	const struct quoll_env env = {.dev_root = dev};
-	struct claims claims = {.env = &env};
 	struct fwd_opts opts = base;
-	struct quoll_device *device;
-	FILE *kmsg;
+	struct fault_world w;
 
-	fake_reset();
-	CU_ASSERT_FATAL(mkdtemp(dev) != NULL);
-	snprintf(path, sizeof(path), "%s/kmsg", dev);
-	kmsg = fopen(path, "w");
-	CU_ASSERT_FATAL(kmsg != NULL);
-	CU_ASSERT_EQUAL_FATAL(ioas_open_ops(NULL, &fake_ops, &claims.ioases[0], NULL), 0);
-	claims.nr_ioases = 1;
-	CU_ASSERT_EQUAL_FATAL(claims_device(&claims, &nic, &device, NULL), 0);
+	fault_world_open(&w);
 	opts.max_packets = 1000;
-	opts.say = say;
-	opts.say_arg = "0000:03:00.0: the IOMMU stopped a read at IOVA 0x9000 (no memory of this program): PTE";
-	nr_said = 0;
+	opts.say = fault_log_hear;
+	opts.say_arg = &w.log;
 	start(&opts, "null:", "null:");
-	CU_ASSERT_EQUAL(faults_described(), -1); /* no device, nothing is known */
-	run->faults = iommu_faults_open(&claims, opts.say, opts.say_arg);
-	fprintf(kmsg, "3,1,1,-;DMAR: [DMA Read NO_PASID] Request device [03:00.0] fault addr 0x9000 [fault reason "
-		      "0x06] PTE Read access is not set\n");
-	fclose(kmsg);
+	CU_ASSERT_EQUAL(faults_counted(fwd_describe(run)), -1);
+	run->faults = iommu_faults_open(&w.claims, opts.say, opts.say_arg);
+	fault_log_add(&w.log, "03:00.0", 0x9000);
 	CU_ASSERT_EQUAL(fwd_loop(run, &err), 0);
-	CU_ASSERT_EQUAL(nr_said, 1);
+	CU_ASSERT_EQUAL(w.log.nr_told, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(w.log.told, "0000:03:00.0: the IOMMU stopped a write at IOVA 0x9000 "
+						  "(no memory of this program): PTE"));
 	stop_and_balance();
-	CU_ASSERT_EQUAL(nr_said, 1);
-	CU_ASSERT_EQUAL(faults_described(), 1);
+	CU_ASSERT_EQUAL(w.log.nr_told, 1);
+	CU_ASSERT_EQUAL(faults_counted(fwd_describe(run)), 1);
 	finish();
-	claims_close(&claims);
-	unlink(path);
-	rmdir(dev);
+	fault_world_close(&w);
 }
 
 static const struct unit_test tests[] = {

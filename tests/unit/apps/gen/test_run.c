@@ -6,11 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <net/net_driver.h>
 
-#include "eal/backend/fake_backend.h"
+#include "apps/quoll/fault_world.h"
 #include "gen/gen.h"
 #include "unit.h"
 
@@ -583,71 +582,45 @@ static void document_says_what_was_counted(void)
 	finish();
 }
 
-static unsigned int nr_said;
-
-static void say(void *arg, const char *line)
-{
-	CU_ASSERT_PTR_NOT_NULL(strstr(line, arg));
-	nr_said++;
-}
-
 static json_int_t faults_described(bool *text_has_them)
 {
-	json_t *doc = gen_describe(run), *nr = json_object_get(doc, "faults");
-	json_int_t value = json_is_null(nr) ? -1 : json_integer_value(nr);
+	json_t *doc = gen_describe(run);
 	char *text = NULL;
 	size_t bytes;
 	FILE *f = open_memstream(&text, &bytes);
 
-	CU_ASSERT_PTR_NOT_NULL(nr);
 	gen_text(f, doc);
 	fclose(f);
 	*text_has_them = strstr(text, "the IOMMU stopped 1 accesses") != NULL;
 	free(text);
-	json_decref(doc);
-	return value;
+	return faults_counted(doc);
 }
 
-/* A file is in the kernel's log's place, and a fake NIC is in a group beside the ports of the run. */
+/* Of a device in a claim of the test's, as no port here has one. */
 static void faults_of_the_iommu_are_told_and_counted(void)
 {
-	const struct quoll_addr nic = {.target = "0000:03:00.0"};
-	char dev[] = "/tmp/test_run.XXXXXX", path[64];
-	const struct quoll_env env = {.dev_root = dev};
-	struct claims claims = {.env = &env};
 	struct gen_opts opts = base;
-	struct quoll_device *device;
+	struct fault_world w;
 	bool text_has_them;
-	FILE *kmsg;
 
-	fake_reset();
-	CU_ASSERT_FATAL(mkdtemp(dev) != NULL);
-	snprintf(path, sizeof(path), "%s/kmsg", dev);
-	kmsg = fopen(path, "w");
-	CU_ASSERT_FATAL(kmsg != NULL);
-	CU_ASSERT_EQUAL_FATAL(ioas_open_ops(NULL, &fake_ops, &claims.ioases[0], NULL), 0);
-	claims.nr_ioases = 1;
-	CU_ASSERT_EQUAL_FATAL(claims_device(&claims, &nic, &device, NULL), 0);
-	opts.say = say;
-	opts.say_arg = "0000:03:00.0: the IOMMU stopped a read at IOVA 0x9000 (no memory of this program): PTE";
-	nr_said = 0;
+	fault_world_open(&w);
+	opts.say = fault_log_hear;
+	opts.say_arg = &w.log;
 	start(&opts, "ring:a?loop=1", NULL);
-	CU_ASSERT_EQUAL(faults_described(&text_has_them), -1); /* no device, nothing is known */
+	CU_ASSERT_EQUAL(faults_described(&text_has_them), -1);
 	CU_ASSERT_FALSE(text_has_them);
-	run->faults = iommu_faults_open(&claims, opts.say, opts.say_arg);
-	fprintf(kmsg, "3,1,1,-;DMAR: [DMA Read NO_PASID] Request device [03:00.0] fault addr 0x9000 [fault reason "
-		      "0x06] PTE Read access is not set\n");
-	fclose(kmsg);
+	run->faults = iommu_faults_open(&w.claims, opts.say, opts.say_arg);
+	fault_log_add(&w.log, "03:00.0", 0x9000);
 	CU_ASSERT_EQUAL(gen_loop(run, &err), 0);
-	CU_ASSERT_EQUAL(nr_said, 1); /* while it ran */
+	CU_ASSERT_EQUAL(w.log.nr_told, 1); /* while it ran */
+	CU_ASSERT_PTR_NOT_NULL(strstr(w.log.told, "0000:03:00.0: the IOMMU stopped a write at IOVA 0x9000 "
+						  "(no memory of this program): PTE"));
 	CU_ASSERT_EQUAL(gen_stop(run, &err), 0);
-	CU_ASSERT_EQUAL(nr_said, 1);
+	CU_ASSERT_EQUAL(w.log.nr_told, 1);
 	CU_ASSERT_EQUAL(faults_described(&text_has_them), 1);
 	CU_ASSERT_TRUE(text_has_them);
 	finish();
-	claims_close(&claims);
-	unlink(path);
-	rmdir(dev);
+	fault_world_close(&w);
 }
 
 static const struct unit_test tests[] = {

@@ -304,9 +304,9 @@ static void a_fault_of_the_iommu_is_told_while_it_runs(void)
 	session_fixture_watch_faults(&sf);
 	session_fixture_fault(&sf, quoll_heap_iova(sf.fx.heap, sf.fx.buf, 4096));
 	CU_ASSERT_EQUAL(perf_loop(run, &sf.err), 0);
-	CU_ASSERT_EQUAL(sf.nr_told, 1);
-	CU_ASSERT_PTR_NOT_NULL(strstr(sf.told, "0000:01:00.0: the IOMMU stopped a write at IOVA 0x"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(sf.told, "(arena \"data\", offset 0x0, va 0x"));
+	CU_ASSERT_EQUAL(sf.log.nr_told, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(sf.log.told, "0000:01:00.0: the IOMMU stopped a write at IOVA 0x"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(sf.log.told, "(arena \"data\", offset 0x0, va 0x"));
 	/* one more that nobody has looked for yet */
 	session_fixture_fault(&sf, 0x1000);
 	nvme_recovery_describe(&sf.session, doc);

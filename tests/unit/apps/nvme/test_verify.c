@@ -160,8 +160,8 @@ static void a_fault_of_the_iommu_is_told_and_known_not_to_be_known(void)
 	session_fixture_watch_faults(&sf);
 	session_fixture_fault(&sf, 0x1000);
 	CU_ASSERT_EQUAL(verify_run(&run, &sf.err), 0);
-	CU_ASSERT_EQUAL(sf.nr_told, 1);
-	CU_ASSERT_PTR_NOT_NULL(strstr(sf.told, "at IOVA 0x1000 (no memory of this program): PTE"));
+	CU_ASSERT_EQUAL(sf.log.nr_told, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(sf.log.told, "at IOVA 0x1000 (no memory of this program): PTE"));
 	nvme_recovery_describe(&sf.session, doc);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(doc, "faults")), 1);
 	json_decref(doc);
