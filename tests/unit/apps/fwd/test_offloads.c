@@ -7,6 +7,7 @@
 
 #include <net/net_soft.h>
 
+#include "../../drivers/net/be16.h"
 #include "../../drivers/net/soft_frames.h"
 #include "path_fixture.h"
 
@@ -65,21 +66,6 @@ static void finish(void)
 	path_close(&t.fx, t.sent, t.nr_sent);
 }
 
-static void put_be16(uint8_t *at, uint32_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-static uint32_t sum_be16(uint32_t sum, const uint8_t *at, unsigned int bytes)
-{
-	for (unsigned int i = 0; i < bytes; i += 2)
-		sum += (uint32_t)at[i] << 8 | at[i + 1];
-	while (sum >> 16)
-		sum = (sum >> 16) + (sum & 0xffff);
-	return sum;
-}
-
 struct kind {
 	bool v6;
 	bool udp;
@@ -106,14 +92,14 @@ static uint32_t make_frame(uint8_t *data, struct kind kind, uint32_t payload)
 		ip[6] = proto;
 		ip[7] = 64;
 		memset(ip + 8, 0xa5, 32);
-		sum = sum_be16(proto + l4 + payload, ip + 8, 32);
+		sum = sum16(ip + 8, 32, proto + l4 + payload);
 	} else {
 		put_be16(ip + 2, l3 + l4 + payload);
 		ip[8] = 64;
 		ip[9] = proto;
 		memset(ip + 12, 0xa5, 8);
-		put_be16(ip + 10, ~sum_be16(0, ip, 20));
-		sum = sum_be16(proto + l4 + payload, ip + 12, 8);
+		put_be16(ip + 10, ~sum16(ip, 20, 0));
+		sum = sum16(ip + 12, 8, proto + l4 + payload);
 	}
 	put_be16(at, 1000);
 	put_be16(at + 2, 2000);

@@ -8,21 +8,10 @@
 #include <net/net_chain.h>
 #include <net/net_queue.h>
 
+#include "be16.h"
 #include "unit.h"
 
 #define PAGE_BYTES 4096u
-
-/* RFC 1071, 4.1, in words of the network's order. */
-static uint16_t plain_sum(const uint8_t *data, size_t bytes)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		sum += i % 2 ? data[i] : (uint32_t)data[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
 
 static uint16_t in_network_order(uint16_t sum)
 {
@@ -55,10 +44,10 @@ static void sums_of_every_length_at_every_address(void)
 			const uint8_t *at = end - bytes - before_end;
 
 			CU_ASSERT_EQUAL(in_network_order(net_csum_fold(net_csum_add(0, at, bytes))),
-					plain_sum(at, bytes));
+					sum16(at, bytes, 0));
 		}
 	CU_ASSERT_EQUAL(in_network_order(net_csum_fold(net_csum_add(0, pages, PAGE_BYTES))),
-			plain_sum(pages, PAGE_BYTES));
+			sum16(pages, PAGE_BYTES, 0));
 	munmap(pages, 2 * PAGE_BYTES);
 }
 
@@ -104,7 +93,7 @@ static void chains_are_like_flat_memory(void)
 			data[i] = (uint8_t)random();
 		make_chain(links, data + 3, 597);
 		CU_ASSERT_EQUAL(in_network_order(net_csum_fold(net_csum_chain(0, links, off, n))),
-				plain_sum(data + 3 + off, n));
+				sum16(data + 3 + off, n, 0));
 		CU_ASSERT_PTR_NOT_NULL_FATAL(net_chain_peek(links, off, n, seen));
 		CU_ASSERT_EQUAL(memcmp(net_chain_peek(links, off, n, seen), data + 3 + off, n), 0);
 		memset(patch, (int)round, sizeof(patch));
@@ -157,7 +146,7 @@ static void headers_of_a_frame_to_be_cut_up_become_whole(void)
 		CU_ASSERT(net_tso_fill(links));
 		CU_ASSERT_EQUAL(net_get_be16(tcp + NET_TCP_CSUM_AT), (uint16_t)(sum + (sum >> 16)));
 		if (v4)
-			CU_ASSERT_EQUAL(plain_sum(data + 17, l3), 0xffff);
+			CU_ASSERT_EQUAL(sum16(data + 17, l3, 0), 0xffff);
 		net_tso_take_back(links);
 		/* The IPv4 header's is filled in anew by whoever sends it. */
 		if (v4)

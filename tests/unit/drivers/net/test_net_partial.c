@@ -77,7 +77,7 @@ static void any_other_one_is_filled_in(void)
 			for (uint32_t i = 0; i < bytes; i++)
 				data[i] = (uint8_t)random();
 			partial_tunnel(data, bytes);
-			partial_be16(field, 0); /* so that the sum of all is that of the pseudo-header's complement */
+			put_be16(field, 0); /* so that the sum of all is that of the pseudo-header's complement */
 			memcpy(before, data, bytes);
 			buf = in_links(data, bytes, step);
 			CU_ASSERT(net_rx_partial(buf, PARTIAL_INNER_L4, PARTIAL_TCP_FIELD, false));

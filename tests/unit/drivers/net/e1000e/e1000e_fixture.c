@@ -8,6 +8,7 @@
 #include <linux/pci_regs.h>
 #include <quoll/claim.h>
 
+#include "../be16.h"
 #include "e1000e_fixture.h"
 #include "unit.h"
 
@@ -86,21 +87,6 @@ void fixture_make_frame(const struct e1000e_fixture *fx, uint8_t *frame, uint32_
 	memcpy(frame + 6, other_mac, 6);
 	frame[12] = 0x88;
 	frame[13] = 0xb5;
-}
-
-static void put_be16(uint8_t *at, uint32_t v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
-
-static uint32_t sum16(const uint8_t *at, uint32_t len, uint32_t sum)
-{
-	for (uint32_t i = 0; i < len; i++)
-		sum += (uint32_t)at[i] << (i & 1 ? 0 : 8);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
 }
 
 void fixture_make_ip(const struct e1000e_fixture *fx, uint8_t *frame, uint32_t len, uint8_t proto, uint32_t seed)

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "../be16.h"
 #include "fake_internal.h"
 
 #define TYPE_IPV4 0x0800
@@ -45,24 +46,6 @@ struct e1000e_tx_desc *fake_e1000e_tx_desc(struct fake_e1000e *fake, unsigned in
 static uint16_t be16(const uint8_t *at)
 {
 	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static void put_be16(uint8_t *at, uint16_t v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
-
-/* RFC 1071, not yet complemented. */
-static uint16_t sum16(const uint8_t *at, uint32_t len, uint32_t sum)
-{
-	for (uint32_t i = 0; i + 1 < len; i += 2)
-		sum += be16(at + i);
-	if (len & 1)
-		sum += (uint32_t)at[len - 1] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
 }
 
 /* Receive. */

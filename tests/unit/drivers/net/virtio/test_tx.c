@@ -4,6 +4,7 @@
  */
 #include <unistd.h>
 
+#include "../be16.h"
 #include "unit.h"
 #include "virtio_fixture.h"
 
@@ -107,15 +108,6 @@ static void frames_may_be_finished_in_any_order(bool packed)
 	CU_ASSERT(quoll_pool_nr_free(v.f.pool) + VFX_ENTRIES >= nr_free);
 	CU_ASSERT_EQUAL(quoll_pool_nr_free(v.f.pool), FIX_BUFS - 2 * VFX_ENTRIES);
 	vfx_fini(&v);
-}
-
-static uint32_t sum16(const uint8_t *at, uint32_t len, uint32_t sum)
-{
-	for (uint32_t i = 0; i < len; i++)
-		sum += (uint32_t)at[i] << (i & 1 ? 0 : 8);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
 }
 
 static void checksums_are_the_devices(bool packed)
