@@ -135,4 +135,12 @@ struct quoll_buf *front_make(struct front *f, uint8_t tag, unsigned int bytes, u
 bool front_is(const struct quoll_buf *buf, uint8_t tag, uint32_t bytes);
 void front_put(struct front *f, struct quoll_buf **bufs, unsigned int n);
 
+/* A test with rings of both kinds. */
+#define BOTH(name)                                                                                                     \
+	static void name(void)                                                                                         \
+	{                                                                                                              \
+		name##_with(0);                                                                                        \
+		name##_with(VIRTIO_F_RING_PACKED);                                                                     \
+	}
+
 #endif

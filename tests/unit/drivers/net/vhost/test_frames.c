@@ -8,13 +8,6 @@
 #include "../partial_frames.h"
 #include "front.h"
 
-#define BOTH(name)                                                                                                     \
-	static void name(void)                                                                                         \
-	{                                                                                                              \
-		name##_with(0);                                                                                        \
-		name##_with(VIRTIO_F_RING_PACKED);                                                                     \
-	}
-
 static void check_used(struct front *f, unsigned int idx, uint16_t id, uint32_t bytes)
 {
 	uint32_t got_bytes;

@@ -12,13 +12,6 @@
 #include "front.h"
 #include "net/vhost/vhost.h"
 
-#define BOTH(name)                                                                                                     \
-	static void name(void)                                                                                         \
-	{                                                                                                              \
-		name##_with(0);                                                                                        \
-		name##_with(VIRTIO_F_RING_PACKED);                                                                     \
-	}
-
 /* Whoever comes next is served. */
 static void check_next(struct front *f)
 {

@@ -14,13 +14,6 @@
 #include "front.h"
 #include "net/vhost/vhost.h"
 
-#define BOTH(name)                                                                                                     \
-	static void name(void)                                                                                         \
-	{                                                                                                              \
-		name##_with(0);                                                                                        \
-		name##_with(VIRTIO_F_RING_PACKED);                                                                     \
-	}
-
 /* One frame each way. */
 static void check_frames(struct front *f, uint16_t id)
 {

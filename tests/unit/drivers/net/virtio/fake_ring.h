@@ -67,4 +67,15 @@ bool fake_ring_receive(struct fake_ring *ring, const struct virtio_net_hdr *hdr,
 /* The next frame that was sent, given back. Return: its length, -1: there is none. */
 int fake_ring_sent(struct fake_ring *ring, struct virtio_net_hdr *hdr, uint8_t *frame, uint32_t room);
 
+/* A test on rings of both kinds. */
+#define BOTH(name)                                                                                                     \
+	static void name##_split(void)                                                                                 \
+	{                                                                                                              \
+		name(false);                                                                                           \
+	}                                                                                                              \
+	static void name##_packed(void)                                                                                \
+	{                                                                                                              \
+		name(true);                                                                                            \
+	}
+
 #endif

@@ -264,13 +264,13 @@ static void rewritten_rings_are_not_believed(bool packed)
 	vfx_fini(&v);
 }
 
-VFX_BOTH(lengths_that_cannot_be_are_dropped)
-VFX_BOTH(ids_that_are_not_in_flight_end_it)
-VFX_BOTH(all_is_called_finished_at_once)
-VFX_BOTH(headers_that_make_no_sense_drop_the_frame)
-VFX_BOTH(chains_that_lie_drop_the_frame)
-VFX_BOTH(sent_frames_with_a_wrong_id_end_it)
-VFX_BOTH(rewritten_rings_are_not_believed)
+BOTH(lengths_that_cannot_be_are_dropped)
+BOTH(ids_that_are_not_in_flight_end_it)
+BOTH(all_is_called_finished_at_once)
+BOTH(headers_that_make_no_sense_drop_the_frame)
+BOTH(chains_that_lie_drop_the_frame)
+BOTH(sent_frames_with_a_wrong_id_end_it)
+BOTH(rewritten_rings_are_not_believed)
 
 static const struct unit_test tests[] = {
 	{"split: lengths that cannot be are dropped", lengths_that_cannot_be_are_dropped_split},

@@ -188,9 +188,9 @@ static void wishes_without_sense_are_harmless(void)
 	vfx_fini(&v);
 }
 
-VFX_BOTH(a_wish_that_was_left_behind_is_heeded)
-VFX_BOTH(a_device_that_goes_on_is_not_disturbed)
-VFX_BOTH(one_that_heeds_no_kick_gets_ever_fewer)
+BOTH(a_wish_that_was_left_behind_is_heeded)
+BOTH(a_device_that_goes_on_is_not_disturbed)
+BOTH(one_that_heeds_no_kick_gets_ever_fewer)
 
 static const struct unit_test tests[] = {
 	{"split: a wish that was left behind is heeded", a_wish_that_was_left_behind_is_heeded_split},

@@ -363,16 +363,6 @@ static void without_headroom_it_does_not_start(bool packed)
 	end();
 }
 
-#define BOTH(name)                                                                                                     \
-	static void name##_split(void)                                                                                 \
-	{                                                                                                              \
-		name(false);                                                                                           \
-	}                                                                                                              \
-	static void name##_packed(void)                                                                                \
-	{                                                                                                              \
-		name(true);                                                                                            \
-	}
-
 BOTH(in_a_window)
 BOTH(registered)
 BOTH(bouncing)

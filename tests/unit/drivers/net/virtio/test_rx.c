@@ -180,12 +180,7 @@ static void the_device_is_kicked_only_if_it_wants(bool packed)
 	struct vfx v;
 
 	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
-		vfx_init(&v, FIX_BUF_BYTES);
-		if (!event_idx)
-			v.be.features &= ~VIRTIO_F_EVENT_IDX;
-		fake_back_end_run(&v.be);
-		CU_ASSERT_EQUAL_FATAL(vfx_open(&v, packed ? "&packed=1" : ""), 0);
-		CU_ASSERT_EQUAL_FATAL(vfx_start_n(&v, 1, 0), 0);
+		vfx_run_without(&v, event_idx ? 0 : VIRTIO_F_EVENT_IDX, packed, 0);
 		for (unsigned int want = 0; want < 6; want++) {
 			while (read(v.be.kick_fds[0], &kicks, sizeof(kicks)) > 0)
 				;
@@ -228,13 +223,13 @@ static void a_sleeper_is_woken_by_what_comes_after_it_armed(bool packed)
 	vfx_fini(&v);
 }
 
-VFX_BOTH(frames_come_in_for_many_turns)
-VFX_BOTH(buffers_may_come_back_in_any_order)
-VFX_BOTH(long_frames_come_as_chains)
-VFX_BOTH(checksum_states_are_told)
-VFX_BOTH(without_buffers_nothing_is_lost_but_counted)
-VFX_BOTH(the_device_is_kicked_only_if_it_wants)
-VFX_BOTH(a_sleeper_is_woken_by_what_comes_after_it_armed)
+BOTH(frames_come_in_for_many_turns)
+BOTH(buffers_may_come_back_in_any_order)
+BOTH(long_frames_come_as_chains)
+BOTH(checksum_states_are_told)
+BOTH(without_buffers_nothing_is_lost_but_counted)
+BOTH(the_device_is_kicked_only_if_it_wants)
+BOTH(a_sleeper_is_woken_by_what_comes_after_it_armed)
 
 static const struct unit_test tests[] = {
 	{"split: frames come in for many turns", frames_come_in_for_many_turns_split},

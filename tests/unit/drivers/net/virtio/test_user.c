@@ -630,10 +630,10 @@ static void a_back_end_comes_back_under_threads(bool packed)
 	vfx_fini(&v);
 }
 
-VFX_BOTH(a_back_end_comes_back)
-VFX_BOTH(a_back_end_that_answers_byte_by_byte_comes_back)
-VFX_BOTH(back_ends_that_lie_leave_nothing_behind)
-VFX_BOTH(a_back_end_comes_back_under_threads)
+BOTH(a_back_end_comes_back)
+BOTH(a_back_end_that_answers_byte_by_byte_comes_back)
+BOTH(back_ends_that_lie_leave_nothing_behind)
+BOTH(a_back_end_comes_back_under_threads)
 
 static const struct unit_test tests[] = {
 	{"options are checked", options_are_checked},

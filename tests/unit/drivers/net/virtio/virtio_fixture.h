@@ -56,12 +56,13 @@ static inline int vfx_start_n(struct vfx *v, unsigned int n, uint32_t offloads)
 	return rc;
 }
 
-/* One queue pair, all from the back end on. */
-static inline void vfx_run(struct vfx *v, bool packed, uint32_t offloads)
+/* One queue pair, all from the back end on, which does not offer the features @without. */
+static inline void vfx_run_without(struct vfx *v, uint64_t without, bool packed, uint32_t offloads)
 {
 	int rc;
 
 	vfx_init(v, FIX_BUF_BYTES);
+	v->be.features &= ~without;
 	fake_back_end_run(&v->be);
 	rc = vfx_open(v, packed ? "&packed=1" : "");
 	if (!rc)
@@ -70,6 +71,11 @@ static inline void vfx_run(struct vfx *v, bool packed, uint32_t offloads)
 		printf("%s: %s\n", v->f.err.stage, v->f.err.what);
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
 	CU_ASSERT_EQUAL(v->rx->packed, packed);
+}
+
+static inline void vfx_run(struct vfx *v, bool packed, uint32_t offloads)
+{
+	vfx_run_without(v, 0, packed, offloads);
 }
 
 static inline void vfx_fini(struct vfx *v)
@@ -116,16 +122,5 @@ static inline struct quoll_buf *vfx_buf(struct vfx *v, const uint8_t *frame, uin
 {
 	return chain_make(v->f.caches[0], frame, len, link);
 }
-
-/* Both kinds of ring. */
-#define VFX_BOTH(name)                                                                                                 \
-	static void name##_split(void)                                                                                 \
-	{                                                                                                              \
-		name(false);                                                                                           \
-	}                                                                                                              \
-	static void name##_packed(void)                                                                                \
-	{                                                                                                              \
-		name(true);                                                                                            \
-	}
 
 #endif
