@@ -7,27 +7,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include <quoll/stream.h>
-
-#include "drivers/fake_window.h"
 #include "e1000e/e1000e_fixture.h"
+#include "outside_world.h"
 #include "unit.h"
 
-#define NR_BUFS 1024u
-#define BUF_BYTES 4096u
-#define MEMORY_BYTES ((uint64_t)NR_BUFS * BUF_BYTES)
-#define ONLY(way) QUOLL_WAY_BIT(QUOLL_WAY_##way)
 #define ENTRIES 128u
 #define FRAME_BYTES 200u
 #define BURST 32u
 
 static struct e1000e_fixture fx;
-static uint8_t *memory;
-static struct quoll_pool *pool;
-static struct quoll_buf_cache *cache;
-static struct quoll_stream *stream;
+static struct outside_world o;
 static uint8_t frame[FAKE_MAX_FRAME];
 static unsigned int nr_warnings;
 static char warning[256];
@@ -43,46 +33,20 @@ static void on_log(void *arg, enum quoll_log_level level, const char *area, cons
 	snprintf(warning, sizeof(warning), "%s", line);
 }
 
-static void make_pool(void)
-{
-	const struct quoll_pool_opts opts = {.nr_bufs = NR_BUFS,
-					     .buf_bytes = 2048 + FIXTURE_HEADROOM,
-					     .headroom_bytes = FIXTURE_HEADROOM,
-					     .align = BUF_BYTES};
-	void *va = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	CU_ASSERT_FATAL(va != MAP_FAILED);
-	memory = va;
-	CU_ASSERT_EQUAL_FATAL(quoll_pool_create_outside(va, MEMORY_BYTES, &opts, &pool, &fx.w.err), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_cache_create(pool, 256, &cache, &fx.w.err), 0);
-}
-
 static void begin(const struct quoll_stream_opts *opts)
 {
 	fixture_init(&fx);
 	nr_warnings = 0;
 	fx.fake.pci.env = (struct quoll_env){.log = on_log, .log_level = QUOLL_LOG_WARN};
 	CU_ASSERT_EQUAL_FATAL(fixture_open(&fx), 0);
-	fake_window_add(fx.w.ioas, &fx.fake.pci);
-	make_pool();
-	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, opts, &stream, &fx.w.err), 0);
-	if (opts->ways == ONLY(REGISTERED))
-		CU_ASSERT_EQUAL_FATAL(
-			quoll_stream_register(stream, memory, MEMORY_BYTES, QUOLL_SEG_READ | QUOLL_SEG_WRITE), 0);
+	outside_open(&o, &fx.w, &fx.fake.pci, opts, FIXTURE_HEADROOM);
 }
 
 static int start_with(struct quoll_stream *rx_stream, struct quoll_stream *tx_stream, uint32_t offloads,
 		      unsigned int mtu)
 {
 	struct quoll_port_settings settings = {.offloads = offloads, .mtu = mtu};
-	struct quoll_port_queues queues = {.nr_rxqs = 1,
-					   .nr_txqs = 1,
-					   .entries = ENTRIES,
-					   .rx_caches = &cache,
-					   .tx_caches = &cache,
-					   .rx_streams = &rx_stream,
-					   .tx_streams = &tx_stream};
-	int rc = quoll_port_start(fx.w.port, &queues, &settings, &fx.w.err);
+	int rc = outside_start(&o, &fx.w, ENTRIES, rx_stream, tx_stream, &settings);
 
 	fx.rxq = (struct e1000e_rxq *)quoll_port_rxq(fx.w.port, 0);
 	fx.txq = (struct e1000e_txq *)quoll_port_txq(fx.w.port, 0);
@@ -91,24 +55,18 @@ static int start_with(struct quoll_stream *rx_stream, struct quoll_stream *tx_st
 
 static void start(void)
 {
-	CU_ASSERT_EQUAL_FATAL(start_with(stream, stream, 0, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(start_with(o.stream, o.stream, 0, 0), 0);
 }
 
 static void stop(void)
 {
-	CU_ASSERT_EQUAL(quoll_port_stop(fx.w.port), 0);
-	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 0);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(pool), NR_BUFS);
+	outside_stop(&o, &fx.w);
 }
 
 static void end(void)
 {
 	stop();
-	CU_ASSERT_EQUAL(quoll_pool_nr_bad_puts(pool), 0);
-	quoll_buf_cache_destroy(cache);
-	CU_ASSERT_EQUAL(quoll_pool_destroy(pool), 0);
-	quoll_stream_destroy(stream);
-	munmap(memory, MEMORY_BYTES);
+	outside_close(&o);
 	fixture_fini(&fx);
 }
 
@@ -116,7 +74,7 @@ static void end(void)
 
 static void put(struct quoll_buf *buf)
 {
-	quoll_buf_put_chain(cache, buf);
+	quoll_buf_put_chain(o.cache, buf);
 }
 
 static void come_in(unsigned int n, uint32_t seed)
@@ -130,7 +88,7 @@ static void come_in(unsigned int n, uint32_t seed)
 static struct quoll_buf *fresh(uint32_t seed)
 {
 	fixture_make_frame(&fx, frame, FRAME_BYTES, seed);
-	return chain_make(cache, frame, FRAME_BYTES, FRAME_BYTES);
+	return chain_make(o.cache, frame, FRAME_BYTES, FRAME_BYTES);
 }
 
 static bool was_sent(unsigned int i, uint32_t seed)
@@ -140,24 +98,11 @@ static bool was_sent(unsigned int i, uint32_t seed)
 	       !memcmp(fx.fake.sent[i].data, frame, FRAME_BYTES);
 }
 
-/* The device finds it at no place of the window. */
-static bool is_unreachable(const struct quoll_buf *buf)
-{
-	for (unsigned int i = 0; i < FAKE_MAX_STREAMED; i++) {
-		const struct fake_streamed *m = &fake_window.maps[i];
-
-		if (m->bytes && !m->zapped && (uintptr_t)buf->va - m->va < m->bytes)
-			return false;
-	}
-	return buf->iova == QUOLL_IOVA_INVALID && buf->pool == pool;
-}
-
 /* Right data. */
 
 static void forwards(unsigned int ways, unsigned int way)
 {
 	const struct quoll_stream_opts opts = {.ways = ways, .window_bytes = MEMORY_BYTES, .cached_entries = NR_BUFS};
-	struct quoll_stream_stats stats;
 	struct quoll_buf *bufs[BURST];
 	uint64_t done = 0;
 
@@ -169,7 +114,7 @@ static void forwards(unsigned int ways, unsigned int way)
 		for (unsigned int i = 0; i < BURST; i++) {
 			fixture_make_frame(&fx, frame, FRAME_BYTES, round * BURST + i);
 			CU_ASSERT_TRUE(chain_is(bufs[i], frame, FRAME_BYTES));
-			CU_ASSERT_TRUE(is_unreachable(bufs[i]) || way == QUOLL_WAY_CACHED);
+			CU_ASSERT_TRUE(is_unreachable(&o, bufs[i]) || way == QUOLL_WAY_CACHED);
 			CU_ASSERT_EQUAL(bufs[i]->data_off, FIXTURE_HEADROOM);
 		}
 		fake_e1000e_forget(&fx.fake);
@@ -180,10 +125,7 @@ static void forwards(unsigned int ways, unsigned int way)
 	CU_ASSERT_EQUAL(fixture_stats(&fx).rx_packets, done);
 	CU_ASSERT_EQUAL(fixture_stats(&fx).tx_packets, done);
 	CU_ASSERT_EQUAL(fixture_stats(&fx).rx_no_buf, 0);
-	quoll_stream_stats(stream, &stats);
-	CU_ASSERT(stats.segs[way] >= 2 * done);
-	for (unsigned int other = 0; other < QUOLL_NR_WAYS; other++)
-		CU_ASSERT(other == way || !stats.segs[other]);
+	went_by(&o, way, 2 * done);
 	end();
 }
 
@@ -215,8 +157,8 @@ static void memory_that_is_cached_is_forwarded(void)
 						   .nr_txqs = 1,
 						   .entries = ENTRIES,
 						   .rx_caches = &rx_cache,
-						   .tx_caches = &cache,
-						   .tx_streams = &stream};
+						   .tx_caches = &o.cache,
+						   .tx_streams = &o.stream};
 
 		CU_ASSERT_EQUAL_FATAL(quoll_port_start(fx.w.port, &queues, NULL, &fx.w.err), 0);
 	}
@@ -245,7 +187,7 @@ static void chains_are_forwarded(void)
 	struct quoll_buf *buf, *heap_buf, *bufs[BURST];
 
 	begin(&opts);
-	CU_ASSERT_EQUAL_FATAL(start_with(stream, stream, QUOLL_OFFLOAD_RX_SCATTER, 9000), 0);
+	CU_ASSERT_EQUAL_FATAL(start_with(o.stream, o.stream, QUOLL_OFFLOAD_RX_SCATTER, 9000), 0);
 	for (uint32_t len = 60; len <= 9000; len += 447) {
 		fixture_make_frame(&fx, longest, len, len);
 		CU_ASSERT_TRUE_FATAL(fake_e1000e_receive(&fx.fake, longest, len));
@@ -253,7 +195,7 @@ static void chains_are_forwarded(void)
 		buf = bufs[0];
 		CU_ASSERT_TRUE(chain_is(buf, longest, len));
 		for (const struct quoll_buf *link = buf; link; link = link->next)
-			CU_ASSERT_TRUE(is_unreachable(link));
+			CU_ASSERT_TRUE(is_unreachable(&o, link));
 		fake_e1000e_forget(&fx.fake);
 		CU_ASSERT_EQUAL_FATAL(quoll_tx(&fx.txq->q, &buf, 1), 1);
 		CU_ASSERT_EQUAL_FATAL(fx.fake.nr_sent, 1);
@@ -263,7 +205,7 @@ static void chains_are_forwarded(void)
 	/* One link in the heap, one without data, one outside. */
 	buf = fresh(1);
 	heap_buf = fixture_buf(&fx, frame, FRAME_BYTES, FRAME_BYTES);
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(cache, &heap_buf->next, 1), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_buf_get(o.cache, &heap_buf->next, 1), 0);
 	heap_buf->next->next = buf;
 	heap_buf->total_bytes = 2 * FRAME_BYTES;
 	heap_buf->nr_links = 3;
@@ -280,7 +222,7 @@ static unsigned int free_at_fence;
 
 static void at_enter(void)
 {
-	free_at_fence = quoll_pool_nr_free(pool);
+	free_at_fence = quoll_pool_nr_free(o.pool);
 }
 
 static void a_burst_is_one_map_and_one_fence_and_buffers_come_back_after_it(void)
@@ -302,14 +244,14 @@ static void a_burst_is_one_map_and_one_fence_and_buffers_come_back_after_it(void
 	/* The device has sent the first burst: the second one takes it back. */
 	for (unsigned int i = 0; i < BURST; i++)
 		bufs[i] = fresh(i);
-	nr_free = quoll_pool_nr_free(pool);
+	nr_free = quoll_pool_nr_free(o.pool);
 	fake_window_entering = at_enter;
 	CU_ASSERT_EQUAL_FATAL(quoll_tx(&fx.txq->q, bufs, BURST), BURST);
 	fake_window_entering = NULL;
 	CU_ASSERT_EQUAL(fake_window.nr_enters, 4);
 	CU_ASSERT_EQUAL(fake_window.nr_fences, 2);
 	CU_ASSERT_EQUAL(free_at_fence, nr_free);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(pool), nr_free + BURST);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(o.pool), nr_free + BURST);
 	/* A long burst is received in pieces, and unmapped by one fence all the same. */
 	come_in(64, 0);
 	fake_window.nr_fences = 0;
@@ -364,8 +306,8 @@ static struct quoll_buf *take_unregistered(void)
 	struct quoll_buf *bufs[NR_BUFS], *last = NULL;
 	unsigned int nr = 0;
 
-	while (!last && nr < NR_BUFS && !quoll_buf_get(cache, &bufs[nr], 1)) {
-		if (bufs[nr]->va == memory + MEMORY_BYTES - BUF_BYTES)
+	while (!last && nr < NR_BUFS && !quoll_buf_get(o.cache, &bufs[nr], 1)) {
+		if (bufs[nr]->va == o.memory + MEMORY_BYTES - BUF_BYTES)
 			last = bufs[nr];
 		else
 			nr++;
@@ -384,10 +326,11 @@ static void a_frame_that_cannot_be_mapped_is_dropped_and_counted_and_the_others_
 	struct quoll_buf *bufs[10], *last;
 
 	begin(&opts);
-	quoll_stream_destroy(stream);
-	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, &registered, &stream, &fx.w.err), 0);
+	quoll_stream_destroy(o.stream);
+	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, &registered, &o.stream, &fx.w.err), 0);
 	CU_ASSERT_EQUAL_FATAL(
-		quoll_stream_register(stream, memory, MEMORY_BYTES - BUF_BYTES, QUOLL_SEG_READ | QUOLL_SEG_WRITE), 0);
+		quoll_stream_register(o.stream, o.memory, MEMORY_BYTES - BUF_BYTES, QUOLL_SEG_READ | QUOLL_SEG_WRITE),
+		0);
 	start();
 	for (unsigned int i = 0; i < 10; i++)
 		bufs[i] = i == 4 ? take_unregistered() : fresh(i);
@@ -400,7 +343,7 @@ static void a_frame_that_cannot_be_mapped_is_dropped_and_counted_and_the_others_
 	/* The last link of three: the first two are unmapped again. */
 	last = take_unregistered();
 	fixture_make_frame(&fx, frame, 300, 1);
-	bufs[0] = chain_make(cache, frame, 300, 150);
+	bufs[0] = chain_make(o.cache, frame, 300, 150);
 	bufs[0]->next->next = last;
 	bufs[0]->nr_links = 3;
 	bufs[0]->total_bytes += FRAME_BYTES;
@@ -423,7 +366,7 @@ static void frames_that_make_no_sense_are_dropped(void)
 
 	begin(&opts);
 	start();
-	CU_ASSERT_EQUAL_FATAL(quoll_pool_create_outside(memory, 4096, &pool_opts, &strange_pool, &fx.w.err), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_pool_create_outside(o.memory, 4096, &pool_opts, &strange_pool, &fx.w.err), 0);
 	CU_ASSERT_EQUAL_FATAL(quoll_buf_cache_create(strange_pool, 1, &strange_cache, &fx.w.err), 0);
 	bufs[0] = fresh(1);
 	bufs[0]->data_off = BUF_BYTES - 10; /* past the end of the buffer */
@@ -454,7 +397,7 @@ static void what_the_ring_has_no_room_for_stays_the_callers_and_is_not_mapped(vo
 	taken = quoll_tx(&fx.txq->q, bufs, 200);
 	CU_ASSERT_EQUAL(taken, ENTRIES - 1);
 	for (unsigned int i = taken; i < 200; i++)
-		CU_ASSERT_TRUE(is_unreachable(bufs[i]));
+		CU_ASSERT_TRUE(is_unreachable(&o, bufs[i]));
 	CU_ASSERT_EQUAL(quoll_tx(&fx.txq->q, bufs + taken, 200 - taken), 0);
 	fx.fake.mute_tx = false;
 	fake_e1000e_run_tx(&fx.fake);
@@ -471,12 +414,12 @@ static void without_room_in_the_window_frames_wait_until_others_are_sent(void)
 	struct quoll_buf *bufs[40];
 
 	begin(&opts);
-	quoll_stream_destroy(stream);
+	quoll_stream_destroy(o.stream);
 	opts.window_bytes = 2 << 20;
-	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, &opts, &stream, &fx.w.err), 0);
+	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, &opts, &o.stream, &fx.w.err), 0);
 	opts.window_bytes = 32 * 4096;
 	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, &opts, &small, &fx.w.err), 0);
-	CU_ASSERT_EQUAL_FATAL(start_with(stream, small, 0, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(start_with(o.stream, small, 0, 0), 0);
 	fx.fake.mute_tx = true;
 	for (unsigned int i = 0; i < 40; i++)
 		bufs[i] = fresh(i);
@@ -527,7 +470,7 @@ static uint64_t unmappable(void)
 
 static bool is_bad(const struct quoll_buf *buf)
 {
-	return buf->va < memory + NR_BAD * BUF_BYTES;
+	return buf->va < o.memory + NR_BAD * BUF_BYTES;
 }
 
 /* All that are free, in an array of NR_BUFS. */
@@ -535,7 +478,7 @@ static unsigned int take_all(struct quoll_buf **all)
 {
 	unsigned int n = 0;
 
-	while (n < NR_BUFS && !quoll_buf_get(cache, &all[n], 1))
+	while (n < NR_BUFS && !quoll_buf_get(o.cache, &all[n], 1))
 		n++;
 	return n;
 }
@@ -555,13 +498,13 @@ static void start_with_bad_ones(unsigned int way)
 				       way_opts = {.ways = way, .window_bytes = MEMORY_BYTES};
 
 	begin(&opts);
-	quoll_stream_destroy(stream);
-	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, &way_opts, &stream, &fx.w.err), 0);
+	quoll_stream_destroy(o.stream);
+	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(fx.w.ioas, fx.w.heap, &way_opts, &o.stream, &fx.w.err), 0);
 	if (way == ONLY(REGISTERED))
-		CU_ASSERT_EQUAL_FATAL(quoll_stream_register(stream, memory + bad, MEMORY_BYTES - bad,
+		CU_ASSERT_EQUAL_FATAL(quoll_stream_register(o.stream, o.memory + bad, MEMORY_BYTES - bad,
 							    QUOLL_SEG_READ | QUOLL_SEG_WRITE),
 				      0);
-	fake_window.no_memory = (uintptr_t)memory;
+	fake_window.no_memory = (uintptr_t)o.memory;
 	fake_window.no_memory_bytes = bad;
 	/* The pool hands them out first. */
 	start();
@@ -654,7 +597,7 @@ static void a_ring_that_cannot_be_filled_is_a_shortage_and_gets_over_it(void)
 	begin(&opts);
 	start();
 	/* The pool has none left; then it has them again. */
-	while (nr_taken < NR_BUFS && !quoll_buf_get(cache, &taken[nr_taken], 1))
+	while (nr_taken < NR_BUFS && !quoll_buf_get(o.cache, &taken[nr_taken], 1))
 		nr_taken++;
 	for (unsigned int got = 1; got;) {
 		fixture_make_frame(&fx, frame, FRAME_BYTES, 1);
@@ -721,7 +664,7 @@ static void the_kernel_gives_up_the_window(void)
 	CU_ASSERT_EQUAL(fixture_stats(&fx).tx_bad, BURST);
 	fake_window.enter_result = 0;
 	CU_ASSERT_EQUAL(quoll_port_stop(fx.w.port), 0);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(pool), NR_BUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(o.pool), NR_BUFS);
 	fake_window = (struct fake_stream){0}; /* what was mapped has gone with the group */
 	end();
 }
@@ -733,15 +676,15 @@ static void without_a_stream_or_room_in_it_a_port_does_not_start(void)
 	struct quoll_stream_opts opts = {.ways = ONLY(WINDOW), .window_bytes = 100 * 4096};
 
 	begin(&opts);
-	CU_ASSERT_EQUAL(start_with(NULL, stream, 0, 0), -EINVAL);
+	CU_ASSERT_EQUAL(start_with(NULL, o.stream, 0, 0), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fx.w.err.what, "no stream"));
-	CU_ASSERT_EQUAL(start_with(stream, NULL, 0, 0), -EINVAL);
-	CU_ASSERT_EQUAL(start_with(stream, stream, 0, 0), -EAGAIN);
+	CU_ASSERT_EQUAL(start_with(o.stream, NULL, 0, 0), -EINVAL);
+	CU_ASSERT_EQUAL(start_with(o.stream, o.stream, 0, 0), -EAGAIN);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fx.w.err.what, "has mapped 100 buffers"));
 	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 0);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(pool), NR_BUFS);
+	CU_ASSERT_EQUAL(quoll_pool_nr_free(o.pool), NR_BUFS);
 	fail_maps(0, -EPERM);
-	CU_ASSERT_EQUAL(start_with(stream, stream, 0, 0), -EAGAIN);
+	CU_ASSERT_EQUAL(start_with(o.stream, o.stream, 0, 0), -EAGAIN);
 	end();
 }
 

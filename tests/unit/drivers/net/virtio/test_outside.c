@@ -4,31 +4,20 @@
  * writes and reads is right by each way, with the header before each frame, with offloads, where the driver looks into
  * frames itself, and in chains; a buffer is within its reach only while the driver has it.
  */
-#include <stdlib.h>
-#include <sys/mman.h>
-
-#include <quoll/stream.h>
-
-#include "drivers/fake_window.h"
 #include "net/virtio/pci.h"
 #include "unit.h"
 
 #include "../chains.h"
+#include "../outside_world.h"
 #include "../partial_frames.h"
 #include "pci_fixture.h"
 
-#define BUF_BYTES 4096u
-#define MEMORY_BYTES ((uint64_t)PFX_BUFS * BUF_BYTES)
-#define ONLY(way) QUOLL_WAY_BIT(QUOLL_WAY_##way)
 #define BURST 20u
 #define OFFLOADS                                                                                                       \
 	(QUOLL_OFFLOAD_TX_L4_CSUM | QUOLL_OFFLOAD_TX_TSO4 | QUOLL_OFFLOAD_RX_L4_CSUM | QUOLL_OFFLOAD_RX_SCATTER)
 
 static struct pfx x;
-static uint8_t *memory;
-static struct quoll_pool *pool;
-static struct quoll_buf_cache *cache;
-static struct quoll_stream *stream;
+static struct outside_world o;
 static uint8_t frame[16000], back[16000];
 
 /* Coming and going. */
@@ -36,16 +25,7 @@ static uint8_t frame[16000], back[16000];
 static int begin_with(unsigned int ways, const char *options, uint32_t offloads, uint32_t headroom)
 {
 	const struct quoll_stream_opts opts = {.ways = ways, .window_bytes = MEMORY_BYTES};
-	const struct quoll_pool_opts pool_opts = {
-		.nr_bufs = PFX_BUFS, .buf_bytes = 2048 + 128, .headroom_bytes = headroom, .align = BUF_BYTES};
 	const struct quoll_port_settings settings = {.offloads = offloads, .mtu = offloads ? 9000 : 0};
-	struct quoll_port_queues queues = {.nr_rxqs = 1,
-					   .nr_txqs = 1,
-					   .entries = PFX_ENTRIES,
-					   .rx_caches = &cache,
-					   .tx_caches = &cache,
-					   .rx_streams = &stream,
-					   .tx_streams = &stream};
 
 	pfx_init(&x);
 	if (settings.mtu) {
@@ -53,17 +33,8 @@ static int begin_with(unsigned int ways, const char *options, uint32_t offloads,
 		x.fake.config[11] = (uint8_t)(settings.mtu >> 8);
 	}
 	CU_ASSERT_EQUAL_FATAL(pfx_open(&x, options), 0);
-	fake_window_add(x.w.ioas, &x.fake.pci);
-	memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CU_ASSERT_FATAL(memory != MAP_FAILED);
-	memset(memory, 0xff, MEMORY_BYTES);
-	CU_ASSERT_EQUAL_FATAL(quoll_pool_create_outside(memory, MEMORY_BYTES, &pool_opts, &pool, &x.w.err), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_buf_cache_create(pool, 128, &cache, &x.w.err), 0);
-	CU_ASSERT_EQUAL_FATAL(quoll_stream_create(x.w.ioas, x.w.heap, &opts, &stream, &x.w.err), 0);
-	if (ways == ONLY(REGISTERED))
-		CU_ASSERT_EQUAL_FATAL(
-			quoll_stream_register(stream, memory, MEMORY_BYTES, QUOLL_SEG_READ | QUOLL_SEG_WRITE), 0);
-	return quoll_port_start(x.w.port, &queues, &settings, &x.w.err);
+	outside_open(&o, &x.w, &x.fake.pci, &opts, headroom);
+	return outside_start(&o, &x.w, PFX_ENTRIES, o.stream, o.stream, &settings);
 }
 
 static void begin(unsigned int ways, bool packed, uint32_t offloads)
@@ -87,20 +58,14 @@ static struct quoll_port_stats stats(void)
 static void end(void)
 {
 	CU_ASSERT_EQUAL(stats().rx_bad + stats().tx_bad + stats().rx_no_buf, 0);
-	CU_ASSERT_EQUAL(quoll_port_stop(x.w.port), 0);
-	CU_ASSERT_EQUAL(fake_stream_maps(&fake_window), 0);
-	CU_ASSERT_EQUAL(quoll_pool_nr_free(pool), PFX_BUFS);
-	CU_ASSERT_EQUAL(quoll_pool_nr_bad_puts(pool), 0);
-	quoll_buf_cache_destroy(cache);
-	CU_ASSERT_EQUAL(quoll_pool_destroy(pool), 0);
-	quoll_stream_destroy(stream);
-	munmap(memory, MEMORY_BYTES);
+	outside_stop(&o, &x.w);
+	outside_close(&o);
 	pfx_fini(&x);
 }
 
 static void put(struct quoll_buf *buf)
 {
-	quoll_buf_put_chain(cache, buf);
+	quoll_buf_put_chain(o.cache, buf);
 }
 
 /* One frame in; what came of it, or NULL. */
@@ -110,18 +75,6 @@ static struct quoll_buf *pass(const struct virtio_net_hdr *hdr, uint32_t len)
 
 	CU_ASSERT_TRUE_FATAL(fake_ring_receive(&x.fake.rings[0], hdr, frame, len));
 	return quoll_rx(quoll_port_rxq(x.w.port, 0), &buf, 1) ? buf : NULL;
-}
-
-/* The device finds it at no place of the window. */
-static bool is_unreachable(const struct quoll_buf *buf)
-{
-	for (unsigned int i = 0; i < FAKE_MAX_STREAMED; i++) {
-		const struct fake_streamed *m = &fake_window.maps[i];
-
-		if (m->bytes && !m->zapped && (uintptr_t)buf->va - m->va < m->bytes)
-			return false;
-	}
-	return buf->iova == QUOLL_IOVA_INVALID && buf->pool == pool;
 }
 
 static bool is_sent(struct virtio_net_hdr *hdr, uint32_t len)
@@ -134,7 +87,6 @@ static bool is_sent(struct virtio_net_hdr *hdr, uint32_t len)
 static void forwards(unsigned int ways, unsigned int way, bool packed)
 {
 	static const struct virtio_net_hdr none;
-	struct quoll_stream_stats streamed;
 	struct quoll_buf *bufs[BURST];
 	struct virtio_net_hdr hdr;
 	uint64_t done = 0;
@@ -149,7 +101,7 @@ static void forwards(unsigned int ways, unsigned int way, bool packed)
 		for (unsigned int i = 0; i < BURST; i++) {
 			frame_fill(frame, 60 + i * 60, round * BURST + i);
 			CU_ASSERT_TRUE(chain_is(bufs[i], frame, 60 + i * 60));
-			CU_ASSERT_TRUE(is_unreachable(bufs[i]));
+			CU_ASSERT_TRUE(is_unreachable(&o, bufs[i]));
 			CU_ASSERT_EQUAL(bufs[i]->data_off, 128);
 		}
 		CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x.w.port, 0), bufs, BURST), BURST);
@@ -161,10 +113,7 @@ static void forwards(unsigned int ways, unsigned int way, bool packed)
 	}
 	CU_ASSERT_EQUAL(stats().rx_packets, done);
 	CU_ASSERT_EQUAL(stats().tx_packets, done);
-	quoll_stream_stats(stream, &streamed);
-	CU_ASSERT(streamed.segs[way] >= 2 * done);
-	for (unsigned int other = 0; other < QUOLL_NR_WAYS; other++)
-		CU_ASSERT(other == way || !streamed.segs[other]);
+	went_by(&o, way, 2 * done);
 	end();
 }
 
@@ -205,7 +154,7 @@ static void receives_with_offloads(unsigned int ways, bool packed)
 		CU_ASSERT_TRUE_FATAL(chain_is(buf, frame, len));
 		CU_ASSERT_EQUAL(buf->flags, 0);
 		for (const struct quoll_buf *link = buf; link; link = link->next)
-			CU_ASSERT_TRUE(is_unreachable(link));
+			CU_ASSERT_TRUE(is_unreachable(&o, link));
 		put(buf);
 		partial_frame(frame, 100, 17);
 		buf = pass(&partial, 100);
@@ -244,7 +193,7 @@ static void sends_with_offloads(unsigned int ways, bool packed)
 	for (unsigned int n = 0; n < 100; n++) {
 		frame_fill(frame, len, n);
 		put_be16(frame + l4 + 16, pseudo);
-		buf = chain_make(cache, frame, len, 1900);
+		buf = chain_make(o.cache, frame, len, 1900);
 		buf->flags = QUOLL_BUF_TX_TSO | QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_IP_CSUM;
 		buf->l2_bytes = 14;
 		buf->l3_bytes = 20;
@@ -280,15 +229,15 @@ static void odd_frames_are_sent(unsigned int ways, bool packed)
 	begin(ways, packed, 0);
 	frame_fill(frame, 900, 5);
 	for (unsigned int n = 0; n < 200; n++) {
-		first = chain_make(n & 1 ? x.w.cache : cache, frame, 300, 300);
-		buf = chain_make(n & 1 ? cache : x.w.cache, frame + 300, 600, 300);
-		CU_ASSERT_EQUAL_FATAL(quoll_buf_get(cache, &first->next, 1), 0);
+		first = chain_make(n & 1 ? x.w.cache : o.cache, frame, 300, 300);
+		buf = chain_make(n & 1 ? o.cache : x.w.cache, frame + 300, 600, 300);
+		CU_ASSERT_EQUAL_FATAL(quoll_buf_get(o.cache, &first->next, 1), 0);
 		first->next->next = buf;
 		first->total_bytes = 900;
 		first->nr_links = 4;
 		CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x.w.port, 0), &first, 1), 1);
 		CU_ASSERT_TRUE(is_sent(&hdr, 900));
-		CU_ASSERT_EQUAL_FATAL(quoll_buf_get(cache, &buf, 1), 0);
+		CU_ASSERT_EQUAL_FATAL(quoll_buf_get(o.cache, &buf, 1), 0);
 		buf->data_off = 4;
 		buf->data_bytes = buf->total_bytes = 60;
 		memcpy(quoll_buf_data(buf), frame, 60);
@@ -320,7 +269,7 @@ static void the_device_reaches_the_frame_and_its_header_only_as_long_as_it_has_i
 	for (unsigned int i = 0; i < FAKE_MAX_STREAMED; i++)
 		CU_ASSERT(!fake_window.maps[i].bytes || !(fake_window.maps[i].flags & QUOLL_STREAM_READ));
 	frame_fill(frame, 100, 1);
-	buf = chain_make(cache, frame, 100, 100);
+	buf = chain_make(o.cache, frame, 100, 100);
 	CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x.w.port, 0), &buf, 1), 1);
 	iova = quoll_buf_iova(buf);
 	CU_ASSERT_PTR_EQUAL(fake_stream_at(&fake_window, iova - VIRTIO_HDR_BYTES, QUOLL_STREAM_READ),
@@ -328,7 +277,7 @@ static void the_device_reaches_the_frame_and_its_header_only_as_long_as_it_has_i
 	CU_ASSERT_PTR_NULL(fake_stream_at(&fake_window, iova, QUOLL_STREAM_WRITE));
 	CU_ASSERT_TRUE(is_sent(&hdr, 100));
 	for (unsigned int i = 0; i < 2 * PFX_ENTRIES; i++) {
-		buf = chain_make(cache, frame, 100, 100);
+		buf = chain_make(o.cache, frame, 100, 100);
 		CU_ASSERT_EQUAL_FATAL(quoll_tx(quoll_port_txq(x.w.port, 0), &buf, 1), 1);
 		CU_ASSERT_TRUE(is_sent(&hdr, 100));
 	}
@@ -345,7 +294,7 @@ static void a_stop_gives_all_back(bool packed)
 	frame_fill(frame, 100, 1);
 	for (unsigned int i = 0; i < BURST; i++) {
 		CU_ASSERT_TRUE(fake_ring_receive(&x.fake.rings[0], NULL, frame, 100));
-		bufs[i] = chain_make(cache, frame, 100, 60);
+		bufs[i] = chain_make(o.cache, frame, 100, 60);
 	}
 	CU_ASSERT_EQUAL(quoll_tx(quoll_port_txq(x.w.port, 0), bufs, BURST), BURST);
 	CU_ASSERT(fake_stream_maps(&fake_window) > PFX_ENTRIES + 2 * BURST);
