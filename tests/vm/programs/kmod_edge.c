@@ -308,30 +308,13 @@ static void test_stale(const char *addr)
 
 int main(int argc, char **argv)
 {
-	const struct {
-		const char *name;
-		void (*run)(const char *addr);
-	} tests[] = {
-		{"reserved", test_reserved}, {"coherent", test_coherent}, {"refused", test_refused},
-		{"long", test_long},	     {"intx", test_intx},	  {"batch", test_batch},
-		{"stale", test_stale},
+	static const struct kmod_test tests[] = {
+		{.name = "reserved", .run = test_reserved},  {.name = "coherent", .run = test_coherent},
+		{.name = "refused", .run = test_refused},    {.name = "added", .run_with = test_added},
+		{.name = "memory", .run_with = test_memory}, {.name = "intx", .run = test_intx},
+		{.name = "long", .run = test_long},	     {.name = "batch", .run = test_batch},
+		{.name = "stale", .run = test_stale},
 	};
 
-	bus_errors_catch();
-	if (argc == 4 && !strcmp(argv[1], "added")) {
-		test_added(argv[2], argv[3]);
-		return checks_failed() ? 1 : 0;
-	}
-	if (argc == 4 && !strcmp(argv[1], "memory")) {
-		test_memory(argv[2], argv[3]);
-		return checks_failed() ? 1 : 0;
-	}
-	for (unsigned int i = 0; argc == 3 && i < sizeof(tests) / sizeof(*tests); i++) {
-		if (strcmp(argv[1], tests[i].name))
-			continue;
-		tests[i].run(argv[2]);
-		return checks_failed() ? 1 : 0;
-	}
-	fprintf(stderr, "kmod_edge: see the head of its source\n");
-	return 2;
+	return kmod_main(tests, sizeof(tests) / sizeof(*tests), argc, argv);
 }

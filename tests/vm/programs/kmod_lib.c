@@ -39,6 +39,22 @@ unsigned int checks_failed(void)
 	return failures;
 }
 
+int kmod_main(const struct kmod_test *tests, unsigned int nr_tests, int argc, char **argv)
+{
+	bus_errors_catch();
+	for (const struct kmod_test *test = tests; argc > 1 && test < tests + nr_tests; test++) {
+		if (strcmp(argv[1], test->name) || argc != (test->run ? 3 : 4))
+			continue;
+		if (test->run)
+			test->run(argv[2]);
+		else
+			test->run_with(argv[2], argv[3]);
+		return failures ? 1 : 0;
+	}
+	fprintf(stderr, "%s: see the head of its source\n", program_invocation_short_name);
+	return 2;
+}
+
 void *pages_get(unsigned int nr)
 {
 	void *memory = mmap(NULL, nr * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * kmod_lib.h - what kmod_selftest.c and kmod_stream.c are made of: quoll.ko's requests one by one, edu, an NVMe
- * controller's admin queue.
+ * kmod_lib.h - what the programs kmod_*.c are made of: checks, tests by their names, quoll.ko's requests one by one,
+ * edu, an NVMe controller's admin queue.
  */
 #ifndef KMOD_LIB_H
 #define KMOD_LIB_H
@@ -27,6 +27,18 @@
 
 void check(bool good, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 unsigned int checks_failed(void);
+
+/**
+ * struct kmod_test - what a program does that is asked for NAME ADDR, or with @run_with for NAME ADDR MORE
+ */
+struct kmod_test {
+	const char *name;
+	void (*run)(const char *addr);
+	void (*run_with)(const char *addr, const char *more);
+};
+
+/* The test that is asked for, with bus_errors_catch(). Return: main()'s. */
+int kmod_main(const struct kmod_test *tests, unsigned int nr_tests, int argc, char **argv);
 
 /* Page-aligned memory of the process, each byte 0xa5. */
 void *pages_get(unsigned int nr);

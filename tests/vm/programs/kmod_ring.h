@@ -53,7 +53,7 @@ void test_edu_stream(const char *addr);
 void test_nvme_stream(const char *addr);
 void test_threads(const char *addr);
 void test_waiting(const char *addr);
-void test_rounds(const char *addr, unsigned int rounds);
+void test_rounds(const char *addr, const char *nr_rounds);
 void hammer(const char *addr);
 void hammer_child(const char *addr);
 void lose_stream(const char *addr);

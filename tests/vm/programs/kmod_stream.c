@@ -450,36 +450,23 @@ static void test_limit(const char *addr)
 	check(!locked_kb(), "nothing is locked any more");
 }
 
+static void test_all(const char *addr)
+{
+	test_window(addr);
+	test_rings(addr);
+	test_entries(addr);
+	test_limit(addr); /* drops privileges */
+}
+
 int main(int argc, char **argv)
 {
-	const struct {
-		const char *name;
-		void (*run)(const char *addr);
-	} tests[] = {
-		{"edu", test_edu_stream},  {"nvme", test_nvme_stream},
-		{"threads", test_threads}, {"waiting", test_waiting},
-		{"hammer", hammer},	   {"child", hammer_child},
-		{"lose", lose_stream},	   {"lose-waiting", lose_waiting},
+	static const struct kmod_test tests[] = {
+		{.name = "window", .run = test_all},	   {.name = "edu", .run = test_edu_stream},
+		{.name = "nvme", .run = test_nvme_stream}, {.name = "threads", .run = test_threads},
+		{.name = "waiting", .run = test_waiting},  {.name = "rounds", .run_with = test_rounds},
+		{.name = "hammer", .run = hammer},	   {.name = "child", .run = hammer_child},
+		{.name = "lose", .run = lose_stream},	   {.name = "lose-waiting", .run = lose_waiting},
 	};
 
-	bus_errors_catch();
-	if (argc == 3 && !strcmp(argv[1], "window")) {
-		test_window(argv[2]);
-		test_rings(argv[2]);
-		test_entries(argv[2]);
-		test_limit(argv[2]); /* drops privileges */
-		return checks_failed() ? 1 : 0;
-	}
-	if (argc == 4 && !strcmp(argv[1], "rounds")) {
-		test_rounds(argv[2], (unsigned int)strtoul(argv[3], NULL, 0));
-		return checks_failed() ? 1 : 0;
-	}
-	for (unsigned int i = 0; argc == 3 && i < sizeof(tests) / sizeof(*tests); i++) {
-		if (strcmp(argv[1], tests[i].name))
-			continue;
-		tests[i].run(argv[2]);
-		return checks_failed() ? 1 : 0;
-	}
-	fprintf(stderr, "kmod_stream: see the head of its source\n");
-	return 2;
+	return kmod_main(tests, sizeof(tests) / sizeof(*tests), argc, argv);
 }

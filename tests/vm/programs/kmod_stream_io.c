@@ -519,14 +519,15 @@ static int round_of(const char *addr, char *memory, unsigned int i)
 	return rc;
 }
 
-void test_rounds(const char *addr, unsigned int rounds)
+void test_rounds(const char *addr, const char *nr_rounds)
 {
+	unsigned int rounds = (unsigned int)strtoul(nr_rounds, NULL, 0), good = 0;
 	char *memory = pages_get(8);
-	unsigned int good = 0;
 
 	for (unsigned int i = 0; i < rounds; i++)
 		good += !round_of(addr, memory, i);
-	check(good == rounds, "%u of %u rounds of open, window, map, ring, buffer, device, close", good, rounds);
+	check(rounds && good == rounds, "%u of %u rounds of open, window, map, ring, buffer, device, close", good,
+	      rounds);
 	check(!locked_kb(), "nothing is locked after them");
 }
 
