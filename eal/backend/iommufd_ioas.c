@@ -84,19 +84,10 @@ static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, in
 	switch (errnum) {
 	case ENOMEM:
 		return map_explain_enomem(ioas, m, err);
-	case EEXIST:
 	case EADDRINUSE:
-		return quoll_error_set(err, EEXIST, "map", "iommufd",
-				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is mapped already", m->iova, m->len_bytes);
-	case EINVAL:
-		return refuse_mapping(ioas, m, err);
-	case EFAULT:
-		return quoll_error_set(err, EFAULT, "map", "iommufd",
-				       "there is no memory at %p + 0x%" PRIx64 ", or it is not writable while devices "
-				       "are to write there",
-				       m->va, m->len_bytes);
+		return refuse_mapping(ioas, m, EEXIST, err);
 	default:
-		return quoll_error_set(err, errnum, "map", "iommufd", "%s", strerrordesc_np(errnum));
+		return refuse_mapping(ioas, m, errnum, err);
 	}
 }
 

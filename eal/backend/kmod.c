@@ -228,24 +228,10 @@ static int group_unmap(const struct quoll_group *group, quoll_iova_t iova, uint6
 	return -EIO;
 }
 
-/* Each group pins and charges the memory for itself. */
-static int map_explain_enomem(struct quoll_ioas *ioas, const struct ioas_mapping *m, unsigned int nr_groups,
-			      struct quoll_error *err)
-{
-	struct memlock ml;
-	uint64_t need_bytes;
-
-	if (__builtin_mul_overflow(m->len_bytes, nr_groups, &need_bytes))
-		need_bytes = UINT64_MAX;
-	if (!memlock_read(&ioas->env, &ml) && memlock_left(&ml) < need_bytes)
-		return memlock_refuse(&ml, "kmod", need_bytes, err);
-	return quoll_error_set(err, ENOMEM, "map", "kmod",
-			       "the kernel has no memory to pin and map %" PRIu64 " bytes (not the memlock limit)",
-			       m->len_bytes);
-}
-
 static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, int errnum, struct quoll_error *err)
 {
+	uint64_t need_bytes;
+
 	switch (errnum) {
 	case ENOSPC:
 		quoll_error_set(err, ENOMEM, "map", "kmod", "all %u mappings that quoll.ko allows are in use",
@@ -253,10 +239,10 @@ static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, in
 		quoll_error_hint(err, "use larger pages, or %s", ioas->ops->maps_hint);
 		return -ENOMEM;
 	case ENOMEM:
-		return map_explain_enomem(ioas, m, ioas->nr_groups, err);
-	case EEXIST:
-		return quoll_error_set(err, EEXIST, "map", "kmod",
-				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is mapped already", m->iova, m->len_bytes);
+		/* Each group pins and charges the memory for itself. */
+		if (__builtin_mul_overflow(m->len_bytes, ioas->nr_groups, &need_bytes))
+			need_bytes = UINT64_MAX;
+		return refuse_memory(ioas, m, need_bytes, err);
 	case EINVAL:
 		return quoll_error_set(err, EINVAL, "map", "kmod",
 				       "IOVA 0x%" PRIx64 ", address %p and length 0x%" PRIx64
@@ -266,13 +252,8 @@ static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, in
 		return quoll_error_set(err, ERANGE, "map", "kmod",
 				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is outside what the IOMMU translates",
 				       m->iova, m->len_bytes);
-	case EFAULT:
-		return quoll_error_set(err, EFAULT, "map", "kmod",
-				       "there is no memory at %p + 0x%" PRIx64 ", or it is not writable while devices "
-				       "are to write there",
-				       m->va, m->len_bytes);
 	default:
-		return quoll_error_set(err, errnum, "map", "kmod", "%s", strerrordesc_np(errnum));
+		return refuse_mapping(ioas, m, errnum, err);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "backend/holder.h"
+#include "backend/memlock.h"
 #include "backend/refuse.h"
 
 #define LISTED_MEMBERS 14 /* as many as fit struct quoll_error's sentence */
@@ -199,7 +200,8 @@ static bool range_holds(const struct quoll_ioas_info *info, const struct ioas_ma
 	return false;
 }
 
-int refuse_mapping(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
+/* EINVAL has causes that a caller can tell apart only by looking. */
+static int refuse_invalid(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
 {
 	const char *backend = ioas->ops->name;
 	struct quoll_ioas_info info = {0};
@@ -219,6 +221,38 @@ int refuse_mapping(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct
 				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is outside what the IOMMU translates",
 				       m->iova, m->len_bytes);
 	return quoll_error_set(err, EINVAL, "map", backend, "refused: IOVA 0x%" PRIx64 " + 0x%" PRIx64, m->iova,
+			       m->len_bytes);
+}
+
+int refuse_mapping(struct quoll_ioas *ioas, const struct ioas_mapping *m, int errnum, struct quoll_error *err)
+{
+	const char *backend = ioas->ops->name;
+
+	switch (errnum) {
+	case EEXIST:
+		return quoll_error_set(err, EEXIST, "map", backend,
+				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is mapped already", m->iova, m->len_bytes);
+	case EINVAL:
+		return refuse_invalid(ioas, m, err);
+	case EFAULT:
+		return quoll_error_set(err, EFAULT, "map", backend,
+				       "there is no memory at %p + 0x%" PRIx64 ", or it is not writable while devices "
+				       "are to write there",
+				       m->va, m->len_bytes);
+	default:
+		return quoll_error_set(err, errnum, "map", backend, "%s", strerrordesc_np(errnum));
+	}
+}
+
+int refuse_memory(struct quoll_ioas *ioas, const struct ioas_mapping *m, uint64_t need_bytes, struct quoll_error *err)
+{
+	const char *backend = ioas->ops->name;
+	struct memlock ml;
+
+	if (!memlock_read(&ioas->env, &ml) && memlock_left(&ml) < need_bytes)
+		return memlock_refuse(&ml, backend, need_bytes, err);
+	return quoll_error_set(err, ENOMEM, "map", backend,
+			       "the kernel has no memory to pin and map %" PRIu64 " bytes (not the memlock limit)",
 			       m->len_bytes);
 }
 

@@ -44,8 +44,11 @@ int refuse_permission(const char *path, const struct quoll_addr *addr, int errnu
 /* Return: -EPERM. */
 int refuse_unsafe_interrupts(const struct quoll_addr *addr, struct quoll_error *err);
 
-/* EINVAL for a mapping has causes that a caller can tell apart only by looking. Return: -EINVAL, -ERANGE. */
-int refuse_mapping(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err);
+/* The kernel has refused the mapping, and the back-end knows no more of why than any other. Return: -errno. */
+int refuse_mapping(struct quoll_ioas *ioas, const struct ioas_mapping *m, int errnum, struct quoll_error *err);
+
+/* It had no memory for it, or the process no room for @need_bytes below its limit. Return: -ENOMEM. */
+int refuse_memory(struct quoll_ioas *ioas, const struct ioas_mapping *m, uint64_t need_bytes, struct quoll_error *err);
 
 /**
  * struct control_file - the file that a back-end begins with

@@ -43,17 +43,6 @@ int vfio_iommu_info(struct quoll_ioas *ioas, struct quoll_ioas_info *info, struc
 	return 0;
 }
 
-static int map_explain_enomem(struct quoll_ioas *ioas, const struct ioas_mapping *m, struct quoll_error *err)
-{
-	struct memlock ml;
-
-	if (!memlock_read(&ioas->env, &ml) && memlock_left(&ml) < m->len_bytes)
-		return memlock_refuse(&ml, "vfio", m->len_bytes, err);
-	return quoll_error_set(err, ENOMEM, "map", "vfio",
-			       "the kernel has no memory to pin and map %" PRIu64 " bytes (not the memlock limit)",
-			       m->len_bytes);
-}
-
 static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, int errnum, struct quoll_error *err)
 {
 	switch (errnum) {
@@ -66,20 +55,13 @@ static int map_explain(struct quoll_ioas *ioas, const struct ioas_mapping *m, in
 				 2 * (ioas->maps.nr + 1));
 		return -ENOMEM;
 	case ENOMEM:
-		return map_explain_enomem(ioas, m, err);
+		return refuse_memory(ioas, m, m->len_bytes, err);
 	case EEXIST:
 		return quoll_error_set(err, EEXIST, "map", "vfio",
 				       "IOVA 0x%" PRIx64 " + 0x%" PRIx64 " is mapped already, or is the device's own",
 				       m->iova, m->len_bytes);
-	case EINVAL:
-		return refuse_mapping(ioas, m, err);
-	case EFAULT:
-		return quoll_error_set(err, EFAULT, "map", "vfio",
-				       "there is no memory at %p + 0x%" PRIx64 ", or it is not writable while devices "
-				       "are to write there",
-				       m->va, m->len_bytes);
 	default:
-		return quoll_error_set(err, errnum, "map", "vfio", "%s", strerrordesc_np(errnum));
+		return refuse_mapping(ioas, m, errnum, err);
 	}
 }
 
