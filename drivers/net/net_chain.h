@@ -47,6 +47,24 @@ static inline const uint8_t *net_chain_peek(const struct quoll_buf *buf, uint32_
 	return net_chain_gather(buf, off, bytes, scratch);
 }
 
+/*
+ * A frame to be sent, of at most @max_links: its links add up, none is missing. Return: links with data; 0: it is bad.
+ */
+static inline unsigned int net_chain_count(const struct quoll_buf *buf, uint32_t max_links)
+{
+	uint32_t total = buf->total_bytes, nr_links = buf->nr_links, n = 0;
+
+	if (nr_links > max_links)
+		return 0;
+	for (; buf && nr_links; buf = buf->next, nr_links--) {
+		if (buf->data_bytes > total)
+			return 0;
+		total -= buf->data_bytes;
+		n += !!buf->data_bytes;
+	}
+	return buf || nr_links || total ? 0 : n;
+}
+
 /* One's complement addition. */
 static inline uint64_t net_csum_plus(uint64_t a, uint64_t b)
 {

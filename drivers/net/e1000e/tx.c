@@ -6,6 +6,7 @@
  * when its descriptor is done, so are all before it. Frames of one link without offloads take the short way, with
  * legacy descriptors; everything else is odd.
  */
+#include "../net_chain.h"
 #include "e1000e.h"
 
 #define TX_FLAGS (QUOLL_BUF_TX_IP_CSUM | QUOLL_BUF_TX_TCP_CSUM | QUOLL_BUF_TX_UDP_CSUM | QUOLL_BUF_TX_VLAN)
@@ -92,22 +93,6 @@ static void put_desc(struct e1000e_txq *txq, struct quoll_buf *buf, uint64_t fir
 	txq->ring[idx].first = quoll_cpu_to_le64(first);
 	txq->ring[idx].second = quoll_cpu_to_le64(second);
 	txq->bufs[idx] = buf;
-}
-
-/* Lengths, as the descriptors need them: the links add up, none is missing. Return: links with data; 0: bad. */
-static unsigned int count_links(const struct quoll_buf *buf)
-{
-	uint32_t total = buf->total_bytes, nr_links = buf->nr_links, n = 0;
-
-	if (nr_links > E1000E_MAX_TX_LINKS)
-		return 0;
-	for (; buf && nr_links; buf = buf->next, nr_links--) {
-		if (buf->data_bytes > total)
-			return 0;
-		total -= buf->data_bytes;
-		n += !!buf->data_bytes;
-	}
-	return buf || nr_links || total ? 0 : n;
 }
 
 /* Do the headers that checksums refer to lie within the frame, and can a context describe them? */
@@ -197,7 +182,7 @@ static void put_links(struct e1000e_txq *txq, struct quoll_buf *buf, unsigned in
 static __attribute__((noinline)) int tx_odd(struct e1000e_txq *txq, struct quoll_buf *buf, uint32_t room)
 {
 	uint32_t flags = buf->flags & TX_FLAGS, span = txq->span_bytes, before = txq->tail;
-	unsigned int nr_links = count_links(buf);
+	unsigned int nr_links = net_chain_count(buf, E1000E_MAX_TX_LINKS);
 	uint64_t context = txq->context;
 
 	if (flags & QUOLL_BUF_TX_VLAN)

@@ -250,22 +250,6 @@ static void put_desc(struct virtio_txq *txq, struct tx_call *call, uint64_t iova
 
 /* Odd frames. */
 
-/* The links add up, none is missing. Return: links with data; 0: bad. */
-static unsigned int count_links(const struct quoll_buf *buf)
-{
-	uint32_t total = buf->total_bytes, nr_links = buf->nr_links, n = 0;
-
-	if (nr_links > VIRTIO_MAX_TX_LINKS)
-		return 0;
-	for (; buf && nr_links; buf = buf->next, nr_links--) {
-		if (buf->data_bytes > total)
-			return 0;
-		total -= buf->data_bytes;
-		n += !!buf->data_bytes;
-	}
-	return buf || nr_links || total ? 0 : n;
-}
-
 /* A frame to be cut up: its headers lie in the first link and make sense. */
 static bool tso_is_good(const struct quoll_buf *buf)
 {
@@ -314,7 +298,7 @@ static __attribute__((noinline)) int tx_odd(struct virtio_txq *txq, struct tx_ca
 {
 	uint32_t id = txq->tail & (txq->size - 1u);
 	struct virtio_net_hdr hdr, *where = &txq->ring->hdrs[id];
-	unsigned int nr_links = count_links(buf);
+	unsigned int nr_links = net_chain_count(buf, VIRTIO_MAX_TX_LINKS);
 
 	if (nr_links + 1 > room && nr_links)
 		return -1;

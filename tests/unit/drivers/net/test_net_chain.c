@@ -178,6 +178,35 @@ static void headers_that_are_not_there_are_not_filled_in(void)
 	}
 }
 
+static void links_that_do_not_add_up_are_no_frame(void)
+{
+	static const struct {
+		uint32_t bytes[5], total;
+		uint16_t told; /* links */
+		unsigned int nr, with_data;
+	} cases[] = {
+		{{100}, 100, 1, 1, 1},
+		{{100, 0, 50}, 150, 3, 3, 2},
+		{{0, 1, 2, 3}, 6, 4, 4, 3},
+		{{1, 1, 1, 1, 1}, 5, 5, 5, 0}, /* more than are taken */
+		{{100, 50}, 149, 2, 2, 0},
+		{{100, 50}, 151, 2, 2, 0},
+		{{100, 50}, 150, 3, 2, 0},
+		{{100, 50}, 100, 1, 2, 0},
+		{{0x80000000, 0x80000064}, 100, 2, 2, 0}, /* modulo 2^32 they would */
+	};
+
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct quoll_buf links[5] = {{.total_bytes = cases[i].total, .nr_links = cases[i].told}};
+
+		for (unsigned int j = 0; j < cases[i].nr; j++) {
+			links[j].data_bytes = cases[i].bytes[j];
+			links[j].next = j + 1 < cases[i].nr ? &links[j + 1] : NULL;
+		}
+		CU_ASSERT_EQUAL(net_chain_count(links, 4), cases[i].with_data);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{"the example of RFC 1071 holds", example_of_rfc_1071_holds},
 	{"sums of every length at every address read nothing else", sums_of_every_length_at_every_address},
@@ -186,6 +215,7 @@ static const struct unit_test tests[] = {
 	{"nothing lies past the end", nothing_lies_past_the_end},
 	{"headers of a frame to be cut up become whole", headers_of_a_frame_to_be_cut_up_become_whole},
 	{"headers that are not there are not filled in", headers_that_are_not_there_are_not_filled_in},
+	{"links that do not add up are no frame", links_that_do_not_add_up_are_no_frame},
 };
 
 UNIT_MAIN("drivers/net/net_chain", tests)
