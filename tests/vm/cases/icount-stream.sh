@@ -104,6 +104,7 @@ check 'icount-stream: the module loads again' insmod /lab/quoll.ko
 interface net2
 sysctl -qw net.ipv6.conf.net2.disable_ipv6=1
 ip link set net2 up
+wait_for 30 grep -q 1 /sys/class/net/net2/carrier
 for port in "${icount_fwd[@]}"; do kmod_bind "$port" quoll; done
 for buffers in heap registered stream cached bounce; do
 	rounds=''
@@ -112,7 +113,8 @@ for buffers in heap registered stream cached bounce; do
 		QUOLL_BACKEND=kmod quoll fwd "${icount_fwd[@]}" --burst 32 --buffers "$buffers" --packets 1600 --json \
 			>/tmp/fwd.json 2>/tmp/fwd.log &
 		fwd_pid=$!
-		wait_for 60 fwd_links_up
+		wait_for 60 grep -q " ${icount_fwd[1]} " /tmp/fwd.log
+		wait_for 3 fwd_links_up # told only if they were not before
 		/quoll/build/tests/vm/programs/frames net2 1600 32 60 1000 >/dev/null
 		wait_for 20 fwd_ended || kill -TERM $fwd_pid # when QEMU hands the last ones over is the host's affair
 		wait $fwd_pid
