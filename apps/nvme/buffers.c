@@ -15,6 +15,7 @@ static int open_stream(struct nvme_buffers *buffers, struct quoll_error *err)
 		.bounce_bytes = nr * io_bytes,
 		.cached_bytes = 2 * nr * (io_bytes + BUFFERS_PAGE_BYTES),
 		.cached_entries = (unsigned int)(2 * nr),
+		.cached_watch = QUOLL_CACHED_FORGETS, /* buffers_forget() */
 	};
 	int ret;
 

@@ -39,6 +39,7 @@ int ports_stream(struct ports *p, unsigned int thread, unsigned int port, unsign
 		.bounce_bytes = (uint64_t)nr_mapped * o->stride_bytes,
 		.cached_bytes = o->bytes,
 		.cached_entries = o->nr_bufs,
+		.cached_watch = QUOLL_CACHED_FORGETS, /* buffers_forget() */
 	};
 	int ret;
 

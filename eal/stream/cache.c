@@ -6,9 +6,14 @@
  * An entry is found by its first page, and serves what begins in that and is no longer. While an I/O uses it, it is in
  * no list and cannot be thrown out; after that it is the newest of those that can. IOVAs come from a window that is
  * twice as large as what may be registered, so that there is nearly always a run of them.
+ *
+ * When memory goes away the watch (watch.c) marks its entries, and this thread sees to them before it looks for the
+ * next one: for a hit that is a load of the turn's number and a comparison, which in the first of a call may be made to
+ * fail so that the kernel is asked.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -81,10 +86,11 @@ static uint32_t find(const struct stream_cache *cache, uintptr_t va, uint64_t by
 
 /* Registering and back. */
 
-/* quoll_stream_where() looks at these from other threads. */
+/* quoll_stream_where() and the watch look at these from other threads. */
 static void entry_set(struct stream_entry *entry, const struct stream_entry *new)
 {
 	__atomic_store_n(&entry->bytes, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->gone, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->va, new->va, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->iova, new->iova, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->access, new->access, __ATOMIC_RELAXED);
@@ -92,6 +98,12 @@ static void entry_set(struct stream_entry *entry, const struct stream_entry *new
 	entry->refs = 0;
 	entry->hash_next = new->hash_next;
 	entry->forgotten = false;
+}
+
+static void entry_give(struct stream_cache *cache, uint32_t idx)
+{
+	entry_set(&cache->entries[idx], &(struct stream_entry){.hash_next = cache->free_entry});
+	cache->free_entry = idx;
 }
 
 /* An entry that is in no list. On failure it stays what it is, out of everybody's reach, until the end. */
@@ -110,8 +122,7 @@ static int drop(struct stream_cache *cache, uint32_t idx)
 		       (uint32_t)(entry->bytes / STREAM_PAGE_BYTES));
 	quoll_count(&cache->bytes, -entry->bytes);
 	quoll_count(&cache->nr, -1ull);
-	entry_set(entry, &(struct stream_entry){.hash_next = cache->free_entry});
-	cache->free_entry = idx;
+	entry_give(cache, idx);
 	return 0;
 }
 
@@ -129,13 +140,17 @@ static bool evict(struct stream_cache *cache)
 	return true;
 }
 
+static bool is_full(const struct stream_cache *cache, uint64_t bytes)
+{
+	return cache->bytes + bytes > cache->max_bytes || cache->free_entry == STREAM_NO_ENTRY;
+}
+
 /* Room for so much more: bytes, an entry, IOVAs. */
 static int make_room(struct stream_cache *cache, uint64_t bytes, uint32_t *page)
 {
 	if (bytes > cache->max_bytes)
 		return -E2BIG;
-	while (cache->bytes + bytes > cache->max_bytes || cache->free_entry == STREAM_NO_ENTRY ||
-	       !page_runs_take(&cache->pages, bytes / STREAM_PAGE_BYTES, page))
+	while (is_full(cache, bytes) || !page_runs_take(&cache->pages, bytes / STREAM_PAGE_BYTES, page))
 		if (!evict(cache))
 			return -EAGAIN;
 	return 0;
@@ -164,30 +179,97 @@ static int map_pages(struct stream_cache *cache, const struct stream_entry *entr
 	return rc;
 }
 
-static int registration_make(struct stream_cache *cache, uintptr_t va, uint64_t bytes, unsigned int access,
-			     uint32_t *idx)
+/* A free entry becomes this one. It can be found by the watch, but by no I/O yet. */
+static uint32_t entry_take(struct stream_cache *cache, struct stream_entry *new)
+{
+	uint32_t idx = cache->free_entry;
+
+	cache->free_entry = cache->entries[idx].hash_next;
+	new->hash_next = STREAM_NO_ENTRY;
+	entry_set(&cache->entries[idx], new);
+	return idx;
+}
+
+static int watch_memory(struct stream_cache *cache, uintptr_t va, uint64_t bytes)
+{
+	int rc = cache->is_watched ? stream_watch_memory(va, bytes) : 0;
+
+	if (rc)
+		quoll_count(&cache->unwatched, 1);
+	return rc;
+}
+
+/* Apart, so that a hit saves no registers for it. */
+static __attribute__((noinline)) int registration_make(struct stream_cache *cache, uintptr_t va, uint64_t bytes,
+						       unsigned int access, uint32_t *idx)
 {
 	struct stream_entry entry = {.va = va, .bytes = bytes, .access = access};
 	uint32_t page, *bucket;
-	int rc = make_room(cache, bytes, &page);
+	int rc = 0;
 
+	/* Nothing is thrown out for what can't be watched. */
+	if (is_full(cache, bytes))
+		rc = watch_memory(cache, va, bytes);
+	if (!rc)
+		rc = make_room(cache, bytes, &page);
 	if (rc)
 		return rc;
 	entry.iova = cache->iova + page * STREAM_PAGE_BYTES;
-	rc = map_pages(cache, &entry);
+	*idx = entry_take(cache, &entry);
+	/* Watched from before it is pinned, and when its entry is there: nothing happens in between that is not seen.
+	 */
+	rc = watch_memory(cache, va, bytes);
+	if (!rc)
+		rc = map_pages(cache, &entry);
 	if (rc) {
+		entry_give(cache, *idx);
 		page_runs_give(&cache->pages, page, (uint32_t)(bytes / STREAM_PAGE_BYTES));
 		return rc;
 	}
-	*idx = cache->free_entry;
-	cache->free_entry = cache->entries[*idx].hash_next;
 	bucket = &cache->buckets[bucket_of(cache, va)];
-	entry.hash_next = *bucket;
+	cache->entries[*idx].hash_next = *bucket;
 	*bucket = *idx;
-	entry_set(&cache->entries[*idx], &entry);
 	quoll_count(&cache->bytes, bytes);
 	quoll_count(&cache->nr, 1);
 	return 0;
+}
+
+/* What is marked is not found any more, and goes now or with the last I/O. */
+static void entry_gone(struct stream_cache *cache, uint32_t idx)
+{
+	struct stream_entry *entry = &cache->entries[idx];
+
+	bucket_remove(cache, idx);
+	quoll_count(&cache->gone, 1);
+	if (entry->refs) {
+		entry->forgotten = true;
+		return;
+	}
+	age_remove(cache, idx);
+	(void)drop(cache, idx);
+}
+
+/*
+ * The watch has had turns since this cache looked last, or has one now: memory may be gone, and not marked yet. It does
+ * not wait for anything then, so it will not be long. Or nobody has asked the kernel in this call.
+ */
+static __attribute__((noinline)) void catch_up(struct stream_cache *cache)
+{
+	uint64_t before = cache->seen & ~STREAM_UNSURE;
+
+	if (cache->unsure)
+		stream_watch_settle();
+	while ((cache->seen = __atomic_load_n(cache->turn, __ATOMIC_ACQUIRE)) % 2)
+		sched_yield();
+	if (__atomic_load_n(&cache->watched.marked, __ATOMIC_RELAXED) <= before)
+		return;
+	for (uint32_t i = 0; i < cache->nr_entries; i++) {
+		const struct stream_entry *entry = &cache->entries[i];
+
+		if (entry->bytes && __atomic_load_n(&entry->gone, __ATOMIC_RELAXED) && !entry->forgotten &&
+		    !entry->stuck)
+			entry_gone(cache, i);
+	}
 }
 
 int stream_cache_map(struct stream_cache *cache, struct quoll_stream_seg *seg)
@@ -195,9 +277,13 @@ int stream_cache_map(struct stream_cache *cache, struct quoll_stream_seg *seg)
 	uintptr_t va = (uintptr_t)seg->va & ~(uintptr_t)(STREAM_PAGE_BYTES - 1);
 	uint64_t bytes = stream_pages((uintptr_t)seg->va - va + seg->bytes) * STREAM_PAGE_BYTES;
 	unsigned int access = MAP_DEVICE_READ | (seg->dir & QUOLL_SEG_WRITE ? MAP_DEVICE_WRITE : 0);
-	uint32_t idx = find(cache, va, bytes, access);
+	uint32_t idx;
 	int rc;
 
+	/* pairs with turn_end(): what was marked in the turns before is seen */
+	if (QUOLL_UNLIKELY(__atomic_load_n(cache->turn, __ATOMIC_ACQUIRE) != cache->seen))
+		catch_up(cache);
+	idx = find(cache, va, bytes, access);
 	if (QUOLL_LIKELY(idx != STREAM_NO_ENTRY)) {
 		if (!cache->entries[idx].refs)
 			age_remove(cache, idx);
@@ -256,6 +342,8 @@ int stream_cache_forget(struct stream_cache *cache, uintptr_t va, uint64_t bytes
 
 /* Coming and going. */
 
+static const uint64_t no_turn;
+
 static int is_possible(struct quoll_ioas *ioas, struct quoll_error *err)
 {
 	if (!ioas->ops->device_is_process)
@@ -305,6 +393,20 @@ static int tables_make(struct stream_cache *cache, struct quoll_error *err)
 	return 0;
 }
 
+static int watch_start(struct stream_cache *cache, const struct quoll_stream_opts *opts, struct quoll_error *err)
+{
+	int rc;
+
+	cache->watched = (struct stream_watched){.entries = cache->entries, .nr_entries = cache->nr_entries};
+	rc = stream_watch_join(&cache->watched, err);
+	if (rc)
+		return rc;
+	cache->is_watched = true;
+	cache->turn = stream_watch_turn();
+	cache->unsure = opts->cached_watch == QUOLL_CACHED_CHECKED ? STREAM_UNSURE : 0;
+	return 0;
+}
+
 int stream_cache_init(struct stream_cache *cache, struct quoll_ioas *ioas, const struct quoll_stream_opts *opts,
 		      struct quoll_error *err)
 {
@@ -314,8 +416,11 @@ int stream_cache_init(struct stream_cache *cache, struct quoll_ioas *ioas, const
 
 	if (!rc)
 		rc = heap_ioas_info(ioas, &info, err);
-	*cache = (struct stream_cache){
-		.ioas = ioas, .iova = QUOLL_IOVA_INVALID, .oldest = STREAM_NO_ENTRY, .newest = STREAM_NO_ENTRY};
+	*cache = (struct stream_cache){.ioas = ioas,
+				       .iova = QUOLL_IOVA_INVALID,
+				       .oldest = STREAM_NO_ENTRY,
+				       .newest = STREAM_NO_ENTRY,
+				       .turn = &no_turn};
 	if (!rc)
 		rc = stream_pages_check(&info, QUOLL_WAY_CACHED, err);
 	if (!rc)
@@ -325,11 +430,15 @@ int stream_cache_init(struct stream_cache *cache, struct quoll_ioas *ioas, const
 	want.bytes = 2 * cache->max_bytes;
 	if (!rc)
 		rc = stream_window_place(ioas, &info, &want, &cache->iova, err);
+	if (!rc && opts->cached_watch != QUOLL_CACHED_FORGETS)
+		rc = watch_start(cache, opts, err);
 	return rc;
 }
 
 void stream_cache_fini(struct stream_cache *cache)
 {
+	if (cache->is_watched)
+		stream_watch_leave(&cache->watched);
 	for (uint32_t i = 0; cache->entries && i < cache->nr_entries; i++)
 		if (cache->entries[i].bytes)
 			(void)drop(cache, i);

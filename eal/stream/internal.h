@@ -2,8 +2,9 @@
 /*
  * internal.h - what the files of eal/stream share: the stream, and the state of each way that has some.
  *
- * stream.c picks the way of each piece of memory; cache.c owns the registrations, window.c what is mapped for one I/O
- * only, bounce.c the buffers; place.c finds windows of IOVAs.
+ * stream.c picks the way of each piece of memory; cache.c owns the registrations, and watch.c tells it when their
+ * memory goes away; window.c owns what is mapped for one I/O only, bounce.c the buffers; place.c finds windows of
+ * IOVAs.
  */
 #ifndef QUOLL_EAL_STREAM_INTERNAL_H
 #define QUOLL_EAL_STREAM_INTERNAL_H
@@ -13,6 +14,7 @@
 
 #include "backend/backend.h"
 #include "stream/pages.h"
+#include "stream/watch.h"
 
 static inline uint64_t stream_pages(uint64_t bytes)
 {
@@ -62,7 +64,10 @@ struct stream_entry {
 	uint32_t newer;
 	bool forgotten; /* not to be found any more */
 	bool stuck;	/* could not be unmapped: its IOVAs are not used again */
+	bool gone;	/* its memory: set by watch.c, in another thread */
 };
+
+#define STREAM_UNSURE (1ull << 63) /* no turn has that */
 
 struct stream_cache {
 	struct quoll_ioas *ioas;
@@ -76,18 +81,32 @@ struct stream_cache {
 	uint32_t oldest;	   /* of those that no I/O uses */
 	uint32_t newest;
 	uint64_t max_bytes;
+	/* Up to which turn of the watch marks are seen to. Without one @turn never moves. */
+	const uint64_t *turn;
+	uint64_t seen;
+	uint64_t unsure; /* STREAM_UNSURE: the kernel is to be asked once in each call; 0: it is not */
+	bool is_watched;
+	struct stream_watched watched;
 	/* Counters; others read them. */
 	uint64_t bytes;
 	uint64_t nr;
 	uint64_t hits;
 	uint64_t misses;
 	uint64_t evicted;
+	uint64_t gone;
+	uint64_t unwatched;
 };
 
 int stream_cache_init(struct stream_cache *cache, struct quoll_ioas *ioas, const struct quoll_stream_opts *opts,
 		      struct quoll_error *err);
 void stream_cache_fini(struct stream_cache *cache);
-/* Return: 0, -EAGAIN, -E2BIG, -errno of the mapping. */
+/* Before the first map of a call. */
+static inline void stream_cache_begin(struct stream_cache *cache)
+{
+	cache->seen |= cache->unsure;
+}
+
+/* Return: 0, -EAGAIN, -E2BIG, -ENOTSUP: this memory cannot be watched, -errno of the mapping. */
 int stream_cache_map(struct stream_cache *cache, struct quoll_stream_seg *seg);
 void stream_cache_unmap(struct stream_cache *cache, const struct quoll_stream_seg *seg);
 int stream_cache_forget(struct stream_cache *cache, uintptr_t va, uint64_t bytes);

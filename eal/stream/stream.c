@@ -89,6 +89,9 @@ int quoll_stream_create(struct quoll_ioas *ioas, struct quoll_heap *heap, const 
 		opts = &defaults;
 	if (opts->ways & ~ALL_WAYS)
 		return quoll_error_set(err, EINVAL, "stream", "create", "0x%x is not a set of ways", opts->ways);
+	if (opts->cached_watch > QUOLL_CACHED_FORGETS)
+		return quoll_error_set(err, EINVAL, "stream", "create", "%u is no way to learn that memory has gone",
+				       opts->cached_watch);
 	if (!is_attached(heap, ioas))
 		return quoll_error_set(err, EINVAL, "stream", "create",
 				       "the heap is not attached to the address space");
@@ -216,6 +219,7 @@ static unsigned int map_batch(struct quoll_stream *stream, struct quoll_stream_s
 {
 	unsigned int nr;
 
+	stream_cache_begin(&stream->cache);
 	for (nr = 0; nr < n; nr++) {
 		*errnum = QUOLL_LIKELY(makes_sense(&segs[nr])) ? pick(stream, &segs[nr], 0) : -EINVAL;
 		if (QUOLL_UNLIKELY(*errnum))
@@ -291,6 +295,8 @@ void quoll_stream_stats(const struct quoll_stream *stream, struct quoll_stream_s
 		.hits = quoll_counted(&stream->cache.hits),
 		.misses = quoll_counted(&stream->cache.misses),
 		.evicted = quoll_counted(&stream->cache.evicted),
+		.gone = quoll_counted(&stream->cache.gone),
+		.unwatched = quoll_counted(&stream->cache.unwatched),
 		.registered_bytes = quoll_counted(&stream->cache.bytes),
 		.registrations = quoll_counted(&stream->cache.nr),
 	};

@@ -10,18 +10,30 @@
  *               unmapped, in a buffer that was registered, and so pinned, before
  *   window      the same for any memory, which the kernel also pins and unpins
  *   cached      the whole pages around the memory, readable, and writable if an I/O was to write there: from the first
- *               I/O on until the registration is thrown out for another, forgotten, or the stream goes
+ *               I/O on until the registration is thrown out for another, the memory goes away, it is forgotten, or the
+ *               stream goes
  *   bounce      a buffer of the stream's in the heap, never the memory itself
  *
  * registered and window are two system calls for the segments of one map and unmap, and need quoll.ko (the back-end
  * kmod). A registered buffer must stay mapped where it is until quoll_stream_unregister(): devices reach the pages that
- * were there when it was registered.
+ * were there when it was registered, and nobody watches. A window pins what is there at each I/O, so the question does
+ * not arise.
  *
- * A cached registration pins the pages that are there when it is made. If the process unmaps them and puts others in
- * their place (munmap, mremap, MADV_DONTNEED, a free() that does that), devices go on reaching the old ones, which stay
- * this process's: nobody else's memory is in danger, but an I/O at that address would get wrong data. The kernel tells
- * nobody, so the cached way is taken only where a program asks for it, and then quoll_stream_forget() comes before
- * memory goes away.
+ * A cached registration pins the pages that are there when it is made. When the process puts others in their place,
+ * devices go on reaching the old ones, which stay this process's: nobody else's memory is in danger, but an I/O at that
+ * address would get wrong data. So the memory is watched, by a userfaultfd and a thread, asleep mostly, for all streams
+ * of the process: once munmap(), mmap() over it, mremap(), madvise() (MADV_DONTNEED, MADV_FREE, MADV_REMOVE), brk(), or
+ * a free() that does one of these has returned, no I/O is mapped by a registration of what was there. One that is under
+ * way keeps its pages until it ends. Each of those calls waits for the thread to wake and read, if memory that was
+ * cached, now or before, is concerned; it has the CPUs and the scheduling of the thread that made the first such
+ * stream, and must get to run. The kernel tells of munmap() only when the memory has gone already, and another thread
+ * may have got its address by then; see enum quoll_cached_watch. What is not seen at all, and needs
+ * quoll_stream_forget(): I/Os that are begun in memory which another thread is just giving up by madvise(), and shared
+ * memory whose file is cut or punched by ftruncate() or fallocate().
+ *
+ * Anonymous memory, memory files, tmpfs and hugepages can be watched; other files' can't, nor where the program has a
+ * userfaultfd of its own (it gets EBUSY in turn for memory that was cached first), and go the next way. Devices reach
+ * cached memory for good: a program must ask for this way.
  */
 #ifndef QUOLL_STREAM_H
 #define QUOLL_STREAM_H
@@ -52,6 +64,22 @@ enum quoll_stream_way {
 QUOLL_API const char *quoll_stream_way_name(enum quoll_stream_way way);
 
 /**
+ * enum quoll_cached_watch - how the cached way learns that memory has gone
+ * @QUOLL_CACHED_CHECKED: it is watched, and each quoll_stream_map() with memory for this way asks the kernel (a short
+ *                        system call) whether somebody is just taking memory away
+ * @QUOLL_CACHED_WATCHED: it is watched, and the kernel not asked: a hit is a load and a comparison. For programs in
+ *                        which no thread gets (mmap(), malloc()) an address that was cached before the call by which
+ *                        another one gives it up has returned
+ * @QUOLL_CACHED_FORGETS: nothing is watched, there is no thread, and memory of any kind is cached. The program keeps
+ *                        its memory, or calls quoll_stream_forget() before it goes away
+ */
+enum quoll_cached_watch {
+	QUOLL_CACHED_CHECKED,
+	QUOLL_CACHED_WATCHED,
+	QUOLL_CACHED_FORGETS,
+};
+
+/**
  * struct quoll_stream_opts - which ways, and how much of each
  * @ways:           of QUOLL_WAY_BIT(): each of them must be possible here. 0: all that are possible, and safe whatever
  *                  the program does with its memory: heap, registered (where that was asked for), window, bounce
@@ -61,8 +89,9 @@ QUOLL_API const char *quoll_stream_way_name(enum quoll_stream_way way);
  * @bounce_bytes:   of buffers, rounded up to whole pages: what I/Os that bounce may have on their way together. 0 for
  *                  4 MiB
  * @cached_bytes:   so much at most is registered at a time, whole pages; it counts against RLIMIT_MEMLOCK. 0 for 64
- * MiB, or half of what this process may still pin
+ *                  MiB, or half of what this process may still pin
  * @cached_entries: so many registrations at most. 0 for 1,024, or half of what the IOAS has room for
+ * @cached_watch:   how it is learnt that memory has gone
  */
 struct quoll_stream_opts {
 	unsigned int ways;
@@ -70,6 +99,7 @@ struct quoll_stream_opts {
 	uint64_t bounce_bytes;
 	uint64_t cached_bytes;
 	unsigned int cached_entries;
+	enum quoll_cached_watch cached_watch;
 };
 
 /**
@@ -80,12 +110,13 @@ struct quoll_stream_opts {
  * @stream: freed by quoll_stream_destroy()
  * @err:    -EINVAL: the heap is not attached there, no such way, a number is out of range; -ENOTSUP: a way that @opts
  *          asks for is not possible (says why: devices in other processes reach only memory with a file behind it, so
- *          nothing can be registered for them; windows need quoll.ko, and one group in @ioas); -ERANGE, -ENOSPC: no
- *          room for a window of IOVAs; -ENXIO: no group in @ioas; else as quoll_arena_create() and quoll_arena_alloc()
+ *          nothing can be registered for them; windows need quoll.ko, and one group in @ioas; memory cannot be
+ *          watched where userfaultfd(2) is refused); -ERANGE, -ENOSPC: no room for a window of IOVAs; -ENXIO: no
+ *          group in @ioas; else as quoll_arena_create() and quoll_arena_alloc()
  *
  * Thread rule: set-up, in the thread of @ioas and @heap. Afterwards the stream may go to another one, and any number of
  * streams may map in one IOAS at a time; but groups are claimed and released there only while none does, and -EBUSY is
- * said while a stream has a part of a window.
+ * said while a stream has a part of a window. A forked child has none of it, and makes its own.
  */
 QUOLL_API int quoll_stream_create(struct quoll_ioas *ioas, struct quoll_heap *heap,
 				  const struct quoll_stream_opts *opts, struct quoll_stream **stream,
@@ -130,8 +161,9 @@ struct quoll_stream_seg {
  *
  * Return: how many got an IOVA; if the first didn't: -EAGAIN: the room for it is taken, unmap something first; -E2BIG:
  * there is never so much; -EFAULT: outside the heap, and heap is the only way, or the kernel finds no such memory
- * there; -EINVAL: no bytes, no dir, or the memory wraps round; else -errno of a mapping. An address without memory is a
- * SIGSEGV where it bounces. Thread rule: the stream's; hot path, but what is not registered yet is a system call.
+ * there; -ENOTSUP: memory that cannot be watched, and cached is the only way; -EINVAL: no bytes, no dir, or the memory
+ * wraps round; else -errno of a mapping. An address without memory is a SIGSEGV where it bounces. Thread rule: the
+ * stream's; hot path, but what is not registered yet is a system call.
  */
 QUOLL_API int quoll_stream_map(struct quoll_stream *stream, struct quoll_stream_seg *segs, unsigned int n);
 
@@ -172,7 +204,8 @@ QUOLL_API int quoll_stream_register(struct quoll_stream *stream, void *va, uint6
 QUOLL_API int quoll_stream_unregister(struct quoll_stream *stream, const void *va);
 
 /**
- * quoll_stream_forget() - no registration is kept of any page of this memory: before it is unmapped, or moved
+ * quoll_stream_forget() - no registration is kept of any page of this memory: before it is unmapped, or moved, where
+ * nobody watches (QUOLL_CACHED_FORGETS), or to have it unpinned now
  *
  * Return: 0; -EBUSY: an I/O is at some of it, and it must stay; what is registered of it will go with the last unmap.
  * -EIO: the kernel did not let go of a mapping. Thread rule: the stream's; a system call for each registration.
@@ -184,6 +217,9 @@ QUOLL_API int quoll_stream_forget(struct quoll_stream *stream, const void *va, u
  * @segs, @bytes:       by way
  * @hits, @misses:      of the cached way: registered already, or for this
  * @evicted:            registrations that had to make room for others
+ * @gone:               registrations whose memory went away. They are unmapped, and the pages unpinned, at the next I/O
+ *                      that takes the cached way
+ * @unwatched:          segs that were not cached since their memory cannot be watched
  * @registered_bytes, @registrations: there now
  */
 struct quoll_stream_stats {
@@ -192,6 +228,8 @@ struct quoll_stream_stats {
 	uint64_t hits;
 	uint64_t misses;
 	uint64_t evicted;
+	uint64_t gone;
+	uint64_t unwatched;
 	uint64_t registered_bytes;
 	uint64_t registrations;
 };

@@ -2,7 +2,8 @@
 /*
  * thread.h - threads for loops: named, and on a CPU of the caller's choice if there is one.
  *
- * Nothing else of the library makes threads or moves them.
+ * Nothing else of the library makes threads or moves them, but for two that sleep nearly always: one closes files that
+ * a peer has sent, one sees memory go away (stream.h).
  */
 #ifndef QUOLL_THREAD_H
 #define QUOLL_THREAD_H

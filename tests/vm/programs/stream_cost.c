@@ -168,6 +168,7 @@ static int measure_way(enum quoll_stream_way way)
 		.window_bytes = MEMORY_BYTES,
 		.bounce_bytes = BOUNCE_BYTES,
 		.cached_bytes = 2 * MEMORY_BYTES,
+		.cached_watch = QUOLL_CACHED_FORGETS, /* all of it stays */
 	};
 	struct cost cost = {.way = quoll_stream_way_name(way), .expected = way};
 	int rc = quoll_stream_create(ioas, heap, &opts, &cost.stream, &err);

@@ -135,7 +135,8 @@ static void it_looks_ten_times_a_second_at_most(void)
 
 static void memory_of_streams_is_found(void)
 {
-	const struct quoll_stream_opts cached = {.ways = QUOLL_WAY_BIT(QUOLL_WAY_CACHED)};
+	const struct quoll_stream_opts cached = {.ways = QUOLL_WAY_BIT(QUOLL_WAY_CACHED),
+						 .cached_watch = QUOLL_CACHED_FORGETS};
 	const struct quoll_stream_opts bounce = {.ways = QUOLL_WAY_BIT(QUOLL_WAY_BOUNCE)};
 	static uint8_t memory[8192];
 	struct quoll_stream *streams[3] = {NULL};

@@ -146,7 +146,8 @@ static void memory_that_bounces_is_forwarded(void)
 
 static void memory_that_is_cached_is_forwarded(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_entries = 128};
+	const struct quoll_stream_opts opts = {
+		.ways = ONLY(CACHED), .cached_entries = 128, .cached_watch = QUOLL_CACHED_FORGETS};
 	struct quoll_buf *bufs[BURST];
 
 	/* The fake address space has few places, so receive is by the heap's pool. */

@@ -88,7 +88,7 @@ static void one_request(bool write, uint8_t *va, uint64_t lba, uint32_t nr_lbas)
 /* Sizes of a block up to many commands' worth, at any dword of a page; what lies around it stays as it is. */
 static void data_is_right(unsigned int ways)
 {
-	const struct quoll_stream_opts opts = {.ways = ways};
+	const struct quoll_stream_opts opts = {.ways = ways, .cached_watch = QUOLL_CACHED_FORGETS};
 	unsigned int seed = 5;
 
 	open_with(&opts, QUOLL_NVME_RESET_FAIL, 16);

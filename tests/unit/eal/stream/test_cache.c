@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * test_cache.c - registrations: what devices reach by them, how many there are, which goes first, and what happens when
- * the kernel or the program takes something away.
+ * the kernel or the program takes something away. Nobody watches here: test_watch.c has that.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "stream_world.h"
 
-static const struct quoll_stream_opts cached = {.ways = ONLY(CACHED)};
+static const struct quoll_stream_opts cached = {.ways = ONLY(CACHED), .cached_watch = QUOLL_CACHED_FORGETS};
 
 static void devices_reach_the_pages_around_the_memory(void)
 {
@@ -86,7 +86,8 @@ static bool is_registered(const struct world *w, const void *va)
 
 static void the_one_used_longest_ago_goes_first(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_entries = 3};
+	const struct quoll_stream_opts opts = {
+		.ways = ONLY(CACHED), .cached_watch = QUOLL_CACHED_FORGETS, .cached_entries = 3};
 	struct world w;
 
 	world_open(&w, &opts);
@@ -109,7 +110,8 @@ static void the_one_used_longest_ago_goes_first(void)
 
 static void so_many_bytes_and_no_more_are_registered(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_bytes = 8 * PAGE};
+	const struct quoll_stream_opts opts = {
+		.ways = ONLY(CACHED), .cached_watch = QUOLL_CACHED_FORGETS, .cached_bytes = 8 * PAGE};
 	struct quoll_stream_seg seg;
 	struct world w;
 
@@ -131,7 +133,10 @@ static void so_many_bytes_and_no_more_are_registered(void)
 
 static void what_an_io_uses_is_not_thrown_out(void)
 {
-	struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_entries = 2, .cached_bytes = 64 * PAGE};
+	struct quoll_stream_opts opts = {.ways = ONLY(CACHED),
+					 .cached_watch = QUOLL_CACHED_FORGETS,
+					 .cached_entries = 2,
+					 .cached_bytes = 64 * PAGE};
 	struct quoll_stream_seg segs[2], more;
 	struct world w;
 
@@ -158,6 +163,7 @@ static void what_an_io_uses_is_not_thrown_out(void)
 static void what_cannot_be_registered_bounces_where_it_may(void)
 {
 	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED) | ONLY(BOUNCE),
+					       .cached_watch = QUOLL_CACHED_FORGETS,
 					       .cached_entries = 1,
 					       .cached_bytes = 16 * PAGE,
 					       .bounce_bytes = 4 * PAGE};
@@ -182,7 +188,8 @@ static void what_cannot_be_registered_bounces_where_it_may(void)
 
 static void a_mapping_that_fails_leaves_nothing_behind(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_bytes = 4 * PAGE};
+	const struct quoll_stream_opts opts = {
+		.ways = ONLY(CACHED), .cached_watch = QUOLL_CACHED_FORGETS, .cached_bytes = 4 * PAGE};
 	struct quoll_stream_seg seg;
 	struct world w;
 
@@ -266,7 +273,10 @@ static void what_is_forgotten_in_use_goes_with_the_last_io(void)
 
 static void what_the_kernel_does_not_let_go_of_is_not_used_again(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_entries = 2, .cached_bytes = 2 * PAGE};
+	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED),
+					       .cached_watch = QUOLL_CACHED_FORGETS,
+					       .cached_entries = 2,
+					       .cached_bytes = 2 * PAGE};
 	struct quoll_stream_seg seg;
 	quoll_iova_t stuck;
 	struct world w;
@@ -311,6 +321,7 @@ static void memory_is_there_and_its_own_before_it_is_pinned(void)
 static void random_ios_reach_their_memory_and_no_other(void)
 {
 	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED) | ONLY(BOUNCE),
+					       .cached_watch = QUOLL_CACHED_FORGETS,
 					       .cached_bytes = 64 * PAGE,
 					       .cached_entries = 16,
 					       .bounce_bytes = 32 * PAGE};

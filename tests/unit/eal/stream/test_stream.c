@@ -247,7 +247,7 @@ static void a_stream_that_is_not_possible_says_why(void)
 	CU_ASSERT_EQUAL(create(&w, w.heap, &opts, &err), -ENOSPC);
 	opts.bounce_bytes = UINT64_MAX;
 	CU_ASSERT_EQUAL(create(&w, w.heap, &opts, &err), -EINVAL);
-	opts = (struct quoll_stream_opts){.ways = ONLY(CACHED)};
+	opts = (struct quoll_stream_opts){.ways = ONLY(CACHED), .cached_watch = QUOLL_CACHED_FORGETS};
 	w.fake->limits.nr_ranges = 0;
 	CU_ASSERT_EQUAL(create(&w, w.heap, &opts, &err), -ENXIO);
 	w.fake->limits = limits;
@@ -275,7 +275,8 @@ static void a_stream_that_is_not_possible_says_why(void)
 
 static void nothing_is_registered_for_devices_in_other_processes(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(HEAP) | ONLY(CACHED) | ONLY(BOUNCE)};
+	const struct quoll_stream_opts opts = {.ways = ONLY(HEAP) | ONLY(CACHED) | ONLY(BOUNCE),
+					       .cached_watch = QUOLL_CACHED_FORGETS};
 	struct backend_ops process = fake_ops;
 	struct quoll_error err;
 	struct world w;
@@ -293,7 +294,8 @@ static void nothing_is_registered_for_devices_in_other_processes(void)
 
 static void windows_of_heaps_and_streams_are_apart(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_bytes = 16 << 20};
+	const struct quoll_stream_opts opts = {
+		.ways = ONLY(CACHED), .cached_bytes = 16 << 20, .cached_watch = QUOLL_CACHED_FORGETS};
 	const struct quoll_iova_range *at;
 	struct quoll_stream *second;
 	struct world w;

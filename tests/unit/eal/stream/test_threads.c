@@ -35,7 +35,10 @@ static void *do_ios(void *arg)
 
 static void streams_of_several_threads_share_an_address_space(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_entries = 3, .cached_bytes = 1 << 20};
+	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED),
+					       .cached_entries = 3,
+					       .cached_bytes = 1 << 20,
+					       .cached_watch = QUOLL_CACHED_FORGETS};
 	struct quoll_stream_stats stats;
 	pthread_t threads[NR_THREADS];
 	struct job jobs[NR_THREADS];

@@ -180,7 +180,10 @@ static void what_the_kernel_refuses_was_never_there(void)
 
 static void registrations_are_found_for_as_long_as_they_are_kept(void)
 {
-	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED), .cached_entries = 2, .cached_bytes = 1 << 20};
+	const struct quoll_stream_opts opts = {.ways = ONLY(CACHED),
+					       .cached_entries = 2,
+					       .cached_bytes = 1 << 20,
+					       .cached_watch = QUOLL_CACHED_FORGETS};
 	struct quoll_stream_seg seg, next;
 
 	begin(&opts);
@@ -289,6 +292,7 @@ static void *seek(void *arg)
 static void another_thread_may_look_meanwhile(void)
 {
 	const struct quoll_stream_opts opts = {.ways = ONLY(WINDOW) | ONLY(CACHED),
+					       .cached_watch = QUOLL_CACHED_FORGETS,
 					       .window_bytes = 8 * PAGE,
 					       .cached_entries = 2,
 					       .cached_bytes = 1 << 20};
