@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# memory.sh - cached registrations while the memory at an address changes (programs/stream_memory.c): after quoll_stream_forget()
-# devices reach what is there; a fork needs none.
+# memory.sh - cached registrations while the memory at an address changes (programs/stream_memory.c): devices reach what is there
+# after quoll_stream_forget(), and without a word of the program's (userfaultfd); a fork needs none.
 
 : "${sys:?set by lib.sh}" "${results:?set by lib.sh}"
 disk=$(addr nvme0)

@@ -7,6 +7,7 @@
  *
  * "ok NAME" and "not ok NAME" lines as tests/lib.sh has them. Exits 1 if one failed.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,10 @@
 #define BYTES 16384u
 #define NR_LBAS (BYTES / 512u)
 #define WAIT_S 30
+#define HUGE_BYTES (2ul << 20)
+#define HUGEPAGE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << MAP_HUGE_SHIFT)
+#define BLOCK_BYTES (1ul << 20)
+#define BLOCK_OFFSET 4080u /* from there a page begins */
 
 static int failures;
 static struct quoll_error err;
@@ -137,6 +142,43 @@ static bool moved(uint8_t *va)
 	return to != MAP_FAILED && mremap(va, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to && map_at(va);
 }
 
+static bool second_page_unmapped(uint8_t *va)
+{
+	return !munmap(va + 4096, 4096) && map_at(va);
+}
+
+static bool left_behind(uint8_t *va)
+{
+	return mremap(va, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL) != MAP_FAILED;
+}
+
+/* The first BYTES of a hugepage. */
+static bool hugepage_unmapped(uint8_t *va)
+{
+	return !munmap(va, HUGE_BYTES) &&
+	       mmap(va, HUGE_BYTES, PROT_READ | PROT_WRITE, HUGEPAGE | MAP_FIXED, -1, 0) == va;
+}
+
+/* The second page of a block that malloc() has mapped for itself alone. */
+static bool freed(uint8_t *va)
+{
+	free(va - BLOCK_OFFSET);
+	return mmap(va, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == va;
+}
+
+static void *unmap_by_thread(void *va)
+{
+	return munmap(va, BYTES) ? va : NULL;
+}
+
+static bool unmapped_by_another_thread(uint8_t *va)
+{
+	pthread_t thread;
+	void *bad = va;
+
+	return !pthread_create(&thread, NULL, unmap_by_thread, va) && !pthread_join(thread, &bad) && !bad && map_at(va);
+}
+
 static uint64_t hits(const struct drive *d)
 {
 	struct quoll_stream_stats stats;
@@ -155,6 +197,20 @@ static void forget_and(struct drive *d, uint8_t *va, const char *how, bool (*cha
 	check(!quoll_stream_forget(d->stream, va, BYTES) && change(va) && both_ways(d, va, 0x33) &&
 		      hits(d) == before + 2,
 	      ": devices reach what is there after it", how);
+}
+
+/* Nobody says that the memory goes. */
+static void without_forget(struct drive *d, uint8_t *va, const char *how, bool (*change)(uint8_t *va))
+{
+	char name[64];
+	uint64_t before;
+
+	snprintf(name, sizeof(name), "%s, nothing said", how);
+	(void)quoll_stream_forget(d->stream, va, BYTES); /* what the one before has left */
+	check(both_ways(d, va, 0x11) && both_ways(d, va, 0x22), ": before it", name);
+	before = hits(d);
+	check(both_ways(d, va, 0x33) && hits(d) == before + 2, ": it is registered", name);
+	check(change(va) && both_ways(d, va, 0x44), ": devices reach what is there after it", name);
 }
 
 /* The child keeps the pages as they were; the parent's are those that devices reach, without being told. */
@@ -194,10 +250,12 @@ static void forked(struct drive *d, uint8_t *va)
 int main(int argc, char **argv)
 {
 	uint8_t *va = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *huge = mmap(NULL, HUGE_BYTES, PROT_READ | PROT_WRITE, HUGEPAGE, -1, 0);
+	uint8_t *block = malloc(BLOCK_BYTES);
 	struct drive drive = {0};
 	struct quoll_addr addr;
 
-	if (argc != 2 || va == MAP_FAILED || quoll_addr_parse(argv[1], &addr, &err)) {
+	if (argc != 2 || va == MAP_FAILED || huge == MAP_FAILED || !block || quoll_addr_parse(argv[1], &addr, &err)) {
 		fprintf(stderr, "usage: stream_memory ADDR\n");
 		return 2;
 	}
@@ -209,6 +267,15 @@ int main(int argc, char **argv)
 	forget_and(&drive, va, "MAP_FIXED", map_at);
 	forget_and(&drive, va, "MADV_DONTNEED", dontneed);
 	forget_and(&drive, va, "mremap", moved);
+	without_forget(&drive, va, "munmap, mmap", unmapped);
+	without_forget(&drive, va, "munmap of a page, mmap", second_page_unmapped);
+	without_forget(&drive, va, "MAP_FIXED", map_at);
+	without_forget(&drive, va, "MADV_DONTNEED", dontneed);
+	without_forget(&drive, va, "mremap", moved);
+	without_forget(&drive, va, "MREMAP_DONTUNMAP", left_behind);
+	without_forget(&drive, huge, "munmap of a hugepage", hugepage_unmapped);
+	without_forget(&drive, block + BLOCK_OFFSET, "free", freed);
+	without_forget(&drive, va, "munmap by another thread, mmap", unmapped_by_another_thread);
 	forked(&drive, va);
 	close_all(&drive);
 	return failures ? 1 : 0;
