@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # icount-stream.sh - what it costs to map and unmap a piece of memory for one I/O, by each way there is: VFIO's type1, iommufd where the
-# kernel has it, quoll.ko by a call each, in its window in batches, registered; a cached registration; a copy. programs/stream_cost.c
-# does it. With --icount (one CPU) a nanosecond of virtual time is one instruction, and aims, which are about these, are said to be met
+# kernel has it, quoll.ko by a call each, in its window in batches, registered; a cached registration, of memory that nobody watches,
+# that is watched, and with the kernel asked (enum quoll_cached_watch); a copy. programs/stream_cost.c does it. With --icount (one CPU) a nanosecond of virtual time is one instruction, and aims, which are about these, are said to be met
 # or not, as in benchmarks/. Without it is wall time: of a processor that QEMU emulates, unless there is KVM; so no check goes by it.
 
 : "${cases:?set by run}" "${sys:?set by lib.sh}"
@@ -61,7 +61,8 @@ for bytes in 4096 65536 2097152; do
 		window=$(cost kmod window "$bytes" "$batch" true)
 		[ -n "$window" ] || continue
 		line="figure | $unit to map and unmap $bytes bytes, batches of $batch"
-		for who in vfio:ioas iommufd:ioas kmod:ioas kmod:window kmod:registered kmod:cached kmod:bounce; do
+		for who in vfio:ioas iommufd:ioas kmod:ioas kmod:window kmod:registered kmod:cached kmod:cached-watched \
+			kmod:cached-checked kmod:bounce; do
 			this=$(cost "${who%:*}" "${who#*:}" "$bytes" "$batch" true)
 			[ -z "$this" ] || line="$line | $who $(median <<<"$this")"
 		done
@@ -69,7 +70,8 @@ for bytes in 4096 65536 2097152; do
 		figure icount-stream "$bytes bytes, batches of $batch" "$unit a map and unmap" "quoll=$window" \
 			"registered=$(cost kmod registered "$bytes" "$batch" true)" "quoll.ko, a call each=$(cost kmod ioas "$bytes" "$batch" true)" \
 			"type1=$(cost vfio ioas "$bytes" "$batch" true)" "iommufd=$(cost iommufd ioas "$bytes" "$batch" true)" \
-			"cached=$(cost kmod cached "$bytes" "$batch" true)" "bounce=$(cost kmod bounce "$bytes" "$batch" true)"
+			"cached=$(cost kmod cached "$bytes" "$batch" true)" "cached, watched=$(cost kmod cached-watched "$bytes" "$batch" true)" \
+			"cached, checked=$(cost kmod cached-checked "$bytes" "$batch" true)" "bounce=$(cost kmod bounce "$bytes" "$batch" true)"
 	done
 done
 

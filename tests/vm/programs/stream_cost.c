@@ -5,8 +5,9 @@
  *
  *   stream_cost ADDR        the back-end is that of QUOLL_BACKEND, or the best
  *
- * One JSON object a line: backend, way (ioas: mapped as a heap is, a system call each), bytes of a piece, batch (pieces
- * a call), scattered (pieces do not touch), and ns of a piece, one for each of the rounds. Exits 1, with the reason, if
+ * One JSON object a line: backend, way (ioas: mapped as a heap is, a system call each; cached: nobody watches the
+ * memory; cached-watched and cached-checked: as enum quoll_cached_watch has it), bytes of a piece, batch (pieces a
+ * call), scattered (pieces do not touch), and ns of a piece, one for each of the rounds. Exits 1, with the reason, if
  * something was not mapped, or went another way.
  */
 #include <errno.h>
@@ -161,16 +162,16 @@ static int measure_all(struct cost cost)
 	return rc;
 }
 
-static int measure_way(enum quoll_stream_way way)
+static int measure_way(const char *name, enum quoll_stream_way way, enum quoll_cached_watch watch)
 {
 	const struct quoll_stream_opts opts = {
 		.ways = QUOLL_WAY_BIT(way),
 		.window_bytes = MEMORY_BYTES,
 		.bounce_bytes = BOUNCE_BYTES,
 		.cached_bytes = 2 * MEMORY_BYTES,
-		.cached_watch = QUOLL_CACHED_FORGETS, /* all of it stays */
+		.cached_watch = watch,
 	};
-	struct cost cost = {.way = quoll_stream_way_name(way), .expected = way};
+	struct cost cost = {.way = name, .expected = way};
 	int rc = quoll_stream_create(ioas, heap, &opts, &cost.stream, &err);
 
 	if (rc == -ENOTSUP)
@@ -215,6 +216,17 @@ static void close_all(void)
 		quoll_ioas_close(ioas);
 }
 
+static int measure_ways(void)
+{
+	int rc = 0;
+
+	for (unsigned int way = QUOLL_WAY_REGISTERED; !rc && way < QUOLL_NR_WAYS; way++)
+		rc = measure_way(quoll_stream_way_name(way), way, QUOLL_CACHED_FORGETS);
+	if (!rc)
+		rc = measure_way("cached-watched", QUOLL_WAY_CACHED, QUOLL_CACHED_WATCHED);
+	return rc ? rc : measure_way("cached-checked", QUOLL_WAY_CACHED, QUOLL_CACHED_CHECKED);
+}
+
 int main(int argc, char **argv)
 {
 	struct quoll_addr addr;
@@ -225,8 +237,8 @@ int main(int argc, char **argv)
 	/* Devices in other processes reach only what has a file behind it: there is nothing to be measured. */
 	if (!rc && !ioas->ops->device_is_process)
 		rc = measure_all((struct cost){.way = "ioas"});
-	for (unsigned int way = QUOLL_WAY_REGISTERED; !rc && way < QUOLL_NR_WAYS; way++)
-		rc = measure_way((enum quoll_stream_way)way);
+	if (!rc)
+		rc = measure_ways();
 	close_all();
 	if (rc)
 		fprintf(stderr, "stream_cost: %s: %s\n", strerrordesc_np(-rc), err.what);
