@@ -186,7 +186,7 @@ sanitizers() {
 	fi
 	if meson_build gcc "$work/tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized \
 		>"$work/log" 2>&1; then
-		unit 'TSan' "$work/tsan" 'eal_run_(ring|loop|timer|watch|thread)|eal_mem_(pool|heap)|eal_stream_threads|eal_(backend_)?vfio_user|eal_backend_iommufd|drivers_net|drivers_nvme_reset_threads|apps_(fwd|gen)_run|apps_target_(control|dptr|io|mq|run|worker)'
+		unit 'TSan' "$work/tsan" 'eal_run_(ring|loop|timer|watch|thread)|eal_mem_(pool|heap)|eal_stream_(threads|watch)|eal_(backend_)?vfio_user|eal_backend_iommufd|drivers_net|drivers_nvme_reset_threads|apps_(fwd|gen)_run|apps_target_(control|dptr|io|mq|run|worker)'
 		native 'native, TSan' "$work/tsan/apps/quoll/quoll"
 	else
 		fail 'TSan: builds' "$work/log"

@@ -194,9 +194,15 @@ static int watch_memory(struct stream_cache *cache, uintptr_t va, uint64_t bytes
 {
 	int rc = cache->is_watched ? stream_watch_memory(va, bytes) : 0;
 
-	if (rc)
-		quoll_count(&cache->unwatched, 1);
-	return rc;
+	if (!rc)
+		return 0;
+	if (cache->unwatched_errno != -rc)
+		quoll_log(&cache->ioas->env, QUOLL_LOG_INFO, "stream",
+			  "0x%" PRIx64 " bytes at 0x%" PRIxPTR " cannot be watched, and are not cached: %s", bytes, va,
+			  stream_watch_why(-rc));
+	__atomic_store_n(&cache->unwatched_errno, -rc, __ATOMIC_RELAXED);
+	quoll_count(&cache->unwatched, 1);
+	return -ENOTSUP;
 }
 
 /* Apart, so that a hit saves no registers for it. */

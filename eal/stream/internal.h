@@ -95,6 +95,7 @@ struct stream_cache {
 	uint64_t evicted;
 	uint64_t gone;
 	uint64_t unwatched;
+	int unwatched_errno; /* of the last one; others read it */
 };
 
 int stream_cache_init(struct stream_cache *cache, struct quoll_ioas *ioas, const struct quoll_stream_opts *opts,

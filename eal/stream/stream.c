@@ -297,6 +297,7 @@ void quoll_stream_stats(const struct quoll_stream *stream, struct quoll_stream_s
 		.evicted = quoll_counted(&stream->cache.evicted),
 		.gone = quoll_counted(&stream->cache.gone),
 		.unwatched = quoll_counted(&stream->cache.unwatched),
+		.unwatched_errno = __atomic_load_n(&stream->cache.unwatched_errno, __ATOMIC_RELAXED),
 		.registered_bytes = quoll_counted(&stream->cache.bytes),
 		.registrations = quoll_counted(&stream->cache.nr),
 	};

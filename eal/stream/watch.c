@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * watch.c - see memory go away (munmap, mmap over it, mremap, madvise, brk), and mark the registrations of it. One
- * userfaultfd and one thread for the process, from the first cache that joins until the last one leaves; nothing of it
- * is used in a forked child.
+ * userfaultfd and one thread for the process, from the first cache that joins until the last one leaves; a forked child
+ * has neither.
  *
  * Memory is registered for write protection, and none is ever protected: so there are no faults, only the events. Who
  * takes memory away sleeps in the kernel until its event has been read; from then on, which is before it is marked
@@ -28,8 +28,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,15 +49,16 @@ static struct {
 	pthread_mutex_t lock;  /* what follows */
 	struct stream_watched *first;
 	struct ranges ranges; /* registered */
-	/* The program has closed our file. What went then may have been missed; from now on nothing is cached. */
+	/* Nobody reads any more, or from what is not our file. What went then was missed; nothing is cached. */
 	bool blind;
+	bool stopping;
 	int fd;
-	int stop_fd;
+	void *bell; /* a page that goes away, and so wakes the thread: no file is needed, which somebody may close */
 	pthread_t thread;
 	int pid; /* whose all this is; 0: nobody's */
 	/* Alone in its line, which all that look for registrations have. */
 	_Alignas(64) uint64_t turn;
-} watch = {.users = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .stop_fd = -1};
+} watch = {.users = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
 const uint64_t *stream_watch_turn(void)
 {
@@ -118,43 +119,65 @@ static void take_event(const struct uffd_msg *msg)
 	}
 }
 
-/* Return: 0; -errno of the file, which is not ours any more: from now on nothing is seen. */
-static int read_events(void)
+static void go_blind(void)
 {
-	struct uffd_msg msgs[NR_MESSAGES];
-	ssize_t bytes;
-	int rc = 0;
-
-	pthread_mutex_lock(&watch.lock);
-	turn_begin();
-	bytes = read(watch.fd, msgs, sizeof(msgs));
-	for (size_t i = 0; bytes > 0 && i < (size_t)bytes / sizeof(*msgs); i++)
-		take_event(&msgs[i]);
-	if (!bytes || (bytes < 0 && errno != EAGAIN && errno != EINTR)) {
-		rc = bytes ? -errno : -EBADF;
-		watch.blind = true;
-		mark(0, UINTPTR_MAX);
-	}
-	turn_end();
-	pthread_mutex_unlock(&watch.lock);
-	return rc;
+	watch.blind = true;
+	mark(0, UINTPTR_MAX);
 }
+
+enum state { QUIET, CHANGING, NOT_OURS };
 
 /*
  * Whether somebody is taking memory away, or has, and we have not read of it yet: the kernel looks at this first, and
- * then says that no bytes can't be protected.
+ * then says that no bytes can't be protected. Where the program has closed our file, and maybe has another one of its
+ * own by that number, something else is said.
  */
-static bool is_changing(void)
+static enum state file_state(void)
 {
 	struct uffdio_writeprotect nothing = {.range = {.len = 0}};
+	int errnum = ioctl(watch.fd, UFFDIO_WRITEPROTECT, &nothing) ? errno : 0;
 
-	return ioctl(watch.fd, UFFDIO_WRITEPROTECT, &nothing) && errno == EAGAIN;
+	return errnum == EINVAL ? QUIET : errnum == EAGAIN ? CHANGING : NOT_OURS;
+}
+
+/* Return: false: nothing is seen any more. */
+static bool read_events(void)
+{
+	struct uffd_msg msgs[NR_MESSAGES];
+	ssize_t bytes = 0;
+	bool ours;
+
+	pthread_mutex_lock(&watch.lock);
+	turn_begin();
+	/* What is the program's is not read. */
+	ours = file_state() != NOT_OURS;
+	if (ours)
+		bytes = read(watch.fd, msgs, sizeof(msgs));
+	for (size_t i = 0; bytes > 0 && i < (size_t)bytes / sizeof(*msgs); i++)
+		take_event(&msgs[i]);
+	if (!ours || !bytes || (bytes < 0 && errno != EAGAIN && errno != EINTR))
+		go_blind();
+	turn_end();
+	ours = !watch.blind;
+	pthread_mutex_unlock(&watch.lock);
+	return ours;
 }
 
 void stream_watch_settle(void)
 {
-	while (is_changing())
+	enum state state;
+
+	while ((state = file_state()) == CHANGING)
 		sched_yield();
+	if (QUOLL_LIKELY(state == QUIET))
+		return;
+	pthread_mutex_lock(&watch.lock);
+	if (!watch.blind) {
+		turn_begin();
+		go_blind();
+		turn_end();
+	}
+	pthread_mutex_unlock(&watch.lock);
 }
 
 /* Under the lock. */
@@ -170,27 +193,38 @@ static void unregister_all(void)
 }
 
 /*
- * A forked child may have the file as well, which keeps it alive; so no memory is left registered, and nobody left
- * waiting.
+ * A child that fork() doesn't know of (clone()) may have the file as well, which keeps it alive; so no memory is left
+ * registered, and nobody left waiting.
  */
 static void let_go(void)
 {
 	pthread_mutex_lock(&watch.lock);
 	unregister_all();
 	pthread_mutex_unlock(&watch.lock);
-	while (!read_events() && is_changing())
+	while (read_events() && file_state() == CHANGING)
 		sched_yield();
+}
+
+static bool is_stopping(void)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&watch.lock);
+	stopping = watch.stopping;
+	pthread_mutex_unlock(&watch.lock);
+	return stopping;
 }
 
 static void *watch_main(void *arg)
 {
-	struct pollfd fds[2] = {{.fd = watch.fd, .events = POLLIN}, {.fd = watch.stop_fd, .events = POLLIN}};
+	struct pollfd fd = {.fd = watch.fd, .events = POLLIN};
 
 	(void)arg;
-	while (!fds[1].revents) {
-		if (poll(fds, 2, -1) > 0 && fds[0].revents && read_events())
+	do {
+		/* While it waits the file is there, whoever closes it. */
+		if (poll(&fd, 1, -1) > 0 && !read_events())
 			return NULL;
-	}
+	} while (!is_stopping());
 	let_go();
 	return NULL;
 }
@@ -255,13 +289,30 @@ static int watched_file_open(void)
 	return ioctl(watch.fd, UFFDIO_API, &api) ? -errno : 0;
 }
 
-static void close_files(void)
+static int bell_make(void)
 {
-	if (watch.fd >= 0)
+	void *page = mmap(NULL, STREAM_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register reg = {.range = {(uintptr_t)page, STREAM_PAGE_BYTES}, .mode = UFFDIO_REGISTER_MODE_WP};
+
+	if (page == MAP_FAILED)
+		return -ENOMEM;
+	watch.bell = page;
+	return ioctl(watch.fd, UFFDIO_REGISTER, &reg) ? -errno : 0;
+}
+
+static void bell_ring(void)
+{
+	if (watch.bell)
+		munmap(watch.bell, STREAM_PAGE_BYTES);
+	watch.bell = NULL;
+}
+
+static void clean_up(void)
+{
+	if (watch.fd >= 0 && file_state() != NOT_OURS)
 		close(watch.fd);
-	if (watch.stop_fd >= 0)
-		close(watch.stop_fd);
-	watch.fd = watch.stop_fd = -1;
+	watch.fd = -1;
+	bell_ring(); /* which nobody hears any more */
 	ranges_fini(&watch.ranges);
 	__atomic_store_n(&watch.pid, 0, __ATOMIC_RELAXED);
 }
@@ -281,19 +332,71 @@ static int thread_start(void)
 	return -rc;
 }
 
+/*
+ * Forking. In a child memory is not registered, and there is no thread; it may make streams of its own. The file must
+ * not be kept there, or memory that we have lost sight of (mremap() makes it longer without an event) would be
+ * registered on and on, and munmap() in the parent wait for good.
+ */
+
+static void be_new_in_child(void)
+{
+	int pid = __atomic_load_n(&watch.pid, __ATOMIC_RELAXED);
+
+	if (!pid || pid == getpid())
+		return;
+	/* As some thread of the parent's had them. */
+	pthread_mutex_init(&watch.users, NULL);
+	pthread_mutex_init(&watch.lock, NULL);
+	watch.first = NULL;
+	watch.turn += watch.turn & 1;
+	clean_up();
+}
+
+/*
+ * Nobody is just coming or going, so that the child knows what it has. The lock is not taken, without which the thread
+ * reads no events: fork() will want locks, an allocator's, that may be held by who waits for that.
+ */
+static void before_fork(void)
+{
+	pthread_mutex_lock(&watch.users);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&watch.users);
+}
+
+static void after_fork_in_child(void)
+{
+	pthread_mutex_unlock(&watch.users);
+	be_new_in_child();
+}
+
+/* Under users. */
+static int forks_see_to(void)
+{
+	static bool done;
+	int rc = done ? 0 : pthread_atfork(before_fork, after_fork, after_fork_in_child);
+
+	done = !rc;
+	return -rc;
+}
+
 static int start(void)
 {
-	int rc = watched_file_open();
+	int rc = forks_see_to();
 
-	watch.blind = false;
+	if (!rc)
+		rc = watched_file_open();
+	watch.blind = watch.stopping = false;
 	if (!rc)
 		rc = ranges_init(&watch.ranges, MAX_RANGES);
-	if (!rc) {
-		watch.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		rc = watch.stop_fd < 0 ? -errno : thread_start();
-	}
+	if (!rc)
+		rc = bell_make();
+	if (!rc)
+		rc = thread_start();
 	if (rc) {
-		close_files();
+		clean_up();
 		return rc;
 	}
 	__atomic_store_n(&watch.pid, getpid(), __ATOMIC_RELAXED);
@@ -302,23 +405,12 @@ static int start(void)
 
 static void stop(void)
 {
-	(void)eventfd_write(watch.stop_fd, 1);
+	pthread_mutex_lock(&watch.lock);
+	watch.stopping = true;
+	pthread_mutex_unlock(&watch.lock);
+	bell_ring();
 	pthread_join(watch.thread, NULL);
-	close_files();
-}
-
-/* What a fork has copied is the parent's, which may have held the locks then. */
-static void be_new_in_child(void)
-{
-	int pid = __atomic_load_n(&watch.pid, __ATOMIC_RELAXED);
-
-	if (!pid || pid == getpid())
-		return;
-	pthread_mutex_init(&watch.users, NULL);
-	pthread_mutex_init(&watch.lock, NULL);
-	watch.first = NULL;
-	watch.turn += watch.turn & 1;
-	close_files();
+	clean_up();
 }
 
 int stream_watch_join(struct stream_watched *watched, struct quoll_error *err)
@@ -395,10 +487,28 @@ int stream_watch_memory(uintptr_t va, uint64_t bytes)
 
 	/* Across the call, so that it is in the set before an event takes it out. */
 	pthread_mutex_lock(&watch.lock);
-	if (watch.ranges.nr >= MAX_RANGES)
+	if (watch.blind)
+		rc = -EBADF;
+	else if (watch.ranges.nr >= MAX_RANGES)
 		begin_anew();
-	for (unsigned int i = 0; !watch.blind && rc == -EINVAL && i < sizeof(aligns) / sizeof(*aligns); i++)
+	for (unsigned int i = 0; rc == -EINVAL && i < sizeof(aligns) / sizeof(*aligns); i++)
 		rc = range_register(va, bytes, aligns[i]);
 	pthread_mutex_unlock(&watch.lock);
-	return rc ? -ENOTSUP : 0;
+	return rc;
+}
+
+const char *stream_watch_why(int errnum)
+{
+	switch (errnum) {
+	case EINVAL:
+		return "memory of its kind cannot be, or there is none";
+	case EBUSY:
+		return "another userfaultfd has it";
+	case EPERM:
+		return "it is a file's that this process may not write to";
+	case EBADF:
+		return "the program has closed the library's userfaultfd";
+	default:
+		return strerrordesc_np(errnum);
+	}
 }

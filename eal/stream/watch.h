@@ -32,13 +32,17 @@ const uint64_t *stream_watch_turn(void);
 int stream_watch_join(struct stream_watched *watched, struct quoll_error *err);
 void stream_watch_leave(struct stream_watched *watched);
 
-/* Until all that has gone before this is read of: its marks are made in a turn that is seen now, or over. */
+/*
+ * Until all that has gone before this is read of: its marks are made in a turn that is seen now, or over. Everything is
+ * marked if that can't be known any more.
+ */
 void stream_watch_settle(void);
 
 /*
- * See when this memory, which is all mapped, goes away; the entry for it must be there already. Return: 0, -ENOTSUP: it
- * is of a kind that cannot be watched, or another userfaultfd has it.
+ * See when this memory, which is all mapped, goes away; the entry for it must be there already. Return: 0; -errno, for
+ * which stream_watch_why() has words.
  */
 int stream_watch_memory(uintptr_t va, uint64_t bytes);
+const char *stream_watch_why(int errnum);
 
 #endif

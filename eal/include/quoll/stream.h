@@ -28,12 +28,21 @@
  * cached, now or before, is concerned; it has the CPUs and the scheduling of the thread that made the first such
  * stream, and must get to run. The kernel tells of munmap() only when the memory has gone already, and another thread
  * may have got its address by then; see enum quoll_cached_watch. What is not seen at all, and needs
- * quoll_stream_forget(): I/Os that are begun in memory which another thread is just giving up by madvise(), and shared
- * memory whose file is cut or punched by ftruncate() or fallocate().
+ * quoll_stream_forget(): I/Os that are begun in memory which another thread is just giving up by madvise(); shared
+ * memory whose file is cut or punched by ftruncate() or fallocate(), or by MADV_REMOVE through another mapping; and
+ * what the kernel does not tell a userfaultfd of: shmat() with SHM_REMAP, shmdt() of hugepages, remap_file_pages(),
+ * MADV_GUARD_INSTALL.
  *
- * Anonymous memory, memory files, tmpfs and hugepages can be watched; other files' can't, nor where the program has a
- * userfaultfd of its own (it gets EBUSY in turn for memory that was cached first), and go the next way. Devices reach
+ * Anonymous memory, memory files, tmpfs and hugepages can be watched; memory of other files and of devices, System V's
+ * and what is shared and may not be written to can't, nor where the program has a userfaultfd of its own (it gets EBUSY
+ * in turn for memory that was cached first). All that goes the next way (struct quoll_stream_stats has the number and
+ * why), each time after up to three system calls for nothing that take the lock of the process's memory map: for much
+ * of it, leave cached out. What is cached anew costs one such call as well, besides the pinning; up to 16,384 places
+ * stay watched, each of which may take two areas more of what the process may have (vm.max_map_count). Devices reach
  * cached memory for good: a program must ask for this way.
+ *
+ * A program that closes the file of the watch (closefrom()) ends caching, until its last stream that cached has gone.
+ * The child of a fork() has neither file nor thread. No privilege is needed, nor vm.unprivileged_userfaultfd.
  */
 #ifndef QUOLL_STREAM_H
 #define QUOLL_STREAM_H
@@ -66,7 +75,8 @@ QUOLL_API const char *quoll_stream_way_name(enum quoll_stream_way way);
 /**
  * enum quoll_cached_watch - how the cached way learns that memory has gone
  * @QUOLL_CACHED_CHECKED: it is watched, and each quoll_stream_map() with memory for this way asks the kernel (a short
- *                        system call) whether somebody is just taking memory away
+ *                        system call, for up to 511 segs one) whether somebody is just taking memory that was cached
+ *                        away, and lets them end
  * @QUOLL_CACHED_WATCHED: it is watched, and the kernel not asked: a hit is a load and a comparison. For programs in
  *                        which no thread gets (mmap(), malloc()) an address that was cached before the call by which
  *                        another one gives it up has returned
@@ -220,6 +230,10 @@ QUOLL_API int quoll_stream_forget(struct quoll_stream *stream, const void *va, u
  * @gone:               registrations whose memory went away. They are unmapped, and the pages unpinned, at the next I/O
  *                      that takes the cached way
  * @unwatched:          segs that were not cached since their memory cannot be watched
+ * @unwatched_errno:    why, the last of them; the log says so too when it changes. EINVAL: memory of a kind that can't
+ *                      be, or none; EPERM: shared memory of a file that may not be written to; EBUSY: another
+ *                      userfaultfd has it; EBADF: the program has closed the library's, and nothing is cached any more;
+ *                      ENOMEM: the process has as many areas as it may (vm.max_map_count)
  * @registered_bytes, @registrations: there now
  */
 struct quoll_stream_stats {
@@ -230,6 +244,7 @@ struct quoll_stream_stats {
 	uint64_t evicted;
 	uint64_t gone;
 	uint64_t unwatched;
+	int unwatched_errno;
 	uint64_t registered_bytes;
 	uint64_t registrations;
 };
