@@ -33,13 +33,14 @@
  * what the kernel does not tell a userfaultfd of: shmat() with SHM_REMAP, shmdt() of hugepages, remap_file_pages(),
  * MADV_GUARD_INSTALL.
  *
- * Anonymous memory, memory files, tmpfs and hugepages can be watched; memory of other files and of devices, System V's
- * and what is shared and may not be written to can't, nor where the program has a userfaultfd of its own (it gets EBUSY
- * in turn for memory that was cached first). All that goes the next way (struct quoll_stream_stats has the number and
- * why), each time after up to three system calls for nothing that take the lock of the process's memory map: for much
- * of it, leave cached out. What is cached anew costs one such call as well, besides the pinning; up to 16,384 places
- * stay watched, each of which may take two areas more of what the process may have (vm.max_map_count). Devices reach
- * cached memory for good: a program must ask for this way.
+ * Anonymous memory can be watched, and where the kernel has PTE_MARKER_UFFD_WP (5.19 and later; distributions do)
+ * memory files, tmpfs and hugepages; memory of other files and of devices, System V's and what is shared and may not be
+ * written to can't, nor where the program has a userfaultfd of its own (it gets EBUSY in turn for memory that was
+ * cached first). All that goes the next way (struct quoll_stream_stats has the number and why), each time after up to
+ * three system calls for nothing that take the lock of the process's memory map: for much of it, leave cached out. What
+ * is cached anew costs one such call as well, besides the pinning; up to 16,384 places stay watched, each of which may
+ * take two areas more of what the process may have (vm.max_map_count). Devices reach cached memory for good: a program
+ * must ask for this way.
  *
  * A program that closes the file of the watch (closefrom()) ends caching, until its last stream that cached has gone.
  * The child of a fork() has neither file nor thread. No privilege is needed, nor vm.unprivileged_userfaultfd.

@@ -201,7 +201,7 @@ static void shared_memory_is_watched(void)
 	struct world w;
 	uint8_t *va;
 
-	if (is_refused())
+	if (is_anonymous_only())
 		return;
 	world_open(&w, &cached);
 	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, BYTES), 0);
@@ -229,7 +229,7 @@ static void hugepages_are_watched(void)
 	struct world w;
 	uint8_t *va;
 
-	if (is_refused())
+	if (is_anonymous_only())
 		return;
 	va = mmap(NULL, HUGE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (va == MAP_FAILED) {

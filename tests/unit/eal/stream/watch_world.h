@@ -42,6 +42,20 @@ static inline bool is_refused(void)
 	return fd < 0;
 }
 
+/* Memory files and hugepages are not watched without an option of the kernel's. */
+static inline bool is_anonymous_only(void)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	bool has = fd >= 0 && !ioctl(fd, UFFDIO_API, &api) && api.features & UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
+
+	if (fd >= 0)
+		close(fd);
+	if (!has)
+		unit_skip("no userfaultfd(2) for it (PTE_MARKER_UFFD_WP)");
+	return !has;
+}
+
 static inline bool map_at(uint8_t *va)
 {
 	return mmap(va, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == va;
