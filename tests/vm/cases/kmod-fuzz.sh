@@ -30,7 +30,7 @@ kmod_bind "$edu" quoll
 pins=$(pinned) huge=$(hugepages_free) kernel=$(kernel_kb)
 fuzz_pids=()
 for device in "$edu" "$disk"; do
-	timeout -k 10 $((fuzz_seconds + 240)) "$selftest" "$device" "$fuzz_seconds" "$fuzz_seed" >"/tmp/fuzz.$device" 2>&1 &
+	timeout -k 10 $((3 * fuzz_seconds + 180)) "$selftest" "$device" "$fuzz_seconds" "$fuzz_seed" >"/tmp/fuzz.$device" 2>&1 &
 	fuzz_pids+=($!)
 	fuzz_seed=$(printf '0x%x' $((fuzz_seed + 1)))
 done

@@ -282,7 +282,8 @@ static void live(struct tally *tally, const char *addr, bool edu, uint64_t seed)
 	}
 	self = &fuzzers[0];
 	life_begin(&life, &fuzzers[0]);
-	atomic_store(&tally->begun, 1);
+	if (!life.with_device)
+		atomic_store(&tally->begun, 1);
 	for (unsigned int i = 0; i < NR_THREADS; i++)
 		if (pthread_create(&fuzzers[i].thread, NULL, drive, &fuzzers[i]))
 			abort();
@@ -312,7 +313,7 @@ static int ended(pid_t pid, const char *what)
 
 /*
  * Meanwhile somebody else tries to get the group, and gets it only while nobody has it: for some time, @begun: from
- * then on that a life has it, as with a kernel that checks itself that alone takes seconds.
+ * then on that a life has what it needs, as with a kernel that checks itself that alone takes seconds.
  */
 static void rival(struct fuzzer *f, uint32_t ms, bool begun)
 {

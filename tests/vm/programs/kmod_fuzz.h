@@ -44,7 +44,7 @@ enum call {
  * @counts:   by errno, 0: it went well
  * @in_child: calls of forked children: refused with EPERM; not
  * @leaks:    lives that ended by themselves and had memory locked after that; @clean: that had none
- * @begun:    the life that runs has the group
+ * @begun:    the life that runs has the group, and the device's file if it is to use that
  * @end:      and is to end
  */
 struct tally {

@@ -187,6 +187,8 @@ static void ask_open_device(struct fuzzer *f)
 	if (one_in(f, 20))
 		memset(open.name, 'x', sizeof(open.name));
 	dev = GROUP_CALL(f, QUOLL_GROUP_OPEN_DEVICE, open);
+	if (dev >= 0)
+		atomic_store(&f->life->tally->begun, 1);
 	if (dev >= 0 && !atomic_compare_exchange_strong(&f->life->dev, &none, dev))
 		close(dev);
 }
