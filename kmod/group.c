@@ -168,7 +168,7 @@ void quoll_group_unclaim(struct quoll_owner *owner)
 		return;
 	if (owner->engine)
 		quoll_engine_stop(owner->engine);
-	quoll_devices_close(group);
+	quoll_devices_close(owner);
 	if (!owner->claimed)
 		return; /* the last member has gone meanwhile, and taken the claim with it */
 	if (owner->engine)

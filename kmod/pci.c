@@ -417,7 +417,8 @@ static int device_release(struct inode *inode, struct file *file)
 	struct quoll_group *group = qdev->group;
 
 	mutex_lock(&group->lock);
-	change_wait(group, qdev); /* who does may be at this handle */
+	if (qdev->handle == handle)
+		change_wait(group, qdev); /* who does is at this handle */
 	if (qdev->handle == handle)
 		device_close(group, qdev);
 	mutex_unlock(&group->lock);
@@ -537,11 +538,13 @@ static struct quoll_device *device_first_open(struct quoll_group *group)
 	return NULL;
 }
 
-void quoll_devices_close(struct quoll_group *group)
+void quoll_devices_close(struct quoll_owner *owner)
 {
+	struct quoll_group *group = owner->group;
 	struct quoll_device *qdev;
 
-	while ((qdev = device_first_open(group))) {
+	/* what is open once the claim has gone is the next owner's */
+	while (owner->claimed && (qdev = device_first_open(group))) {
 		get_device(&qdev->core.vdev.device); /* it may leave while it is closed */
 		device_close(group, qdev);
 		vfio_put_device(&qdev->core.vdev);

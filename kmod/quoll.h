@@ -181,8 +181,11 @@ struct quoll_device *quoll_device_find(struct quoll_group *group, const char *na
 struct quoll_device *quoll_device_of(struct quoll_group *group, const struct device *dev);
 bool quoll_device_is_open(struct quoll_device *qdev);
 struct device *quoll_device_any(struct quoll_group *group);
-/* With group->lock, which they let go meanwhile. Return of open: the file descriptor, -errno. */
+/*
+ * With group->lock, which they let go meanwhile. Return of open: the file descriptor, -errno. close: until nothing is
+ * open, or the claim has ended meanwhile.
+ */
 int quoll_device_open_file(struct quoll_group *group, struct quoll_device *qdev, struct mm_struct *mm);
-void quoll_devices_close(struct quoll_group *group);
+void quoll_devices_close(struct quoll_owner *owner);
 
 #endif
