@@ -170,7 +170,7 @@ void quoll_group_leave(struct quoll_group *group, struct list_head *member)
 	mutex_lock(&group->lock);
 	list_del(member);
 	if (group->owner && group->owner->claimed && list_empty(&group->devices)) {
-		quoll_group_unclaim(group->owner);
+		quoll_group_unclaim(group->owner); /* there are no devices: the lock stays ours */
 		group->owner->lost = true;
 		quoll_group_tell(group);
 		queue_work(system_unbound_wq, &group->owner->settle);
