@@ -599,9 +599,9 @@ static void device_reset(struct quoll_device *qdev)
 }
 
 /*
- * Tell the user, wait for a moment, then take it; see struct quoll_group_events. Whom we wait for is in no reset of this
- * device, as that takes its lock, which the driver core has here. Ours may want reset_lock of the slot's hotplug driver:
- * where that one removes us, with pci_rescan_remove_lock, it has let go of it (pciehp_unconfigure_device()).
+ * Tell the user, wait for a moment, then take it; see struct quoll_group_events. Whom we wait for is in no reset of
+ * this device, as that takes its lock, which the driver core has here. Ours may want reset_lock of the slot's hotplug
+ * driver: where that one removes us, with pci_rescan_remove_lock, it has let go of it (pciehp_unconfigure_device()).
  */
 static void device_take(struct quoll_device *qdev)
 {

@@ -9,9 +9,9 @@
  * Locks, outermost first: a device's own lock (the driver core holds it in probe and remove), groups_lock of main.c,
  * group->lock. Never one of the latter two around a reset, dev_set->lock of VFIO, or anything that waits for user
  * memory, a process's mmap_lock or the lock of a page: whoever takes a device away needs them. A device that is being
- * opened or closed is marked instead (pci.h: @changing). Who waits for the mark may have the device's own lock, and none
- * of the others; who has set it only tries for that one. A device's SRCU is read around everything that a user does with
- * it; it never waits for user memory either. engine.h has the locks of streaming.
+ * opened or closed is marked instead (pci.h: @changing). Who waits for the mark may have the device's own lock, and
+ * none of the others; who has set it only tries for that one. A device's SRCU is read around everything that a user
+ * does with it; it never waits for user memory either. engine.h has the locks of streaming.
  */
 #ifndef QUOLL_KMOD_H
 #define QUOLL_KMOD_H
