@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * compat.h - the only place that knows one kernel from another. Kbuild looks into the headers for what moved and
- * defines HAVE_*; versions say little, as distributions move things between them.
+ * compat.h - what one kernel calls otherwise than another. Kbuild looks into the headers for what moved and defines
+ * HAVE_*; versions say little, as distributions move things between them. What of VFIO differs is where it is used:
+ * pci.c, mainline.c.
  */
 #ifndef QUOLL_COMPAT_H
 #define QUOLL_COMPAT_H
@@ -27,7 +28,7 @@ static inline struct iommu_domain *compat_domain_alloc(struct device *dev)
 static inline ssize_t compat_iommu_map_sg(struct iommu_domain *domain, unsigned long iova, struct scatterlist *sg,
 					  unsigned int nents, int prot)
 {
-#ifdef HAVE_IOMMU_MAP_SG_ATOMIC /* as above */
+#ifdef HAVE_IOMMU_MAP_SG_ATOMIC /* it was for whoever can't wait, and this one took no gfp */
 	return iommu_map_sg(domain, iova, sg, nents, prot);
 #else
 	return iommu_map_sg(domain, iova, sg, nents, prot, GFP_KERNEL_ACCOUNT);

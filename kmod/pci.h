@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* pci.h - a PCI member, for pci.c and mainline.c. */
+/* pci.h - a PCI member, for pci.c and mainline.c. Nobody else knows what is in it: quoll.h has what others ask. */
 #ifndef PCI_H
 #define PCI_H
 

@@ -4,7 +4,7 @@
  *
  * main.c: the list of groups and their nodes; group.c: a group's file, viability, ownership; dma.c: what is mapped;
  * engine.c, stream.c: a window in which a program maps for one I/O at a time; pci.c: the driver of members and their
- * files.
+ * files; mainline.c: the same devices as VFIO's.
  *
  * Locks, outermost first: a device's own lock (the driver core holds it in probe and remove), groups_lock of main.c,
  * group->lock. Never one of the latter two around a reset, dev_set->lock of VFIO, or anything that waits for user

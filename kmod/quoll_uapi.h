@@ -3,19 +3,26 @@
  * quoll_uapi.h - what quoll.ko and programs say to each other. Version 0: it changes without notice until all drivers
  * have used it.
  *
- * Nodes: /dev/quoll/control answers questions about any group that the module knows, to anybody. /dev/quoll/N is the
- * IOMMU group N: who opens it owns the group, alone; see README.md for when open() succeeds. The owner is an address
- * space, whoever has the file; request 13 is set aside for handing a group over to another one, once, at the owner's
- * word.
+ * Nodes: /dev/quoll/control answers questions about any group that has a node, to anybody. /dev/quoll/N is the IOMMU
+ * group N: who opens it owns the group, alone. The owner is an address space, whoever has the file: to any other one,
+ * a forked child's too, each request is EPERM; request 13 is set aside for handing a group over to another one, once,
+ * at the owner's word.
+ *
+ * open() of /dev/quoll/N: EBUSY: it is open already, or, without all_groups=1, VFIO has the group or a member's driver
+ * does DMA; EPERM: the IOMMU does not remap interrupts; EOPNOTSUPP: its smallest page is larger than the CPU's; EINTR:
+ * a signal came; ENODEV: the node is just going away; ENOMEM.
  *
  * Each structure begins with argsz, the bytes that the caller has, and flags. A longer structure is taken if the kernel
  * knows of no meaning for the rest, it is zero and no more than a page (E2BIG otherwise), a shorter one than the first
- * is EINVAL. Reserved members and unknown flags must be zero (EINVAL). What follows struct quoll_group_info is room for
- * its capability chain, and not looked at; if it does not fit, argsz is set to what is needed. The chain is that of
- * linux/vfio.h: struct vfio_info_cap_header, offsets from the start of the structure.
+ * is EINVAL. Reserved members and unknown flags must be zero (EINVAL). An argument that is not there is EFAULT, a
+ * request that the node has not ENOTTY; ENOMEM may come of most. What follows struct quoll_group_info is room for its
+ * capability chain, and not looked at; if it does not fit, argsz is set to what is needed, and cap_offset is 0. The
+ * chain is that of linux/vfio.h: struct vfio_info_cap_header, offsets from the start of the structure.
  *
- * A device's file speaks linux/vfio.h: VFIO_DEVICE_GET_INFO, _GET_REGION_INFO, _GET_IRQ_INFO, _SET_IRQS, _RESET, read,
- * write and mmap at the regions' offsets; ENOTTY for the rest.
+ * A device's file speaks linux/vfio.h: VFIO_DEVICE_GET_INFO, _GET_REGION_INFO, _GET_IRQ_INFO, _SET_IRQS, _RESET, with
+ * an argsz of at most 16 KiB (EINVAL); read, write and mmap at the regions' offsets; ENOTTY for the rest. EPERM:
+ * another address space than the owner's; ENODEV: the device is taken away, or the group is let go; EIO: it does not
+ * get power. What is mapped is not there in a forked child.
  */
 #ifndef QUOLL_UAPI_H
 #define QUOLL_UAPI_H
@@ -35,7 +42,7 @@
 /**
  * struct quoll_group_info - a group: whether it can be owned, what stands in the way, what its IOMMU can do
  * @flags:      in: 0; out: QUOLL_GROUP_*
- * @group:      /dev/quoll/control: in, which group; /dev/quoll/N: in: 0, out: N
+ * @group:      /dev/quoll/control: in: which group; /dev/quoll/N: in: 0 (EINVAL), out: N
  * @nr_devices: members of the IOMMU group, whatever they are with
  * @nr_bound:   of these, with this module
  * @generation: another one whenever members came, went or changed their driver
@@ -43,15 +50,15 @@
  * @blocker:    without QUOLL_GROUP_VIABLE: the member that is in the way, and its driver; both empty where the group is
  *              owned by VFIO, or none of its members is with this module
  *
- * Errors: ENOENT: no such group.
+ * Errors: ENOENT: no such group, or it has no node.
  */
 struct quoll_group_info {
 	__u32 argsz;
 	__u32 flags;
-#define QUOLL_GROUP_VIABLE (1 << 0)  /* owned by this file, or it could be owned */
+#define QUOLL_GROUP_VIABLE (1 << 0)  /* claimed, or nobody is in the way; EPERM of open() is not foreseen */
 #define QUOLL_GROUP_OWNED (1 << 1)   /* by a file of /dev/quoll/N */
 #define QUOLL_GROUP_CLAIMED (1 << 2) /* and DMA mappings and device files can be had from it */
-#define QUOLL_GROUP_CAPS (1 << 3)
+#define QUOLL_GROUP_CAPS (1 << 3)    /* there is a chain, whether it fits or not */
 	__u32 group;
 	__u32 nr_devices;
 	__u32 nr_bound;
@@ -135,17 +142,18 @@ struct quoll_group_device {
 #define QUOLL_GROUP_GET_DEVICE _IO(QUOLL_UAPI_TYPE, 2)
 
 /*
- * The rest is for /dev/quoll/N, and for the process that opened it: EPERM for any other address space, a forked child's
- * too. ENODEV: the group is lost: its last member left, or the process that opened the file has ended.
+ * The rest is /dev/quoll/N's alone. ENODEV, also of the requests above if they come by that file: the group is lost, as
+ * its last member left. With all_groups=1 the file may be open before the group is claimed; then whoever wants a
+ * device's file, a map, an unmap or a window claims it first, and that fails as open() does without all_groups=1.
  */
 
 /**
  * struct quoll_device_open - get the file of a member, by name
  * @flags: in: 0
  *
- * Return: a file descriptor, close-on-exec. Errors: ENOENT: no member of that name is with this module; EBUSY: its file
- * is open or is being closed, or the group is not viable; EACCES: it is a virtual function whose physical function
- * somebody has through VFIO; EAGAIN: the kernel is at the device.
+ * Return: a file descriptor, close-on-exec. Errors: EINVAL: the name has no end; ENOENT: no member of that name is with
+ * this module; EBUSY: its file is open, or is being opened or closed; EACCES: it is a virtual function whose physical
+ * function somebody has through VFIO; EAGAIN: the kernel is at the device; EMFILE; as the kernel's driver fails.
  */
 struct quoll_device_open {
 	__u32 argsz;
@@ -159,11 +167,13 @@ struct quoll_device_open {
  * @flags: QUOLL_DMA_*, at least one
  * @va:    of the calling process; @iova, @size_bytes: where; all multiples of the CPU's page size
  *
- * The memory is pinned, and counts against RLIMIT_MEMLOCK until it is unmapped.
+ * The memory is pinned, and counts against RLIMIT_MEMLOCK until it is unmapped (CAP_IPC_LOCK: it counts, without
+ * limit).
  *
- * Errors: EINVAL: no multiples, nothing, or too much of it; EEXIST: overlaps with a mapping; ERANGE: outside the
- * aperture or in a reserved range; EFAULT: no memory at va, or none of that permission; ENOMEM: RLIMIT_MEMLOCK; ENOSPC:
- * max_mappings; EBUSY: the group is not viable; EINTR.
+ * Errors: EINVAL: no or unknown flags, no multiples, nothing, or too much of it; EEXIST: overlaps with a mapping or the
+ * window; ERANGE: outside the aperture or in a reserved range; EFAULT: no memory at va, or none of that permission;
+ * ENOMEM: RLIMIT_MEMLOCK, or no memory; ENOSPC: max_mappings; EINTR: the process is killed; EIO: the IOMMU took a part,
+ * and has not let go of it, so that the memory stays pinned.
  */
 struct quoll_dma_map {
 	__u32 argsz;
@@ -178,10 +188,11 @@ struct quoll_dma_map {
 
 /**
  * struct quoll_dma_unmap - take mappings back; when it returns no device reaches the memory any more
- * @flags:      QUOLL_DMA_UNMAP_ALL, with the rest 0
- * @iova, @size_bytes: in: a range that covers whole mappings; size_bytes out: how much was mapped there
+ * @flags:      QUOLL_DMA_UNMAP_ALL, with the rest 0: all but the window
+ * @iova, @size_bytes: in: a range that covers whole mappings, multiples of the CPU's page size; size_bytes out: how
+ *              much was mapped there
  *
- * Errors: EINVAL: the range cuts a mapping; ENOENT: there is none in it.
+ * Errors: EINVAL: the range cuts a mapping, no multiples, nothing, or too much; ENOENT: there is none in it.
  */
 struct quoll_dma_unmap {
 	__u32 argsz;
@@ -229,8 +240,7 @@ struct quoll_group_events {
  * RLIMIT_MEMLOCK is charged with all of it at once, as each slot may pin a page.
  *
  * Errors: EINVAL: no multiples, nothing, or too much; EEXIST: there is a window, or a mapping in that range; ERANGE:
- * outside the aperture or in a reserved range; ENOMEM: RLIMIT_MEMLOCK, or no memory for the slots; EBUSY: the group is
- * not viable.
+ * outside the aperture or in a reserved range; ENOMEM: RLIMIT_MEMLOCK, or no memory for the slots.
  */
 struct quoll_window {
 	__u32 argsz;
@@ -245,8 +255,8 @@ struct quoll_window {
  * struct quoll_stream_entry - a piece of work
  * @op:        QUOLL_STREAM_MAP .. _FENCE
  * @flags:     QUOLL_STREAM_*
- * @buffer:    with QUOLL_STREAM_REGISTERED: which
- * @va:        map: of the process; with QUOLL_STREAM_REGISTERED an offset in the buffer
+ * @buffer:    with QUOLL_STREAM_REGISTERED: which; else 0
+ * @va:        map: of the process; with QUOLL_STREAM_REGISTERED an offset in the buffer; unmap, fence: 0
  * @iova, @size_bytes: map: where, in the window; unmap: a mapping, or several that lie one behind the other, all of
  * them or none; 0 for a fence. All multiples of a page
  * @user_data: comes back in the completion
@@ -257,7 +267,7 @@ struct quoll_stream_entry {
 #define QUOLL_STREAM_UNMAP 2
 #define QUOLL_STREAM_FENCE 3 /* what this ring has unmapped before is free */
 	__u8 flags;
-#define QUOLL_STREAM_READ (1 << 0)	 /* map: by the device */
+#define QUOLL_STREAM_READ (1 << 0)	 /* map: by the device; one of these two at least */
 #define QUOLL_STREAM_WRITE (1 << 1)	 /* map: by the device */
 #define QUOLL_STREAM_REGISTERED (1 << 2) /* map: pinned already, by QUOLL_STREAM_REGISTER */
 #define QUOLL_STREAM_SILENT (1 << 3)	 /* no completion if it goes well */
@@ -272,10 +282,10 @@ struct quoll_stream_entry {
 
 /**
  * struct quoll_stream_done - a completion
- * @result: 0, or -errno: EINVAL: malformed, or an unmap that cuts a mapping; ERANGE: not in the window; EEXIST: a
- * slot isn't free; ENOENT: unmap: nothing is mapped there, map: no such buffer; EFAULT: no memory at va, or none of
- *          that permission; ENOMEM; EINTR; ENODEV: the group is lost; EIO: the IOMMU has not let go of it (of what it
- *          had before a map failed), and its slots are lost
+ * @result: 0, or -errno: EINVAL: malformed, or an unmap that cuts a mapping; ERANGE: not in the window; EEXIST: a slot
+ *          isn't free; ENOENT: unmap: nothing is mapped there, map: no such buffer; EFAULT: no memory at va, or none of
+ *          that permission, or not in the buffer; ENOMEM; EINTR; ENODEV: the group is lost; EIO: the IOMMU has not let
+ *          go of it (of what it had before a map failed), and its slots are lost
  */
 struct quoll_stream_done {
 	__u64 user_data;
@@ -310,7 +320,8 @@ struct quoll_stream_head {
  *              are zeroed, pinned (they count against RLIMIT_MEMLOCK) and the kernel's to read and write until the ring
  *              is given back
  *
- * Errors: EINVAL; EFAULT: no writable memory there; ENOMEM; ENOSPC: QUOLL_STREAM_MAX_RINGS; ENOENT: no window; EBUSY.
+ * Errors: EINVAL; EFAULT: no writable memory there; ENOMEM: RLIMIT_MEMLOCK, or no memory; ENOSPC:
+ * QUOLL_STREAM_MAX_RINGS; ENOENT: no window; EINTR.
  */
 struct quoll_stream_ring {
 	__u32 argsz;
@@ -325,11 +336,12 @@ struct quoll_stream_ring {
 #define QUOLL_STREAM_RING _IO(QUOLL_UAPI_TYPE, 8)
 
 /**
- * struct quoll_stream_free - give back a ring (after a fence for what it has zapped), or a registered buffer
+ * struct quoll_stream_free - give back a ring, or a registered buffer
  * @flags: in: 0
  * @id:    of QUOLL_STREAM_RING, or of QUOLL_STREAM_REGISTER
  *
- * Errors: ENOENT; EBUSY: a buffer that is mapped, or zapped and not fenced; a ring that somebody is at.
+ * What a ring has zapped is fenced as it goes. Errors: ENOENT; EBUSY: a buffer that is mapped, or zapped and not
+ * fenced; a ring that somebody is at.
  */
 struct quoll_stream_free {
 	__u32 argsz;
@@ -346,7 +358,7 @@ struct quoll_stream_free {
  * @nr_entries: in: how many at most
  *
  * Return: how many entries were taken, also those that failed; fewer if the completions have no more room. Errors:
- * EINVAL: indexes that make no sense; ENOENT: no such ring; EBUSY: somebody else is at the ring; EINTR.
+ * EINVAL: indexes that make no sense; ENOENT: no such ring, or no window; EBUSY: somebody else is at the ring; EINTR.
  */
 struct quoll_stream_enter {
 	__u32 argsz;
@@ -362,7 +374,8 @@ struct quoll_stream_enter {
  * @buffer: in: 0; out: its number
  * @va, @size_bytes: whole pages, at most QUOLL_WINDOW_MAX_BYTES; they count against RLIMIT_MEMLOCK
  *
- * Errors: EINVAL; EFAULT; ENOMEM; ENOSPC: QUOLL_STREAM_MAX_BUFFERS; ENOENT: no window; EBUSY; EINTR.
+ * Errors: EINVAL; EFAULT: no memory there, or none of that permission; ENOMEM: RLIMIT_MEMLOCK, or no memory; ENOSPC:
+ * QUOLL_STREAM_MAX_BUFFERS; ENOENT: no window; EINTR.
  */
 struct quoll_stream_register {
 	__u32 argsz;
