@@ -3,7 +3,7 @@
  * ioas.h - an I/O address space: what the devices of the groups attached to it can reach.
  *
  * Groups that share an IOAS share what is mapped there; two IOASes keep a NIC from reaching a disk's buffers. Memory
- * gets in through a heap that is attached to it (heap.h), and by no other way.
+ * gets in through a heap that is attached to it (heap.h), and other memory of the process through a stream (stream.h).
  */
 #ifndef QUOLL_IOAS_H
 #define QUOLL_IOAS_H
@@ -48,7 +48,7 @@ struct quoll_ioas;
  * @env:     copied; NULL for the ordinary machine
  * @backend: "vfio", "iommufd" or "kmod" (quoll.ko): groups of this machine's IOMMU; "vfio-user": devices in other
  * processes, without any privilege; NULL for the environment's, else the best that the kernel offers: vfio before
- * iommufd. quoll_claim_backend() tells which one an address needs
+ * iommufd, and never kmod, which has to be named. quoll_claim_backend() tells which one an address needs
  * @ioas:    the result; closed by quoll_ioas_close()
  * @err:     -ENOENT: no such back-end, or the kernel does not offer it (says how to get it); -EACCES; -ENODEV: no IOMMU
  *
@@ -59,7 +59,7 @@ QUOLL_API int quoll_ioas_open(const struct quoll_env *env, const char *backend, 
 
 /**
  * quoll_ioas_close() - give it back
- * Return: 0, or -EBUSY while a group or a heap is still attached (nothing is changed then).
+ * Return: 0, or -EBUSY while a group or a heap is still attached, or a stream there (nothing is changed then).
  */
 QUOLL_API int quoll_ioas_close(struct quoll_ioas *ioas);
 

@@ -38,9 +38,9 @@
  * written to can't, nor where the program has a userfaultfd of its own (it gets EBUSY in turn for memory that was
  * cached first). All that goes the next way (struct quoll_stream_stats has the number and why), each time after up to
  * three system calls for nothing that take the lock of the process's memory map: for much of it, leave cached out. What
- * is cached anew costs one such call as well, besides the pinning; up to 16,384 places stay watched, each of which may
- * take two areas more of what the process may have (vm.max_map_count). Devices reach cached memory for good: a program
- * must ask for this way.
+ * is cached anew costs one such call as well, two where another registration has to go for it, besides the pinning; up
+ * to 16,384 places stay watched, each of which may take two areas more of what the process may have (vm.max_map_count).
+ * Devices reach cached memory for good: a program must ask for this way.
  *
  * A program that closes the file of the watch (closefrom()) ends caching, until its last stream that cached has gone.
  * The child of a fork() has neither file nor thread. No privilege is needed, nor vm.unprivileged_userfaultfd.
@@ -94,9 +94,10 @@ enum quoll_cached_watch {
  * struct quoll_stream_opts - which ways, and how much of each
  * @ways:           of QUOLL_WAY_BIT(): each of them must be possible here. 0: all that are possible, and safe whatever
  *                  the program does with its memory: heap, registered (where that was asked for), window, bounce
- * @window_bytes:   of IOVAs, for what is mapped at a time: whole pages. 0 for 16 MiB. The first stream of an address
- *                  space makes the kernel's window eight times as large, if not more than half of what may still be
- *                  pinned, for those that follow; all of it counts against RLIMIT_MEMLOCK until its group is released
+ * @window_bytes:   of IOVAs, for what is mapped at a time: whole pages, at most 16 GiB. 0 for 16 MiB. The first stream
+ *                  of an address space makes the kernel's window up to eight times as large, for those that follow, as
+ *                  long as that is not more than half of what may still be pinned; all of it counts against
+ *                  RLIMIT_MEMLOCK until its group is released
  * @bounce_bytes:   of buffers, rounded up to whole pages: what I/Os that bounce may have on their way together. 0 for
  *                  4 MiB
  * @cached_bytes:   so much at most is registered at a time, whole pages; it counts against RLIMIT_MEMLOCK. 0 for 64
@@ -123,7 +124,7 @@ struct quoll_stream_opts {
  *          asks for is not possible (says why: devices in other processes reach only memory with a file behind it, so
  *          nothing can be registered for them; windows need quoll.ko, and one group in @ioas; memory cannot be
  *          watched where userfaultfd(2) is refused); -ERANGE, -ENOSPC: no room for a window of IOVAs; -ENXIO: no
- *          group in @ioas; else as quoll_arena_create() and quoll_arena_alloc()
+ *          group in @ioas; -ENOMEM: RLIMIT_MEMLOCK, or no memory; else as quoll_arena_create() and quoll_arena_alloc()
  *
  * Thread rule: set-up, in the thread of @ioas and @heap. Afterwards the stream may go to another one, and any number of
  * streams may map in one IOAS at a time; but groups are claimed and released there only while none does, and -EBUSY is
@@ -202,8 +203,9 @@ QUOLL_API void quoll_stream_sync(struct quoll_stream *stream, const struct quoll
  * @va, @bytes: whole pages; no overlap with another one
  * @dir:        QUOLL_SEG_*: of the I/Os
  *
- * Return: 0; -ENOTSUP: the way registered is not this stream's; -EINVAL; -EEXIST; -ENOSPC: too many; -EFAULT: no memory
- * there, or not writable; -ENOMEM: RLIMIT_MEMLOCK; -ENODEV: the group is lost. Thread rule: the stream's; may block.
+ * Return: 0; -ENOTSUP: the way registered is not this stream's; -EINVAL; -EEXIST; -ENOSPC: more than 256, or than the
+ * kernel has room for; -EFAULT: no memory there, or not writable; -ENOMEM: RLIMIT_MEMLOCK, or no memory; -EINTR: the
+ * process is killed; -ENODEV: the group is lost. Thread rule: the stream's; may block.
  */
 QUOLL_API int quoll_stream_register(struct quoll_stream *stream, void *va, uint64_t bytes, unsigned int dir);
 
