@@ -146,8 +146,9 @@ QUOLL_API volatile void *quoll_region_ptr(const struct quoll_region *region, uin
  * quoll_device_bus_error() - for a handler of SIGBUS that the program installs: make of it a device that is gone
  * @va: what could not be reached (siginfo_t.si_addr)
  *
- * A vfio-user server can cut the file of a region short while it is mapped, unless it has sealed it. The page of @va is
- * then replaced by memory that reads all ones, once, and quoll_device_events() says QUOLL_DEVICE_GONE.
+ * A vfio-user server can cut the file of a region short while it is mapped, unless it has sealed it; and quoll.ko takes
+ * a device away whose user has not closed it in time. The page of @va is then replaced by memory that reads all ones,
+ * once, and quoll_device_events() says QUOLL_DEVICE_GONE.
  * Async-signal-safe. Thread rule: any thread, while no region of the device is mapped or unmapped. Return: false if @va
  * is in no region.
  */

@@ -163,7 +163,7 @@ struct quoll_plan {
 
 /**
  * struct quoll_plan_opts - how to plan
- * @driver: VFIO driver for the endpoints; NULL for "vfio-pci"
+ * @driver: VFIO driver for the endpoints, or quoll.ko's, "quoll"; NULL for "vfio-pci"
  * @in_use: take members although they are in use (the command's --in-use); a mounted disk then loses its driver
  */
 struct quoll_plan_opts {
