@@ -82,7 +82,10 @@ static int group_open(struct quoll_group *group, const struct quoll_group_desc *
 	rc = path_make(path, "%s/quoll/%d", quoll_env_dev(&group->ioas->env), desc->id);
 	if (rc)
 		return quoll_error_set(err, -rc, "claim", addr->target, "its file's name is too long");
-	group->fd = open(path, O_RDWR | O_CLOEXEC);
+	/* The kernel takes locks for it that a signal keeps it from, whatever the signal's handler does. */
+	do {
+		group->fd = open(path, O_RDWR | O_CLOEXEC);
+	} while (group->fd < 0 && errno == EINTR);
 	if (group->fd < 0)
 		return refuse_open(group, desc, path, addr, err);
 	rc = ioctl(group->fd, QUOLL_GROUP_GET_INFO, &info) ? -errno : 0;

@@ -52,6 +52,11 @@ int open(const char *path, int flags, ...)
 		mode = va_arg(ap, mode_t);
 		va_end(ap);
 	}
+	if (group >= 0 && fake_kmod.interrupts) {
+		fake_kmod.interrupts--;
+		errno = EINTR;
+		return -1;
+	}
 	if (group >= 0 && fake_kmod.open_errno) {
 		errno = fake_kmod.open_errno;
 		return -1;

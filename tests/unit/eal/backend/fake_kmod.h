@@ -88,6 +88,7 @@ struct fake_kmod {
 	struct fake_quoll_group groups[FAKE_MAX_GROUPS]; /* by number */
 	int version;
 	int open_errno;		  /* opening any group fails with it */
+	unsigned int interrupts;  /* and before that so many times with EINTR */
 	unsigned long fail_ioctl; /* this one fails with fail_errno, once */
 	unsigned int fail_skip;	  /* but works so many times before */
 	int fail_errno;

@@ -425,6 +425,19 @@ static void a_second_claim_in_this_process_is_told_as_such(void)
 	end();
 }
 
+/* The kernel gives up opening while any signal is pending, also one that has a handler, or a debugger's. */
+static void signals_do_not_keep_a_group_from_being_claimed(void)
+{
+	struct quoll_group *group = NULL;
+
+	begin();
+	fake_kmod.interrupts = 3;
+	CU_ASSERT_EQUAL_FATAL(claim(LAB_DRIVE, &group, NULL), 0);
+	CU_ASSERT_EQUAL(fake_kmod.interrupts, 0);
+	CU_ASSERT_EQUAL(quoll_group_release(group), 0);
+	end();
+}
+
 static void files_that_do_not_open_are_told_by_their_cause(void)
 {
 	struct quoll_group *group = NULL;
@@ -599,6 +612,7 @@ static const struct unit_test tests[] = {
 	{"a group whose members are with others is refused", a_group_whose_members_are_with_others_is_refused},
 	{"whoever holds the group is named", whoever_holds_the_group_is_named},
 	{"a second claim in this process is told as such", a_second_claim_in_this_process_is_told_as_such},
+	{"signals do not keep a group from being claimed", signals_do_not_keep_a_group_from_being_claimed},
 	{"files that do not open are told by their cause", files_that_do_not_open_are_told_by_their_cause},
 	{"a device is opened and closed, or its refusal told", a_device_is_opened_and_closed_or_its_refusal_told},
 	{"answers that make no sense are refused", answers_that_make_no_sense_are_refused},
