@@ -180,6 +180,27 @@ static void a_forked_child_begins_anew(void)
 	world_close(&w);
 }
 
+/* What fork() said; a child does nothing until it is killed. */
+static pid_t stays(pid_t pid)
+{
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
+static void stream_and_memory_go(struct world *w, uint8_t *va, size_t bytes, pid_t child)
+{
+	CU_ASSERT_FATAL(child > 0);
+	world_close(w);
+	alarm(TIMEOUT_S); /* it would wait for good */
+	CU_ASSERT_EQUAL(munmap(va, bytes), 0);
+	alarm(0);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
 static void nobody_waits_when_the_last_stream_has_gone_and_a_child_has_its_file(void)
 {
 	uint8_t *va = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -193,18 +214,8 @@ static void nobody_waits_when_the_last_stream_has_gone_and_a_child_has_its_file(
 	world_io(&w, va, 2 * PAGE, QUOLL_SEG_READ);
 	world_io(&w, va + 4 * PAGE, 2 * PAGE, QUOLL_SEG_READ);
 	CU_ASSERT_EQUAL_FATAL(munmap(va + 5 * PAGE, PAGE), 0);
-	pid = _Fork(); /* so the library does not know */
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pause();
-		_exit(0);
-	}
-	world_close(&w);
-	alarm(TIMEOUT_S); /* it would wait for good */
-	CU_ASSERT_EQUAL(munmap(va, 8 * PAGE), 0);
-	alarm(0);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	pid = stays(_Fork()); /* so the library does not know */
+	stream_and_memory_go(&w, va, 8 * PAGE, pid);
 }
 
 /* As free() may do in another thread, under a lock that fork() takes when the library is prepared for it. */
@@ -257,18 +268,8 @@ static void memory_that_became_longer_can_go_while_a_child_lives(void)
 	CU_ASSERT_EQUAL_FATAL(munmap(va + BYTES, BYTES), 0);
 	world_io(&w, va, BYTES, QUOLL_SEG_READ);
 	CU_ASSERT_PTR_EQUAL_FATAL(mremap(va, BYTES, 2 * BYTES, 0), va);
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pause();
-		_exit(0);
-	}
-	world_close(&w);
-	alarm(TIMEOUT_S); /* it would wait for good */
-	CU_ASSERT_EQUAL(munmap(va, 2 * BYTES), 0);
-	alarm(0);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	pid = stays(fork());
+	stream_and_memory_go(&w, va, 2 * BYTES, pid);
 }
 
 static void without_its_file_nothing_is_cached(void)
