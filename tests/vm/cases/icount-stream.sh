@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # icount-stream.sh - what it costs to map and unmap a piece of memory for one I/O, by each way there is: VFIO's type1, iommufd where the
 # kernel has it, quoll.ko by a call each, in its window in batches, registered; a cached registration, of memory that nobody watches,
-# that is watched, and with the kernel asked (enum quoll_cached_watch); a copy. programs/stream_cost.c does it. With --icount (one CPU) a nanosecond of virtual time is one instruction, and aims, which are about these, are said to be met
-# or not, as in benchmarks/. Without it is wall time: of a processor that QEMU emulates, unless there is KVM; so no check goes by it.
+# that is watched, and with the kernel asked (enum quoll_cached_watch); a copy. programs/stream_cost.c does it. With --icount (one
+# CPU) a nanosecond of virtual time is one instruction, and aims, which are about these, are said to be met or not, as in
+# benchmarks/. Without it is wall time: of a processor that QEMU emulates, unless there is KVM; so no check goes by it.
 
 : "${cases:?set by run}" "${sys:?set by lib.sh}"
 # shellcheck source=kmod-lib.sh
