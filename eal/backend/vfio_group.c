@@ -148,8 +148,11 @@ int vfio_group_claim(struct quoll_group *group, const struct quoll_addr *addr, s
 
 void vfio_group_release(struct quoll_group *group)
 {
-	/* Before the close, so that the IOAS is free of the group even if the file was passed on to another process. */
-	if (ioctl(group->fd, VFIO_GROUP_UNSET_CONTAINER))
+	/*
+	 * Before the close, so that the IOAS is free of the group even if the file was passed on to another process.
+	 * EINVAL: the group is in none, as the kernel took it out when its last device went.
+	 */
+	if (ioctl(group->fd, VFIO_GROUP_UNSET_CONTAINER) && errno != EINVAL)
 		quoll_log(&group->ioas->env, QUOLL_LOG_WARN, "vfio", "group %d does not leave its container: %s",
 			  group->id, strerrordesc_np(errno));
 	close(group->fd);

@@ -68,6 +68,9 @@ has_block() {
 	[ -n "$b" ] && [ -b "$b" ]
 }
 
+# reads_more ID READS: for wait_for; the drive has done more than that (lab-reads), so whoever has it is past its bring-up
+reads_more() { [ "$(lab-reads "$1")" -gt "$2" ]; }
+
 # wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
 	local end=$((SECONDS + $1))

@@ -34,9 +34,10 @@ expect 'no hugepages at all: asked for, they are an error with the way out' 1 't
 	-- quoll nvme perf "$disk" --pages 2m --ios 1
 echo "$nr" >/proc/sys/vm/nr_hugepages
 
+reads=$(lab-reads nvme1)
 quoll nvme perf "$disk" --time 60 >/tmp/asked.log 2>&1 &
 pid=$!
-wait_for 30 group_open "$(group "$disk")" "$pid"
+check 'the kernel asks for the device back: it is used' wait_for 30 reads_more nvme1 "$reads"
 # The write returns once the user let go.
 check 'the kernel asks for the device back while it is used: it gets it' \
 	timeout 40 sh -c "echo $disk >$sys/$disk/driver/unbind"
@@ -44,6 +45,7 @@ status=0
 wait "$pid" || status=$?
 check 'the kernel asks for the device back: the program ends with status 1' test "$status" = 1
 check 'the kernel asks for the device back: and says so' grep -Eqi 'quoll nvme perf: .*(request|remov|gone|back)' /tmp/asked.log
+check 'the kernel asks for the device back: nothing is warned of' sh -c '! grep warning: /tmp/asked.log >&2'
 wait_for 10 test ! -e "$sys/$disk/driver"
 check 'the kernel asks for the device back: it got it' test ! -e "$sys/$disk/driver"
 echo "$disk" >"/sys/bus/pci/drivers/$(vfio_driver)/bind"

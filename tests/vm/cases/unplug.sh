@@ -6,13 +6,13 @@
 : "${sys:?set by lib.sh}" "${user[0]:?}"
 # leaves HOW COMMAND ID REGEX: what the program that uses the drive does when COMMAND takes it away
 leaves() {
-	local how=$1 command=$2 id=$3 said=$4 disk free pid status=0
+	local how=$1 command=$2 id=$3 said=$4 disk free pid reads status=0
 	disk=$(addr "$id")
 	quoll bind "$disk" --user quoll >/dev/null || fail "$how: bind"
-	free=$(hugepages_free)
+	free=$(hugepages_free) reads=$(lab-reads "$id")
 	"${user[@]}" quoll nvme perf "$disk" --nsid 1 --qd 32 --time 120 >/tmp/unplug.log 2>&1 &
 	pid=$!
-	wait_for 30 group_open "$(group "$disk")" "$pid"
+	check "$how: the drive is used" wait_for 30 reads_more "$id" "$reads"
 	"$command" "$id"
 	if wait_for 40 sh -c "! kill -0 $pid"; then pass "$how: the program ends in bounded time"; else
 		fail "$how: the program ends in bounded time"
