@@ -286,7 +286,7 @@ icount_end() {
 	cat "$work/icount.results" >>"$results"
 }
 
-# One at a time: QEMU loses timer interrupts of a guest's CPUs where its own threads wait for a CPU.
+# One at a time: their cases take a program that is slow for one that hangs.
 lab_all() {
 	local kernel
 	icount_end

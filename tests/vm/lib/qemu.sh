@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2154 # the lab sets what is "referenced but not assigned"
-# A QEMU that has vfio-user-pci, for hosts whose own is older: Debian's package of a later suite, with its own loader and
-# libraries in a folder of the cache, never installed.
+# A QEMU for hosts whose own is older than a run needs: Debian's package of a later suite, with its own loader and libraries in a
+# folder of the cache, never installed. It has vfio-user-pci, which is the newest thing that is needed.
 
-qemu_wanted=10.1 # the first with vfio-user-pci
+qemu_wanted=10.1       # the first with vfio-user-pci
+qemu_maps_at_once=8.2  # the first whose CPUs change to a new memory map and forget what they know of the old one in one step
 
 qemu_key() { printf 'qemu-%s\n' "$(recipe "$lab"/lib/{qemu,later}.sh)"; }
 
@@ -20,7 +21,7 @@ build_qemu() {
 		state=''
 	done < <(qemu_suites)
 	[[ -n $state ]] || { say "no QEMU >= $qemu_wanted in $(qemu_suites | paste -sd' ')"; return 1; }
-	say "fetching a QEMU that has vfio-user-pci"
+	say "fetching a QEMU >= $qemu_wanted"
 	mkdir "$out/debs"
 	make_tree "$out/tree"
 	fetch_closure "$state" "$out/debs" -t "${suites[0]}" qemu-system-x86
@@ -53,3 +54,11 @@ qemu_command() {
 
 # has_vfio_user: `-device help` would load all modules, the host's among them.
 has_vfio_user() { "${qemu_program[@]}" -device vfio-user-pci,help 2>/dev/null | grep socket= >/dev/null; }
+
+# maps_at_once: whether the host's QEMU can do this run (../README.md, "QEMU"). One CPU has nobody to change the map under it.
+maps_at_once() {
+	local version
+	if [[ $opt_accel != tcg ]] || ((opt_cpus == 1)); then return 0; fi
+	version=$(qemu-system-x86_64 --version | sed -n '1s/.* version \([0-9.]*\).*/\1/p')
+	dpkg --compare-versions "${version:-0}" ge "$qemu_maps_at_once"
+}
