@@ -5,8 +5,8 @@
  *
  *   register_race READ OFFSET SWITCHED SECONDS     addresses of PCI functions that no driver has; READ's BAR 0
  *
- * That is a test of the machine: an emulator whose CPUs change to a new memory map one after the other hands an access to
- * another device, or crashes.
+ * That is a test of the machine: an emulator whose CPUs change to a new memory map one after the other hands an access
+ * to another device, or crashes.
  */
 #include <errno.h>
 #include <fcntl.h>
