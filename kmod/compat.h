@@ -45,6 +45,20 @@ static inline bool compat_isolated_msi(struct iommu_group *group, struct device 
 #endif
 }
 
+/*
+ * Of how many pages the process keeps what it sees if they are pinned to be read, when not all can be written. Kernels
+ * before 6.2 pin what private memory that was never written to shares with others; a page that can't be written to
+ * by itself has nothing to lose.
+ */
+static inline unsigned long compat_read_pins(unsigned long nr)
+{
+#ifdef HAVE_LOOSE_READ_PINS
+	return 1;
+#else
+	return nr;
+#endif
+}
+
 static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 {
 #ifdef HAVE_EVENTFD_SIGNAL_N

@@ -94,6 +94,11 @@ static struct dma_map *map_alloc(unsigned long first, unsigned long nr_pages)
 	return map;
 }
 
+static unsigned long map_pages(const struct dma_map *map)
+{
+	return map->last - map->first + 1;
+}
+
 /* Unpin all pages of a map that devices don't reach any more, and free it. */
 static void map_free(struct dma_map *map)
 {
@@ -123,7 +128,7 @@ long quoll_pin(unsigned long va, unsigned long nr, bool write, struct page **pag
 
 	if (got > 0 || write)
 		return got;
-	return pin_user_pages_fast(va, nr, FOLL_LONGTERM, pages);
+	return pin_user_pages_fast(va, compat_read_pins(nr), FOLL_LONGTERM, pages);
 }
 
 /* @room: of @pages */
@@ -260,9 +265,13 @@ static bool range_fits(struct quoll_space *space, u64 first, u64 last)
 	return true;
 }
 
-/* With group->lock: put a pinned map into the domain and the table. */
+/*
+ * With group->lock: put a pinned map into the domain and the table; in this order, as taking it out of the table again
+ * may want memory. Return: 0, -errno: nothing is mapped; -EIO: some of it may be.
+ */
 static int map_insert(struct quoll_space *space, struct dma_map *map, int prot)
 {
+	unsigned long index = map->first;
 	int rc;
 
 	if (!range_fits(space, (u64)map->first << PAGE_SHIFT, ((u64)map->last << PAGE_SHIFT) | ~PAGE_MASK))
@@ -271,20 +280,20 @@ static int map_insert(struct quoll_space *space, struct dma_map *map, int prot)
 		return -EEXIST;
 	if (space->nr_maps >= max_mappings)
 		return -ENOSPC;
-	rc = mtree_insert_range(&space->maps, map->first, map->last, map, GFP_KERNEL_ACCOUNT);
-	if (rc)
-		return rc;
+	if (mt_find(&space->maps, &index, map->last))
+		return -EEXIST;
 	rc = domain_map(space, map, prot);
-	if (rc) {
-		mtree_erase(&space->maps, map->first);
-		if (rc == -EIO) {
-			map->head.nr = 0; /* it stays pinned for good */
-			map->head.next = NULL;
-		}
-		return rc;
+	if (!rc) {
+		rc = mtree_insert_range(&space->maps, map->first, map->last, map, GFP_KERNEL_ACCOUNT);
+		if (rc && !domain_unmap(space, map, map_pages(map) << PAGE_SHIFT))
+			rc = -EIO;
 	}
-	space->nr_maps++;
-	return 0;
+	if (rc == -EIO) {
+		map->head.nr = 0; /* it stays pinned for good */
+		map->head.next = NULL;
+	}
+	space->nr_maps += !rc;
+	return rc;
 }
 
 int quoll_space_window(struct quoll_space *space, unsigned long first, unsigned long last)
@@ -347,14 +356,10 @@ long quoll_dma_map(struct quoll_owner *owner, const struct quoll_dma_map *arg)
 	}
 	if (rc) {
 		map_free(map);
-		account_locked_vm(owner->mm, nr_pages, false);
+		if (rc != -EIO)
+			account_locked_vm(owner->mm, nr_pages, false);
 	}
 	return rc;
-}
-
-static unsigned long map_pages(const struct dma_map *map)
-{
-	return map->last - map->first + 1;
 }
 
 /* A process that is gone has no limit any more. */
@@ -379,30 +384,38 @@ void quoll_maps_settle(struct dma_map *spent, struct mm_struct *mm)
 	quoll_uncharge(mm, pages);
 }
 
-/* What the IOMMU did not let go of stays pinned for good. */
-static void map_remove(struct quoll_space *space, struct dma_map *map, struct dma_map **spent)
+/* Out of the domain; what the IOMMU did not let go of stays pinned, and charged, for good. Return: 0, -EIO. */
+static int map_spend(struct quoll_space *space, struct dma_map *map, struct dma_map **spent)
 {
-	mtree_erase(&space->maps, map->first);
-	space->nr_maps--;
 	if (!domain_unmap(space, map, map_pages(map) << PAGE_SHIFT))
-		return;
+		return -EIO;
 	map->next = *spent;
 	*spent = map;
+	return 0;
 }
 
-/* Return: how many pages were mapped. */
-static unsigned long maps_remove(struct quoll_space *space, unsigned long first, unsigned long last,
-				 struct dma_map **spent)
+/*
+ * Out of the table and the domain: @pages of them are. The table may want memory to be smaller, and says nothing where
+ * it got none. Return: 0, -ENOMEM: those behind are as they were; -EIO: those behind are out, but for devices.
+ */
+static int maps_remove(struct quoll_space *space, unsigned long first, unsigned long last, struct dma_map **spent,
+		       unsigned long *pages)
 {
-	unsigned long index = first, pages = 0;
+	unsigned long index = first;
 	struct dma_map *map;
+	int rc = 0;
 
+	*pages = 0;
 	mt_for_each(&space->maps, map, index, last) {
-		pages += map_pages(map);
-		map_remove(space, map, spent);
+		mtree_erase(&space->maps, map->first);
+		if (mtree_load(&space->maps, map->first))
+			return rc ?: -ENOMEM;
+		space->nr_maps--;
+		*pages += map_pages(map);
+		rc = map_spend(space, map, spent) ?: rc;
 		cond_resched();
 	}
-	return pages;
+	return rc;
 }
 
 /* Whether a mapping lies on both sides of the border before page number @at. */
@@ -418,15 +431,16 @@ static long unmap_range(struct quoll_owner *owner, struct quoll_dma_unmap *arg, 
 	unsigned long first = arg->iova >> PAGE_SHIFT, last = ULONG_MAX >> PAGE_SHIFT;
 	struct quoll_space *space = &owner->space;
 	unsigned long pages;
+	int rc;
 
 	if (!(arg->flags & QUOLL_DMA_UNMAP_ALL)) {
 		last = first + (arg->size_bytes >> PAGE_SHIFT) - 1;
 		if (cuts(space, first) || cuts(space, last + 1))
 			return -EINVAL;
 	}
-	pages = maps_remove(space, first, last, spent);
+	rc = maps_remove(space, first, last, spent, &pages);
 	arg->size_bytes = (u64)pages << PAGE_SHIFT;
-	return pages ? 0 : -ENOENT;
+	return pages || rc ? rc : -ENOENT;
 }
 
 long quoll_dma_unmap(struct quoll_owner *owner, struct quoll_dma_unmap *arg)
@@ -509,7 +523,13 @@ err_free:
 
 void quoll_space_close(struct quoll_space *space, struct quoll_group *group, struct dma_map **spent)
 {
-	maps_remove(space, 0, ULONG_MAX, spent);
+	unsigned long index = 0;
+	struct dma_map *map;
+
+	mt_for_each(&space->maps, map, index, ULONG_MAX) {
+		map_spend(space, map, spent);
+		cond_resched();
+	}
 	mtree_destroy(&space->maps);
 	iommu_detach_group(space->domain, group->iommu_group);
 	iommu_domain_free(space->domain);

@@ -195,12 +195,17 @@ static int buffer_use(struct quoll_engine *engine, const struct quoll_stream_ent
 {
 	unsigned long first = entry->va >> PAGE_SHIFT;
 	struct quoll_buffer *buffer;
+	u32 id = entry->buffer;
 
-	slot->buffer = NULL;
+	BUILD_BUG_ON_NOT_POWER_OF_2(QUOLL_STREAM_MAX_BUFFERS);
+	/* As array_index_nospec() after the check that was made, by an instruction in place of three. */
+	OPTIMIZER_HIDE_VAR(id);
 	/* pairs with buffer_install() */
-	buffer = smp_load_acquire(&engine->buffers[entry->buffer]);
-	if (!buffer || !refcount_inc_not_zero(&buffer->uses))
+	buffer = smp_load_acquire(&engine->buffers[id & (QUOLL_STREAM_MAX_BUFFERS - 1)]);
+	if (!buffer || !refcount_inc_not_zero(&buffer->uses)) {
+		slot->buffer = NULL;
 		return -ENOENT;
+	}
 	slot->buffer = buffer;
 	if (first >= buffer->memory.nr || entry_pages(entry) > buffer->memory.nr - first)
 		return -EFAULT;
@@ -344,7 +349,7 @@ static ssize_t sg_map(struct quoll_engine *engine, struct quoll_ring *ring, unsi
 	if (unlikely(got < 0) && !quoll_failed_clear(engine->domain, iova, ring->sg, ring->nr_sg))
 		got = -EIO;
 	ring->nr_sg = 0;
-	ring->next_pfn = 0; /* which is no process's */
+	ring->next_pfn = ULONG_MAX; /* which is none */
 	return got;
 }
 
@@ -401,7 +406,7 @@ static int maps_map_run(struct quoll_engine *engine, struct quoll_ring *ring, un
 
 err_unmap:
 	ring->nr_sg = 0;
-	ring->next_pfn = 0;
+	ring->next_pfn = ULONG_MAX;
 	if (iova != start && WARN_ON(iommu_unmap(engine->domain, start, iova - start) != iova - start))
 		return -EIO;
 	return got;
@@ -511,6 +516,7 @@ static int unmap_take(struct quoll_engine *engine, const struct quoll_stream_ent
 	unsigned long at, back, pages = entry_pages(entry);
 	int nr = 0;
 	long got;
+	u32 was;
 
 	for (at = 0; at < pages; at += got, nr++) {
 		got = slot_zap_state(&slots[at].state, pages - at);
@@ -528,9 +534,11 @@ static int unmap_take(struct quoll_engine *engine, const struct quoll_stream_ent
 	return nr;
 
 err_back:
-	for (back = 0; back < at; back += state_pages(slots[back].state))
-		/* nobody else changes what is zapped; pairs with slot_zap_state() */
-		smp_store_release(&slots[back].state, (slots[back].state & ~SLOT_KIND) | SLOT_MAPPED);
+	for (back = 0; back < at; back += state_pages(was)) {
+		was = READ_ONCE(slots[back].state); /* nobody else changes what is zapped; what is mapped anybody may */
+		/* pairs with slot_zap_state() */
+		smp_store_release(&slots[back].state, (was & ~SLOT_KIND) | SLOT_MAPPED);
+	}
 	return got;
 }
 
@@ -743,9 +751,9 @@ void quoll_slots_unmap(struct quoll_engine *engine)
 	mutex_unlock(&engine->lock);
 }
 
-void quoll_slots_settle(struct quoll_engine *engine)
+unsigned long quoll_slots_settle(struct quoll_engine *engine)
 {
-	unsigned long i, step;
+	unsigned long i, step, lost = 0;
 	u32 state;
 
 	for (i = 0; i < engine->nr_slots; i += step) {
@@ -755,6 +763,9 @@ void quoll_slots_settle(struct quoll_engine *engine)
 			cond_resched();
 		if ((state & SLOT_KIND) == SLOT_ZAPPED)
 			mapping_settle(engine, i, state, &engine->unpin);
+		else if ((state & SLOT_KIND) == SLOT_LOST && !(state & SLOT_REGISTERED))
+			lost += step;
 	}
 	unpin_flush(&engine->unpin);
+	return lost;
 }

@@ -71,7 +71,7 @@ struct quoll_unpin {
  * @zapped_first, @zapped_last: slots
  * @batch, @results: entries that are being done
  * @slots:     the first one of each map that has some
- * @nr_sg, @next_pfn, @sg: what is going to be mapped; next_pfn would go on with it
+ * @nr_sg, @next_pfn, @sg: what is going to be mapped; next_pfn would go on with it, or is ULONG_MAX
  */
 struct quoll_ring {
 	struct mutex mutex;
@@ -131,7 +131,7 @@ void quoll_ring_run(struct quoll_engine *engine, struct quoll_ring *ring, unsign
 int quoll_ring_fence(struct quoll_engine *engine, struct quoll_ring *ring);
 /* When the claim has ended and nobody is inside: all out of the domain, and flushed. */
 void quoll_slots_unmap(struct quoll_engine *engine);
-/* After that: unpin what was mapped. */
-void quoll_slots_settle(struct quoll_engine *engine);
+/* After that: unpin what was mapped. Return: pages that stay pinned for good, by no buffer. */
+unsigned long quoll_slots_settle(struct quoll_engine *engine);
 
 #endif

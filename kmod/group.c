@@ -13,6 +13,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/sched/mm.h>
@@ -437,7 +438,7 @@ static long get_member(struct quoll_group *group, struct quoll_group_device *inf
 		mutex_lock(&group->lock);
 		info->group = iommu_group_id(group->iommu_group);
 		info->generation = group->generation;
-		member_describe(group, members.devs[info->index], info);
+		member_describe(group, members.devs[array_index_nospec(info->index, members.nr)], info);
 		mutex_unlock(&group->lock);
 		rc = copy_to_user(arg, info, sizeof(*info)) ? -EFAULT : 0;
 	}

@@ -73,6 +73,17 @@ static int mainline_match(struct vfio_device *vdev, char *buf)
 	return ours ? -EBUSY : vfio_pci_core_match(vdev, buf);
 }
 
+#if IS_ENABLED(CONFIG_IOMMUFD)
+/* Whoever got in as a second opener (device_disable()) is bound to nothing. */
+static void mainline_unbind(struct vfio_device *vdev)
+{
+	if (vdev->iommufd_device)
+		vfio_iommufd_physical_unbind(vdev);
+}
+#else
+#define mainline_unbind NULL
+#endif
+
 #ifdef HAVE_VFIO_REGION_INFO_CAPS
 static int mainline_region_info(struct vfio_device *vdev, struct vfio_region_info *info, struct vfio_info_cap *caps)
 {
@@ -111,7 +122,7 @@ const struct vfio_device_ops quoll_vdev_ops = {
 	.release = vdev_release,
 #ifdef HAVE_VFIO_IOMMUFD
 	.bind_iommufd = vfio_iommufd_physical_bind,
-	.unbind_iommufd = vfio_iommufd_physical_unbind,
+	.unbind_iommufd = mainline_unbind,
 	.attach_ioas = vfio_iommufd_physical_attach_ioas,
 #endif
 #ifdef HAVE_VFIO_DETACH_IOAS

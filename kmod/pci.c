@@ -178,13 +178,15 @@ static ssize_t device_piece(struct quoll_handle *handle, char __user *buf, size_
 static ssize_t device_rw(struct file *file, char __user *buf, size_t count, loff_t *pos, bool write)
 {
 	struct quoll_handle *handle = file->private_data;
-	size_t done = 0, piece;
+	size_t done = 0, piece, most;
 	ssize_t rc = 0;
 
 	if (current->mm != handle->mm)
 		return -EPERM;
 	while (done < count) {
-		piece = min_t(size_t, count - done, PAGE_SIZE - offset_in_page(*pos));
+		/* A piece is done anew if its memory has gone meanwhile: a single write has not been done then. */
+		most = write ? sizeof(u64) - (*pos & (sizeof(u64) - 1)) : PAGE_SIZE - offset_in_page(*pos);
+		piece = min_t(size_t, count - done, most);
 		rc = device_piece(handle, buf + done, piece, pos, write);
 		if (rc <= 0)
 			break;
@@ -389,6 +391,12 @@ static void device_disable(struct quoll_device *qdev)
 	mutex_lock(&vdev->dev_set->lock);
 	vfio_pci_core_close_device(vdev);
 	vdev->open_count--;
+	/*
+	 * Somebody who had asked VFIO before the claim, by iommufd, has got a file meanwhile, as a second opener; our
+	 * ops refuse him everything. His close is now the last one: it gives back a reference that a first open takes.
+	 */
+	if (vdev->open_count)
+		__module_get(THIS_MODULE);
 	WRITE_ONCE(qdev->in_use, false);
 	mutex_unlock(&vdev->dev_set->lock);
 }
@@ -584,17 +592,23 @@ err_group:
 	return rc;
 }
 
-/* The close could not reset it, as the driver core has its lock here. */
-static void device_reset(struct quoll_device *qdev)
+/*
+ * The close could not reset it, as the driver core has its lock here; @closed: or it was closed while somebody else had
+ * it. Not what VFIO has open: its user is still to be asked.
+ */
+static void device_reset(struct quoll_device *qdev, bool closed)
 {
 	struct pci_dev *pdev = qdev->core.pdev;
 
+	mutex_lock(&qdev->core.vdev.dev_set->lock);
+	if (qdev->mainline || (!closed && !qdev->core.needs_reset))
+		goto out;
 	pci_clear_master(pdev);
 	if (!pci_device_is_present(pdev) || pci_reset_function_locked(pdev))
-		return;
+		goto out;
 	pci_clear_master(pdev);
-	mutex_lock(&qdev->core.vdev.dev_set->lock);
 	qdev->core.needs_reset = false;
+out:
 	mutex_unlock(&qdev->core.vdev.dev_set->lock);
 }
 
@@ -621,9 +635,7 @@ static void device_take(struct quoll_device *qdev)
 		device_close(group, qdev);
 		mutex_unlock(&group->lock);
 	}
-	/* also where it was closed while somebody had its lock */
-	if (open || qdev->core.needs_reset)
-		device_reset(qdev);
+	device_reset(qdev, open);
 }
 
 static void quoll_remove(struct pci_dev *pdev)

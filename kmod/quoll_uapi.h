@@ -192,7 +192,8 @@ struct quoll_dma_map {
  * @iova, @size_bytes: in: a range that covers whole mappings, multiples of the CPU's page size; size_bytes out: how
  *              much was mapped there
  *
- * Errors: EINVAL: the range cuts a mapping, no multiples, nothing, or too much; ENOENT: there is none in it.
+ * Errors: EINVAL: the range cuts a mapping, no multiples, nothing, or too much; ENOENT: there is none in it; ENOMEM:
+ * those at its end may be mapped still; EIO: the IOMMU did not let go of all of it, and what it kept stays pinned.
  */
 struct quoll_dma_unmap {
 	__u32 argsz;

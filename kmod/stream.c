@@ -7,6 +7,7 @@
  * nobody waits for the call. What is left then is freed with the owner.
  */
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -126,9 +127,9 @@ static void buffer_destroy(struct quoll_buffer *buffer, struct mm_struct *mm)
 /* Nobody is inside, nor will be. A buffer of which the IOMMU has kept a part stays pinned. */
 static void engine_settle(struct quoll_engine *engine)
 {
+	unsigned long lost = quoll_slots_settle(engine);
 	unsigned int i;
 
-	quoll_slots_settle(engine);
 	for (i = 0; i < ARRAY_SIZE(engine->rings); i++)
 		ring_destroy(engine->rings[i], engine->mm);
 	for (i = 0; i < ARRAY_SIZE(engine->buffers); i++)
@@ -136,7 +137,7 @@ static void engine_settle(struct quoll_engine *engine)
 			buffer_destroy(engine->buffers[i], engine->mm);
 	kvfree(engine->slots);
 	engine->slots = NULL;
-	quoll_uncharge(engine->mm, engine->nr_slots);
+	quoll_uncharge(engine->mm, engine->nr_slots - lost);
 }
 
 void quoll_engine_put(struct quoll_engine *engine)
@@ -306,6 +307,7 @@ static struct quoll_ring *ring_create(struct mm_struct *mm, unsigned long va, u3
 	ring->nr_entries = nr_entries;
 	iommu_iotlb_gather_init(&ring->gather);
 	ring->zapped_first = QUOLL_NO_SLOT;
+	ring->next_pfn = ULONG_MAX;
 	sg_init_table(ring->sg, ARRAY_SIZE(ring->sg));
 	return ring;
 }
@@ -361,7 +363,7 @@ static struct quoll_ring *ring_take(struct quoll_engine *engine, u32 id)
 
 	mutex_lock(&engine->lock);
 	if (id < QUOLL_STREAM_MAX_RINGS)
-		ring = engine->rings[id];
+		ring = engine->rings[array_index_nospec(id, QUOLL_STREAM_MAX_RINGS)];
 	if (!ring)
 		ring = ERR_PTR(-ENOENT);
 	else if (!mutex_trylock(&ring->mutex))
@@ -533,7 +535,7 @@ static long buffer_free(struct quoll_engine *engine, u32 id)
 
 	mutex_lock(&engine->lock);
 	if (id < QUOLL_STREAM_MAX_BUFFERS)
-		buffer = engine->buffers[id];
+		buffer = engine->buffers[array_index_nospec(id, QUOLL_STREAM_MAX_BUFFERS)];
 	if (buffer)
 		rc = refcount_dec_if_one(&buffer->uses) ? 0 : -EBUSY;
 	if (!rc)

@@ -199,6 +199,25 @@ static void test_bad_input(const char *addr)
 	munmap(memory, PAGE);
 }
 
+/* Devices read what the process sees: memory that nobody has written to yet, behind what can't be written to. */
+static void edu_untouched_tests(int fd, volatile uint32_t *bar)
+{
+	uint8_t *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *target = pages_get(1);
+
+	check(memory != MAP_FAILED && !mprotect(memory, PAGE, PROT_READ) &&
+		      !dma_map(fd, memory, IOVA, 2 * PAGE, QUOLL_DMA_READ) &&
+		      !dma_map(fd, target, 2 * IOVA, PAGE, QUOLL_DMA_READ | QUOLL_DMA_WRITE),
+	      "a page that is read-only and one that nobody has written to are mapped for reading");
+	memset(memory + PAGE, 0x33, PAGE);
+	check(!edu_dma(bar, IOVA + PAGE, EDU_BUFFER, EDU_BYTES, false) &&
+		      !edu_dma(bar, 2 * IOVA, EDU_BUFFER, EDU_BYTES, true) && all_bytes(target, EDU_BYTES, 0x33),
+	      "the device reads what is written to it then");
+	check(dma_unmap_all(fd) == 0 && !locked_kb(), "nothing of them is left");
+	munmap(memory, 2 * PAGE);
+	munmap(target, PAGE);
+}
+
 static void test_edu(const char *addr)
 {
 	int fd = group_open(addr), dev = device_open(fd, addr), irq = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -216,6 +235,7 @@ static void test_edu(const char *addr)
 	bar[0x60 / 4] = 1;
 	check(poll(&waits, 1, WAIT_MS) == 1, "and is signalled");
 	edu_dma_tests(fd, bar, memory);
+	edu_untouched_tests(fd, bar);
 	check(!ioctl(dev, VFIO_DEVICE_RESET), "the device is reset");
 	close(fd);
 	check(fails(dev, VFIO_DEVICE_RESET, NULL, ENODEV) && touch_is_bus_error(bar),
