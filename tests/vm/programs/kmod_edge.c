@@ -11,6 +11,7 @@
  *   kmod_edge long ADDR            a batch of entries that take long; "ready" before
  *   kmod_edge batch ADDR           "ready", a line of input: neighbours are mapped, unmapped, fenced; "ready", another
  *   kmod_edge stale ADDR           all_groups=1: the file of a group that was lost, and a new one
+ *   kmod_edge contest ADDR SECONDS the group and VFIO's, by an iommufd, are opened over and over, by a thread each
  *
  * One line a check: "ok NAME" or "not ok NAME". Exits 1 if one failed.
  */
@@ -18,7 +19,11 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #define BATCH 64u
 #define LARGE (2ull << 20)
@@ -306,6 +311,100 @@ static void test_stale(const char *addr)
 	close(other);
 }
 
+/*
+ * Who opens the device by VFIO and an iommufd, and we, on one CPU; a timer decides when we cut in. It goes to where
+ * neither has won: between VFIO's question whether it may and its open.
+ */
+struct contest {
+	const char *addr;
+	int timer;
+	_Atomic unsigned int vfio_done, ours_open, ours_done; /* rounds */
+	unsigned int ours, vfio, beside;
+};
+
+static void wait_for_round(_Atomic unsigned int *done, unsigned int round)
+{
+	while (atomic_load(done) != round)
+		usleep(100);
+}
+
+static void *contest_ours(void *arg)
+{
+	struct contest *contest = arg;
+	unsigned int round = 0;
+	uint64_t expired;
+	int fd, dev;
+
+	sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
+	while (read(contest->timer, &expired, sizeof(expired)) == sizeof(expired)) {
+		round++;
+		fd = group_open(contest->addr);
+		dev = fd < 0 ? -1 : device_open(fd, contest->addr);
+		contest->ours += dev >= 0;
+		atomic_store(&contest->ours_open, round);
+		wait_for_round(&contest->vfio_done, round);
+		if (dev >= 0)
+			close(dev);
+		if (fd >= 0)
+			close(fd);
+		atomic_store(&contest->ours_done, round);
+	}
+	return NULL;
+}
+
+/* Return: what we got by VFIO after @ns: nothing (-1), the device (1), a file that is good for nothing (0). */
+static int contest_round(struct contest *contest, int iommu, unsigned int round, long ns)
+{
+	struct vfio_device_info info = {.argsz = sizeof(info)};
+	struct itimerspec when = {.it_value.tv_nsec = ns};
+	int group, dev = -1, got = -1;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/dev/vfio/%u", group_number(contest->addr));
+	group = open(path, O_RDWR | O_CLOEXEC);
+	if (group < 0 || ioctl(group, VFIO_GROUP_SET_CONTAINER, &iommu) ||
+	    timerfd_settime(contest->timer, 0, &when, NULL))
+		abort();
+	dev = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, contest->addr);
+	wait_for_round(&contest->ours_open, round);
+	if (dev >= 0)
+		got = !ioctl(dev, VFIO_DEVICE_GET_INFO, &info) || errno != EBUSY;
+	atomic_store(&contest->vfio_done, round);
+	wait_for_round(&contest->ours_done, round);
+	if (dev >= 0)
+		close(dev);
+	close(group);
+	return got;
+}
+
+static void test_contest(const char *addr, const char *rounds)
+{
+	struct contest contest = {.addr = addr, .timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)};
+	int iommu = open("/dev/iommu", O_RDWR | O_CLOEXEC), got;
+	long ns = 100000, step = ns / 2;
+	pthread_t ours;
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(0, &cpu);
+	if (sched_setaffinity(0, sizeof(cpu), &cpu) || pthread_create(&ours, NULL, contest_ours, &contest))
+		abort();
+	for (unsigned int i = 1; i <= (unsigned int)atoi(rounds); i++) {
+		got = contest_round(&contest, iommu, i, ns);
+		contest.vfio += got > 0;
+		contest.beside += !got;
+		ns -= got * step;
+		ns = ns < 1000 ? 1000 : ns;
+		step = step * 7 / 8 > 500 ? step * 7 / 8 : 500 + i * 37 % 4000;
+	}
+	pthread_cancel(ours);
+	pthread_join(ours, NULL);
+	close(iommu);
+	check(contest.ours && contest.vfio,
+	      "contest: ours %u times, VFIO's %u times; of ours it got a file that is good for nothing %u times",
+	      contest.ours, contest.vfio, contest.beside);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct kmod_test tests[] = {
@@ -313,7 +412,7 @@ int main(int argc, char **argv)
 		{.name = "refused", .run = test_refused},    {.name = "added", .run_with = test_added},
 		{.name = "memory", .run_with = test_memory}, {.name = "intx", .run = test_intx},
 		{.name = "long", .run = test_long},	     {.name = "batch", .run = test_batch},
-		{.name = "stale", .run = test_stale},
+		{.name = "stale", .run = test_stale},	     {.name = "contest", .run_with = test_contest},
 	};
 
 	return kmod_main(tests, sizeof(tests) / sizeof(*tests), argc, argv);
