@@ -3,7 +3,7 @@
 # kmod-iommufd.sh - quoll.ko beside VFIO over an iommufd: who has passed VFIO's question before the group is claimed gets a file,
 # of which he has nothing. Then: the kernel's log is clean, and the module goes.
 
-: "${sys:?set by lib.sh}"
+: "${cases:?set by run}" "${sys:?set by lib.sh}"
 # shellcheck source=kmod-lib.sh
 . "$cases/kmod-lib.sh"
 selftest=/quoll/build/tests/vm/programs/kmod_edge
