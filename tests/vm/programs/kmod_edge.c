@@ -11,7 +11,7 @@
  *   kmod_edge long ADDR            a batch of entries that take long; "ready" before
  *   kmod_edge batch ADDR           "ready", a line of input: neighbours are mapped, unmapped, fenced; "ready", another
  *   kmod_edge stale ADDR           all_groups=1: the file of a group that was lost, and a new one
- *   kmod_edge contest ADDR SECONDS the group and VFIO's, by an iommufd, are opened over and over, by a thread each
+ *   kmod_edge contest ADDR ROUNDS  the group, and its device by VFIO and an iommufd, are opened at once, over and over
  *
  * One line a check: "ok NAME" or "not ok NAME". Exits 1 if one failed.
  */

@@ -8,7 +8,7 @@
  * That is a test of the machine: an emulator whose CPUs change to a new memory map one after the other hands an access
  * to another device, or crashes.
  */
-#include <errno.h>
+#include <err.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
@@ -17,7 +17,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,10 +44,8 @@ static int open_file(const char *addr, const char *name)
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", addr, name);
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		exit(2);
-	}
+	if (fd < 0)
+		err(2, "%s", path);
 	return fd;
 }
 
@@ -85,10 +82,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	bar = mmap(NULL, 4096, PROT_READ, MAP_SHARED, open_file(argv[1], "resource0"), 0);
-	if (bar == MAP_FAILED) {
-		perror("mmap");
-		return 2;
-	}
+	if (bar == MAP_FAILED)
+		err(2, "mmap");
 	reader.reg = (const volatile uint32_t *)((const char *)bar + (strtoul(argv[2], NULL, 0) & 0xffc));
 	reader.value = *reader.reg;
 	if (pthread_create(&thread, NULL, read_on, &reader))
