@@ -11,11 +11,13 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
+#include <linux/iopoll.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pm_runtime.h>
 #include <linux/pseudo_fs.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
@@ -36,7 +38,7 @@ MODULE_PARM_DESC(remove_wait_ms, "How long a device that is taken away waits for
 /* What a device's file stands for. */
 struct quoll_handle {
 	struct quoll_device *qdev;
-	struct mm_struct *mm; /* only compared */
+	struct mm_struct *mm;
 	bool live;
 #ifndef HAVE_VFIO_INODE
 	struct inode *inode;
@@ -283,6 +285,11 @@ static struct address_space *handle_mapping(struct quoll_handle *handle)
 	return handle->qdev->core.vdev.inode->i_mapping;
 }
 
+static void handle_revoke(struct quoll_handle *handle)
+{
+	unmap_mapping_range(handle_mapping(handle), 0, 0, 1);
+}
+
 static int handle_mapping_init(struct quoll_handle *handle)
 {
 	return 0;
@@ -311,6 +318,21 @@ static struct file_system_type fs_type = {
 static struct address_space *handle_mapping(struct quoll_handle *handle)
 {
 	return handle->inode->i_mapping;
+}
+
+/*
+ * A core that has no inode maps by remap_pfn_range(). What that reserves (VM_PAT) is given back by whoever unmaps
+ * first, which only mmap_lock decides: munmap() has it meanwhile. It is waited for a second at most: who waits for
+ * memory with it could keep the device; what is given back twice is a line in the log.
+ */
+static void handle_revoke(struct quoll_handle *handle)
+{
+	bool locked;
+
+	read_poll_timeout(mmap_write_trylock, locked, locked, USEC_PER_MSEC, USEC_PER_SEC, false, handle->mm);
+	unmap_mapping_range(handle_mapping(handle), 0, 0, 1);
+	if (locked)
+		mmap_write_unlock(handle->mm);
 }
 
 static int handle_mapping_init(struct quoll_handle *handle)
@@ -350,12 +372,14 @@ static struct quoll_handle *handle_create(struct quoll_device *qdev, struct mm_s
 		kfree(handle);
 		return ERR_PTR(rc);
 	}
+	mmgrab(mm);
 	return handle;
 }
 
 static void handle_destroy(struct quoll_handle *handle)
 {
 	handle_mapping_exit(handle);
+	mmdrop(handle->mm);
 	kfree(handle);
 }
 
@@ -413,7 +437,7 @@ static void device_close(struct quoll_group *group, struct quoll_device *qdev)
 	change_begin(group, qdev);
 	WRITE_ONCE(handle->live, false);
 	synchronize_srcu(&qdev->srcu);
-	unmap_mapping_range(handle_mapping(handle), 0, 0, 1);
+	handle_revoke(handle);
 	device_disable(qdev);
 	change_end(group, qdev, NULL);
 }

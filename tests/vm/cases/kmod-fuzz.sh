@@ -22,6 +22,11 @@ kernel_kb() {
 }
 is_kernel_kb() { [ "$(kernel_kb)" -lt "$1" ]; }
 
+# 6.1's vfio_pci_core, whoever's the file is, gives back what a BAR's mapping has reserved when it resets the device or switches its
+# memory off, with munmap() doing the same meanwhile; who comes second says so. (That the module does not is kmod-edge's unmap.)
+others=(cat)
+[[ $LAB_KERNEL != 6.1 ]] || others=(sed '/WARNING: .* untrack_pfn+/,/---\[ end trace/d')
+
 disk=$(addr nvme1) edu=$(addr edu0)
 dmesg -C
 check 'kmod-fuzz: the module loads' insmod /lab/quoll.ko max_mappings=24
@@ -56,4 +61,4 @@ check 'kmod-fuzz: the drive is the kernel'\''s again' wait_for 30 has_block "$di
 make_tree /tmp/fuzz.tree
 file_system 'kmod-fuzz: the drive' "$(block "$disk")" /tmp/fuzz.tree
 rm -rf /tmp/fuzz.tree
-expect 'kmod-fuzz: the kernel has nothing to complain about' 1 -- splats
+expect 'kmod-fuzz: the kernel has nothing to complain about' 1 -- splats "${others[@]}"

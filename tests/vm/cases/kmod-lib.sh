@@ -48,7 +48,8 @@ kmod_end() {
 # Pages that are pinned: taken less given back. Each CPU has a share of the counters, which has to be added up first.
 pinned() { echo 1 >/proc/sys/vm/stat_refresh; awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 } END { print n }' /proc/vmstat; }
 is_pinned() { [ "$(pinned)" = "$1" ]; }
-splats() { dmesg | grep -E 'WARNING:|BUG:|kernel BUG|Oops|Call Trace|KASAN|UBSAN|INFO: lockdep|refcount_t|possible (recursive|circular)|INFO: task|DMA-API: .*(warn|error|disabling)'; }
+# [FILTER...]: what it takes out of the log is not looked at.
+splats() { dmesg | "${@:-cat}" | grep -E 'WARNING:|BUG:|kernel BUG|Oops|Call Trace|KASAN|UBSAN|INFO: lockdep|refcount_t|possible (recursive|circular)|INFO: task|DMA-API: .*(warn|error|disabling)'; }
 # Whether the group opens, and is VFIO's before and after.
 opens() { /quoll/build/tests/vm/programs/kmod_selftest turns "$1" >/tmp/kmod.turns 2>&1; }
 

@@ -12,6 +12,7 @@
  *   kmod_edge batch ADDR           "ready", a line of input: neighbours are mapped, unmapped, fenced; "ready", another
  *   kmod_edge stale ADDR           all_groups=1: the file of a group that was lost, and a new one
  *   kmod_edge contest ADDR ROUNDS  the group, and its device by VFIO and an iommufd, are opened at once, over and over
+ *   kmod_edge unmap ADDR ROUNDS    a BAR is unmapped while the device is revoked, over and over
  *
  * One line a check: "ok NAME" or "not ok NAME". Exits 1 if one failed.
  */
@@ -405,6 +406,64 @@ static void test_contest(const char *addr, const char *rounds)
 	      contest.ours, contest.vfio, contest.beside);
 }
 
+#define UNMAPPED_AT_ONCE 32u
+
+static _Atomic int revoked_dev;
+static _Atomic unsigned int unmaps;
+
+/* From when the device is open until it is dead. Each page is a mapping of its own, so that to unmap them takes a
+ * while. */
+static void *unmap_until_dead(void *arg)
+{
+	size_t bytes = UNMAPPED_AT_ONCE * PAGE;
+	bool dead = false;
+	uint8_t *at;
+	int dev;
+
+	while ((dev = atomic_load(&revoked_dev)) < 0)
+		sched_yield();
+	while (!dead) {
+		at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (at == MAP_FAILED)
+			abort();
+		for (size_t i = 0; i < bytes && !dead; i += PAGE)
+			dead = mmap(at + i, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, dev, 0) == MAP_FAILED ||
+			       touch_is_bus_error(at + i);
+		munmap(at, bytes);
+		atomic_fetch_add(&unmaps, 1);
+	}
+	*(bool *)arg = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, dev, 0) == MAP_FAILED && errno == ENODEV;
+	return NULL;
+}
+
+static void test_unmap(const char *addr, const char *rounds)
+{
+	unsigned int nr = (unsigned int)atoi(rounds), dead = 0;
+	bool is_dead;
+	pthread_t thread;
+	int fd, dev;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		atomic_store(&revoked_dev, -1);
+		if (pthread_create(&thread, NULL, unmap_until_dead, &is_dead))
+			abort();
+		fd = group_open(addr);
+		dev = device_open(fd, addr);
+		if (fd < 0 || dev < 0)
+			abort();
+		atomic_store(&unmaps, 0);
+		atomic_store(&revoked_dev, dev);
+		while (!atomic_load(&unmaps))
+			sched_yield();
+		close(fd);
+		pthread_join(thread, NULL);
+		dead += is_dead;
+		close(dev);
+	}
+	check(nr && dead == nr, "unmap: of %u devices that died while a BAR was unmapped, %u could be mapped no longer",
+	      nr, dead);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct kmod_test tests[] = {
@@ -413,6 +472,7 @@ int main(int argc, char **argv)
 		{.name = "memory", .run_with = test_memory}, {.name = "intx", .run = test_intx},
 		{.name = "long", .run = test_long},	     {.name = "batch", .run = test_batch},
 		{.name = "stale", .run = test_stale},	     {.name = "contest", .run_with = test_contest},
+		{.name = "unmap", .run_with = test_unmap},
 	};
 
 	return kmod_main(tests, sizeof(tests) / sizeof(*tests), argc, argv);

@@ -233,7 +233,7 @@ void *bar_map(int dev, unsigned int index, size_t bytes)
 	return bar == MAP_FAILED ? NULL : bar;
 }
 
-static sigjmp_buf bus_error;
+static _Thread_local sigjmp_buf bus_error;
 
 static void on_bus_error(int sig)
 {
