@@ -323,16 +323,20 @@ static struct address_space *handle_mapping(struct quoll_handle *handle)
 /*
  * A core that has no inode maps by remap_pfn_range(). What that reserves (VM_PAT) is given back by whoever unmaps
  * first, which only mmap_lock decides: munmap() has it meanwhile. It is waited for a second at most: who waits for
- * memory with it could keep the device; what is given back twice is a line in the log.
+ * memory with it could keep the device; what is given back twice is a line in the log, or a warning. In memory that
+ * has no users left nobody runs, and its end unmaps: its devices don't wait for that.
  */
 static void handle_revoke(struct quoll_handle *handle)
 {
 	bool locked;
 
+	if (!mmget_not_zero(handle->mm))
+		return;
 	read_poll_timeout(mmap_write_trylock, locked, locked, USEC_PER_MSEC, USEC_PER_SEC, false, handle->mm);
 	unmap_mapping_range(handle_mapping(handle), 0, 0, 1);
 	if (locked)
 		mmap_write_unlock(handle->mm);
+	mmput_async(handle->mm);
 }
 
 static int handle_mapping_init(struct quoll_handle *handle)
