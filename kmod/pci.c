@@ -38,7 +38,7 @@ MODULE_PARM_DESC(remove_wait_ms, "How long a device that is taken away waits for
 /* What a device's file stands for. */
 struct quoll_handle {
 	struct quoll_device *qdev;
-	struct mm_struct *mm;
+	struct mm_struct *mm; /* held, so that nobody else's gets its address */
 	bool live;
 #ifndef HAVE_VFIO_INODE
 	struct inode *inode;

@@ -411,8 +411,7 @@ static void test_contest(const char *addr, const char *rounds)
 static _Atomic int revoked_dev;
 static _Atomic unsigned int unmaps;
 
-/* From when the device is open until it is dead. Each page is a mapping of its own, so that to unmap them takes a
- * while. */
+/* From when the device is open until it is dead. Each page is a mapping of its own: to unmap them takes a while. */
 static void *unmap_until_dead(void *arg)
 {
 	size_t bytes = UNMAPPED_AT_ONCE * PAGE;
